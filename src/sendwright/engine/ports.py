@@ -1,0 +1,268 @@
+"""What the engine needs of the world, as Protocols: bus, intake, ledger, waiting rows, records, egress, clock.
+
+Methods take one item and return an awaitable; a driver gathers the concurrent ones into one statement. When an
+awaitable returns, what it promised is durable. Drivers raise `StoreDown` or `BusDown` (errors.py) when the promise
+could not be kept; nothing half-done is left then, or it is safe to repeat the same call.
+
+tests/conformance holds every driver to the docstrings below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from sendwright.model.notification import Priority
+from sendwright.model.parcel import Parcel, Sighting
+from sendwright.model.records import (
+    AttemptRecord,
+    Audit,
+    Cancelled,
+    Claim,
+    Claimed,
+    Conflict,
+    Event,
+    Listed,
+    MessageRecord,
+    NotificationRecord,
+    Offer,
+    Page,
+    Plan,
+    Refused,
+    Running,
+    Settlement,
+    Sighted,
+    Switch,
+    Taken,
+    Wait,
+)
+from sendwright.model.states import MessageState
+from sendwright.providers.contract import Answer, Request
+
+
+class Clock(Protocol):
+    """Wall time for due and expiry, monotonic time for durations. Virtual in tests."""
+
+    def now_ms(self) -> int: ...
+
+    def monotonic(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Delivery(Struct, frozen=True):
+    """One bundle, taken and not yet done. `redelivered`: somebody took it before and did not finish."""
+
+    lane: str
+    tag: int
+    body: bytes
+    count: int
+    redelivered: bool = False
+
+
+class Bus(Protocol):
+    """Lanes of bundles. At least once: what was taken and not done comes again after a crash."""
+
+    def publish(self, lane: str, parcels: Sequence[bytes]) -> Awaitable[None]:
+        """Durable when it returns. Publishes to one lane at the same time may share a bundle; order within a call is kept."""
+        ...
+
+    async def take(self, lane: str) -> Delivery:
+        """The lane's oldest bundle that nobody has; waits until there is one. Cancelling it loses nothing."""
+        ...
+
+    def done(self, delivery: Delivery) -> Awaitable[None]:
+        """Forgets the bundle for good. Doing so twice is harmless."""
+        ...
+
+    async def give_back(self, delivery: Delivery) -> None:
+        """Puts a taken bundle back, to be taken (redelivered) by anybody."""
+        ...
+
+    def depth(self, lane: str) -> int:
+        """Parcels in the lane that nobody has taken."""
+        ...
+
+    def oldest_s(self, lane: str) -> float:
+        """Age in seconds of the oldest bundle in the lane that nobody has taken; 0 when it is empty."""
+        ...
+
+
+class IntakeDesk(Protocol):
+    """Makes accepted notifications durable, once per idempotency key."""
+
+    def offer(self, offer: Offer) -> Awaitable[Taken | Conflict | Running]:
+        """Reserves the key (where there is one), numbers the notification for this process and puts it on its intake
+        lane: all or nothing. The same key with the same fingerprint answers the first id, `replayed`."""
+        ...
+
+    def stored(self, tenant: str, key: str) -> Awaitable[str | None]:
+        """The id that a key stands for, or None."""
+        ...
+
+
+class Ledger(Protocol):
+    """The rows that decide: notifications, messages, attempts. Every method is one transaction (shared with others)."""
+
+    def plan(self, plans: Sequence[Plan]) -> Awaitable[Sequence[Sequence[Parcel]]]:
+        """Writes each notification with its messages, waits and events; the first committed plan wins.
+
+        Returns, per plan, the parcels to publish by what the *store* says: the queued messages that no attempt was
+        claimed for. Messages of a notification that was cancelled before are born cancelled."""
+        ...
+
+    def claim(self, claim: Claim) -> Awaitable[Claimed | Refused]:
+        """Compares and sets the message's row (state, step, number, expiry, epoch) and inserts the attempt, `sending`.
+
+        Granted for a message that is queued, scheduled, or sending without an owner, at the parcel's step and number.
+        Deletes its wait. A row that already carries this very token is granted again (the answer was lost)."""
+        ...
+
+    def settle(self, settlement: Settlement) -> Awaitable[MessageState]:
+        """Joins the evidence to the attempt, always; applies the decision only while the message is `sending` under
+        this token and number, and the fold of all its attempts does not say otherwise (policy/fold.py).
+
+        Writes the decision's wait and the event in the same transaction. Returns the message's state then."""
+        ...
+
+    def park(self, parcel: Parcel, wait: Wait, now: int) -> Awaitable[bool]:
+        """Writes the wait of a message that is waiting for its parcel's step and number; False when it is not any more."""
+        ...
+
+    def end(self, parcel: Parcel, state: MessageState, reason: str, detail: str, now: int) -> Awaitable[bool]:
+        """Ends (`failed` or `expired`) a message that waits at the parcel's step and number; False when it does not."""
+        ...
+
+    def advance(self, parcel: Parcel, step: int, reason: str, detail: str, now: int) -> Awaitable[bool]:
+        """Moves a message that waits at the parcel's step and number on to a later step, due at once."""
+        ...
+
+    def observe(self, sighting: Sighting, now: int) -> Awaitable[Sighted]:
+        """Joins a receipt to its attempt, found by our id or else by (provider, ref), and folds the message.
+
+        A receipt whose reference nobody knows yet is kept until a settlement brings that reference. Repeats change
+        nothing. A failure of a `sent` message, or one that refutes a doubt, starts the next step, due at once."""
+        ...
+
+    def cancel(self, tenant: str, target: str, now: int) -> Awaitable[Cancelled]:
+        """Cancels what waits under a notification's or a message's id. `cancelled` means never sent: a message whose
+        attempt is open, in doubt or was taken is too late."""
+        ...
+
+    def resolve(self, tenant: str, message: str, verdict: str, now: int) -> Awaitable[MessageState | None]:
+        """A person's word on a message in doubt: `sent`, `failed` or `resend` (due at once). None when it is not in doubt."""
+        ...
+
+    def revive(self, tenant: str, message: str, now: int) -> Awaitable[bool]:
+        """Sends again from the first step, due at once: by hand or by replay of a dead letter. False when it is in flight."""
+        ...
+
+    def drop(self, tenant: str, message: str, now: int) -> Awaitable[bool]:
+        """Takes a message off the dead letters. False when it is not there."""
+        ...
+
+    def repair(self, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int]) -> Awaitable[Sequence[str]]:
+        """Level-triggered: joins `in_doubt` to every `sending` attempt whose owner is not alive or whose deadline has
+        passed, and moves its message by `policy.fold.doubt`, with the patience that its provider's name asks for.
+
+        Returns the messages it moved."""
+        ...
+
+
+class Waiting(Protocol):
+    """The one table of all waiting, from which the promoter pulls."""
+
+    def due(self, now: int, limit: int) -> Awaitable[Sequence[Parcel]]:
+        """Parcels whose `due_at` has come, oldest first. They stay until `promoted`."""
+        ...
+
+    def pull(self, key: str, priority: Priority, limit: int) -> Awaitable[Sequence[Parcel]]:
+        """The first parcels parked under a key, in the order they came, whatever their due time. They stay until `promoted`."""
+        ...
+
+    def promoted(self, parcels: Sequence[Parcel], now: int) -> Awaitable[None]:
+        """Deletes the waits of parcels that have been published; a scheduled message becomes queued."""
+        ...
+
+    def parked(self) -> Awaitable[dict[tuple[str, Priority], int]]:
+        """How many wait under each key and priority, `time` left out. Cheap: asked every second."""
+        ...
+
+    def next_due(self) -> Awaitable[int | None]:
+        """The earliest `due_at` of all, in ms; None when nothing waits for a time."""
+        ...
+
+
+class Records(Protocol):
+    """What people and programs ask to see. Reads only; never slows the writers."""
+
+    async def notification(self, tenant: str, notification: str) -> NotificationRecord | None: ...
+
+    async def messages_of(self, notification: str, limit: int, after: str | None) -> Sequence[MessageRecord]:
+        """In the order of the recipients."""
+        ...
+
+    async def message(self, tenant: str, message: str) -> MessageRecord | None: ...
+
+    async def attempts(self, message: str) -> Sequence[AttemptRecord]:
+        """By number."""
+        ...
+
+    async def timeline(self, message: str) -> Sequence[Event]:
+        """The message's events, oldest first."""
+        ...
+
+    async def list_messages(self, page: Page) -> Listed[MessageRecord]: ...
+
+    async def list_notifications(self, page: Page) -> Listed[NotificationRecord]: ...
+
+    async def dead_causes(self, tenant: str) -> Sequence[tuple[str, str, str, int]]:
+        """(channel, reason, provider, how many) of the dead letters."""
+        ...
+
+    async def events(self, tenant: str, after: int, limit: int) -> Sequence[Event]:
+        """Events with a greater `seq`, in order; none is ever inserted before one that was shown."""
+        ...
+
+    async def audit(self) -> Audit:
+        """Recounts by the accepting processes' numbers and by the rows, and names what neither explains."""
+        ...
+
+
+class Switchboard(Protocol):
+    """What is switched at run time, and the epoch that a claim must hold."""
+
+    async def read(self) -> tuple[int, Sequence[Switch]]:
+        """The epoch and every switch."""
+        ...
+
+    async def set(self, switch: Switch) -> int:
+        """Stores it and raises the epoch, in one transaction; returns the new epoch."""
+        ...
+
+
+class Line(Protocol):
+    """A connected line to one origin, held for one call."""
+
+    @property
+    def open(self) -> bool:
+        """False once the other side has hung up: then write nothing."""
+        ...
+
+    async def send(self, request: Request, within_s: float) -> Answer:
+        """Writes the request at once and waits for its answer, `within_s` seconds in all. Never raises for the network."""
+        ...
+
+    def release(self) -> None:
+        """Gives the line back, used or not. Harmless when repeated."""
+        ...
+
+
+class Egress(Protocol):
+    """The only way out."""
+
+    async def open(self, provider: str, request: Request, within_s: float) -> Line:
+        """A connected line for this request. Raises `Unreachable` (errors.py) when there is none in time."""
+        ...

@@ -1,0 +1,103 @@
+"""What a caller asks for, as it is posted: the payload's structs.
+
+Shapes and field names are the contract's (`GET /v1/schema/notification.json` is made from them). What is not a field
+here is refused at the door. Meaning that needs more than a shape (is that a telephone number?) is `policy/admission.py`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from sendwright.model.content import Content
+
+
+class Priority(IntEnum):
+    """Smaller goes first. The label is what people write."""
+
+    CRITICAL = 0
+    HIGH = 1
+    NORMAL = 2
+    BULK = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+PRIORITIES = {p.label: p for p in Priority}
+
+Category = Literal["transactional", "marketing"]
+OnDoubt = Literal["resend", "hold"]
+
+
+class PushToken(Struct, frozen=True, forbid_unknown_fields=True):
+    """One device of a recipient."""
+
+    token: str
+    kind: Literal["fcm", "apns", "expo"] = "fcm"
+
+
+class Recipient(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An inline recipient: an id, addresses, or both."""
+
+    id: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    whatsapp: str | None = None
+    instagram: str | None = None
+    messenger: str | None = None
+    telegram: str | None = None
+    line: str | None = None
+    slack: str | None = None
+    discord: str | None = None
+    teams: str | None = None
+    push: list[PushToken] | None = None
+    webpush: list[dict[str, object]] | None = None
+    webhook: str | None = None
+    locale: str | None = None
+    timezone: str | None = None
+
+    def __repr__(self) -> str:
+        return "Recipient(…)"
+
+
+class Payload(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/notifications`, and of a message on the public intake queue."""
+
+    to: str | Recipient | list[str | Recipient]
+    content: Content
+    channels: list[str] | UnsetType = UNSET
+    priority: Literal["critical", "high", "normal", "bulk"] = "normal"
+    category: Category = "transactional"
+    send_at: str | UnsetType = UNSET
+    expires_at: str | UnsetType = UNSET
+    ttl: str | UnsetType = UNSET
+    on_doubt: OnDoubt | UnsetType = UNSET
+    idempotency_key: str | UnsetType = UNSET
+    metadata: dict[str, str] | UnsetType = UNSET
+
+    def __repr__(self) -> str:
+        return "Payload(…)"
+
+    def recipients(self) -> list[str | Recipient]:
+        """Each once, in order: the same id, or an equal inline recipient, twice is one message."""
+        if not isinstance(self.to, list):
+            return [self.to]
+        seen: dict[object, str | Recipient] = {}
+        for entry in self.to:
+            seen.setdefault(_identity(entry), entry)
+        return list(seen.values())
+
+
+def _identity(entry: str | Recipient) -> object:
+    return entry if isinstance(entry, str) else repr(_fields(entry))
+
+
+def _fields(recipient: Recipient) -> list[object]:
+    return [
+        [(t.token, t.kind) for t in recipient.push or ()] if name == "push" else getattr(recipient, name)
+        for name in Recipient.__struct_fields__
+    ]

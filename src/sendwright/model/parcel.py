@@ -1,0 +1,135 @@
+"""What travels on the bus: parcels as versioned JSON, and the bundles that carry many of them.
+
+A bundle is a JSON array of parcels, all of one lane; it is joined and split here and nowhere else. A parcel holds
+what a worker needs to handle one message, so that workers keep nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from sendwright.model.content import Content
+from sendwright.model.notification import OnDoubt, Priority
+
+VERSION = 1
+PARCELS_MAX = 100
+"""Most parcels in one bundle."""
+
+INBOUND = "inbound"
+"""The lane of the providers' receipts."""
+
+
+class Intake(Struct, frozen=True, omit_defaults=True):
+    """One accepted notification, not yet planned."""
+
+    id: str
+    tenant: str
+    at: int
+    """When it was accepted, in ms since 1970."""
+    body: Raw
+    """The payload as it was posted."""
+    process: str = ""
+    number: int = 0
+    """The accepting process, and the how-manieth 202 of it this was (from 1)."""
+    trace: str | None = None
+    v: int = VERSION
+
+    def __repr__(self) -> str:
+        return f"Intake({self.id})"
+
+
+class Step(Struct, frozen=True, array_like=True):
+    """One step of a message's plan: a channel and the address on it."""
+
+    channel: str
+    address: str
+
+    def __repr__(self) -> str:
+        return f"Step({self.channel})"
+
+
+class Parcel(Struct, frozen=True, omit_defaults=True):
+    """One message, ready to be sent. `step`, `number` say for which moment of its plan: an older one is refused."""
+
+    id: str
+    tenant: str
+    steps: tuple[Step, ...]
+    content: Content
+    at: int
+    priority: Priority = Priority.NORMAL
+    step: int = 0
+    number: int = 0
+    """How many attempts had been claimed when this was published."""
+    calls: int = 0
+    """Calls made in this step, against `attempts_max`."""
+    backoff_s: float = 0
+    tried: tuple[str, ...] = ()
+    """Providers that said *later* in this round."""
+    on_doubt: OnDoubt = "resend"
+    expires_at: int | None = None
+    probe: bool = False
+    trace: str | None = None
+    v: int = VERSION
+
+    def __repr__(self) -> str:
+        return f"Parcel({self.id}, step={self.step}, number={self.number})"
+
+    @property
+    def channel(self) -> str:
+        return self.steps[self.step].channel
+
+    @property
+    def address(self) -> str:
+        return self.steps[self.step].address
+
+
+class Sighting(Struct, frozen=True, omit_defaults=True):
+    """A verified receipt on its way to `observe`: one vendor's report of one attempt."""
+
+    provider: str
+    state: int
+    """An `AttemptState`."""
+    attempt: str | None = None
+    ref: str | None = None
+    reason: str | None = None
+    detail: str = ""
+    at: int = 0
+    v: int = VERSION
+
+
+def intake_lane(priority: Priority) -> str:
+    return f"intake.{priority.label}"
+
+
+def lane(channel: str, priority: Priority) -> str:
+    return f"{channel}.{priority.label}"
+
+
+T = TypeVar("T", Intake, Parcel, Sighting)
+
+_ENCODER = msgspec.json.Encoder()
+_RAW = msgspec.json.Decoder(list[Raw])
+_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(list[kind]) for kind in (Intake, Parcel, Sighting)}  # type: ignore[valid-type]
+
+
+def pack(parcel: Intake | Parcel | Sighting) -> bytes:
+    return _ENCODER.encode(parcel)
+
+
+def bundle(parcels: Sequence[bytes]) -> bytes:
+    return b"[" + b",".join(parcels) + b"]"
+
+
+def unbundle(kind: type[T], body: bytes) -> list[T]:
+    """The parcels of a bundle; raises `msgspec.DecodeError` when any of them is not one (then see `split`)."""
+    parcels: list[T] = _DECODERS[kind].decode(body)
+    return parcels
+
+
+def split(body: bytes) -> list[bytes]:
+    """The raw parcels of a bundle, for handling each alone."""
+    return [bytes(raw) for raw in _RAW.decode(body)]

@@ -1,0 +1,316 @@
+"""What stores keep and are asked to do: rows as structs, and the requests and answers of the ports.
+
+Times are integers, milliseconds since 1970 (UTC). Nothing here decides.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from sendwright.model.content import Content
+from sendwright.model.notification import OnDoubt, Priority
+from sendwright.model.parcel import Parcel, Step
+from sendwright.model.states import AttemptState, MessageState
+
+T = TypeVar("T")
+
+
+class Wait(Struct, frozen=True):
+    """Why a message waits, and until when. One message has at most one.
+
+    `key` says who pulls it: `time` rows are promoted when `due_at` has come; rows of any other key when that key is
+    open, in the order they came, and at `due_at` (their expiry) at the latest.
+    """
+
+    kind: str
+    """`time`, `provider`, `rate`, `window`; as the contract's `waiting_for.kind`."""
+    due_at: int | None
+    """None: only by pull."""
+    key: str = "time"
+    name: str | None = None
+    """The provider it waits for, where it is one."""
+    until: int | None = None
+    """When that is expected to end, for people."""
+
+
+class Birth(Struct, frozen=True):
+    """A planned message, as its first row."""
+
+    id: str
+    steps: tuple[Step, ...]
+    state: MessageState
+    recipient: str | None = None
+    """The recipient's id, where there is one."""
+    wait: Wait | None = None
+    reason: str | None = None
+    detail: str = ""
+
+
+class Plan(Struct, frozen=True):
+    """A notification and its messages, to be written at once; the first committed plan wins."""
+
+    id: str
+    tenant: str
+    at: int
+    priority: Priority
+    category: str
+    on_doubt: OnDoubt
+    content: Content
+    births: tuple[Birth, ...]
+    send_at: int | None = None
+    expires_at: int | None = None
+    metadata: dict[str, str] = {}
+    key: str | None = None
+    """The caller's idempotency key, for looking it up."""
+    process: str = ""
+    number: int = 0
+    trace: str | None = None
+
+
+class Claim(Struct, frozen=True):
+    """A wish to send: granted by one row, or not at all."""
+
+    parcel: Parcel
+    provider: str
+    token: str
+    """The claimer's own, never used twice."""
+    owner: str
+    """The worker's incarnation, as in the registry."""
+    epoch: int
+    """Of the switches and routes under which it was decided."""
+    now: int
+    deadline_at: int
+    """When the call is over at the latest."""
+
+
+class Claimed(Struct, frozen=True):
+    attempt: str
+    number: int
+
+
+class Refused(Struct, frozen=True):
+    """No row, no send. `why` is `gone`, `state`, `number`, `expired` or `epoch`."""
+
+    why: str
+
+
+class Decision(Struct, frozen=True):
+    """What the engine wants of the message after this outcome; only the holder of the claim may have it so."""
+
+    state: MessageState
+    step: int
+    calls: int = 0
+    backoff_s: float = 0
+    tried: tuple[str, ...] = ()
+    wait: Wait | None = None
+    reason: str | None = None
+    detail: str = ""
+
+
+class Settlement(Struct, frozen=True):
+    """The outcome of a claimed attempt: evidence, which always joins, and a decision, which is fenced."""
+
+    attempt: str
+    message: str
+    number: int
+    token: str
+    state: AttemptState
+    decision: Decision
+    at: int
+    ref: str | None = None
+    reason: str | None = None
+    detail: str = ""
+
+
+class MessageRecord(Struct, frozen=True):
+    """A message's row."""
+
+    id: str
+    tenant: str
+    state: MessageState
+    step: int
+    number: int
+    steps: tuple[Step, ...]
+    priority: Priority
+    on_doubt: OnDoubt
+    accepted_at: int
+    updated_at: int
+    calls: int = 0
+    backoff_s: float = 0
+    tried: tuple[str, ...] = ()
+    recipient: str | None = None
+    channel: str | None = None
+    address: str | None = None
+    provider: str | None = None
+    token: str | None = None
+    expires_at: int | None = None
+    reason: str | None = None
+    detail: str = ""
+    doubled: bool = False
+    """More than one attempt may have been taken by a provider."""
+    dead: bool = False
+    """Listed in the dead letters."""
+    wait: Wait | None = None
+
+    def __repr__(self) -> str:
+        return f"MessageRecord({self.id}, {self.state}, step={self.step}, number={self.number})"
+
+
+class AttemptRecord(Struct, frozen=True):
+    """An attempt's row."""
+
+    id: str
+    message: str
+    number: int
+    step: int
+    channel: str
+    provider: str
+    state: AttemptState
+    started_at: int
+    deadline_at: int
+    finished_at: int | None = None
+    owner: str | None = None
+    ref: str | None = None
+    reason: str | None = None
+    detail: str = ""
+
+
+class NotificationRecord(Struct, frozen=True):
+    """A notification's row. `messages` counts what it was planned into."""
+
+    id: str
+    tenant: str
+    at: int
+    priority: Priority
+    category: str
+    on_doubt: OnDoubt
+    content: Content | None
+    messages: int
+    counts: dict[MessageState, int]
+    send_at: int | None = None
+    expires_at: int | None = None
+    metadata: dict[str, str] = {}
+    key: str | None = None
+    cancelled_at: int | None = None
+
+
+class Event(Struct, frozen=True):
+    """Something that happened, as a row of the transaction in which it did. `seq` orders them all."""
+
+    seq: int
+    at: int
+    tenant: str
+    type: str
+    """`notification.accepted`, `message.sent` …; see docs/events.md."""
+    notification: str
+    message: str | None = None
+    detail: str = ""
+
+
+class Offer(Struct, frozen=True):
+    """A notification to be made durable."""
+
+    id: str
+    tenant: str
+    at: int
+    priority: Priority
+    body: bytes
+    key: str | None = None
+    fingerprint: bytes = b""
+    """Hash of the canonical payload; with a key, another fingerprint is a conflict."""
+    trace: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Offer({self.id})"
+
+
+class Taken(Struct, frozen=True):
+    """Durable, now or (`replayed`) by an earlier request with the same key."""
+
+    id: str
+    replayed: bool = False
+
+
+class Conflict(Struct, frozen=True):
+    """The key was used with another body."""
+
+
+class Running(Struct, frozen=True):
+    """The first request with this key is still on its way."""
+
+    after_s: float = 1.0
+
+
+class Sighted(Struct, frozen=True):
+    """What a receipt moved: nothing, an attempt, or the message too."""
+
+    message: str | None = None
+    before: MessageState | None = None
+    after: MessageState | None = None
+    poke: bool = False
+    """A row came due by it: the promoter has work."""
+
+
+class Cancelled(Struct, frozen=True):
+    """`unplanned` counts notifications whose messages do not exist yet: they will be born cancelled."""
+
+    cancelled: int = 0
+    too_late: int = 0
+    unplanned: int = 0
+
+
+class Switch(Struct, frozen=True):
+    """What was set at run time for one provider; None leaves the file's word."""
+
+    provider: str
+    enabled: bool | None = None
+    weight: int | None = None
+    rate: str | None = None
+    concurrency: int | None = None
+
+
+class Page(Struct, frozen=True):
+    """Which rows of a list: filters, and where to go on. A page may be short of `limit` and still not be the last."""
+
+    tenant: str
+    limit: int = 50
+    before: str | None = None
+    """Only ids smaller than this one (lists go from new to old)."""
+    since: int | None = None
+    until: int | None = None
+    notification: str | None = None
+    state: MessageState | None = None
+    channel: str | None = None
+    provider: str | None = None
+    recipient: str | None = None
+    doubled: bool | None = None
+    dead: bool | None = None
+    key: str | None = None
+
+
+class Listed(Struct, Generic[T], frozen=True):
+    rows: tuple[T, ...]
+    next: str | None
+    """The `before` of the next page, or None when this was the last."""
+
+
+class Violation(Struct, frozen=True):
+    """Something that the recount could not explain. `id` names it; a gap has its process and number."""
+
+    kind: str
+    id: str
+    detail: str = ""
+
+
+class Audit(Struct, frozen=True):
+    """The recount: both ways' figures, and every id that is neither settled nor in flight."""
+
+    accepted: int
+    planned: int
+    waiting: int
+    """Accepted and not yet planned, on the intake lanes."""
+    messages: int
+    by_state: dict[str, int]
+    violations: tuple[Violation, ...]

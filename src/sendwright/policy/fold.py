@@ -1,0 +1,139 @@
+"""A message's state is a fold over its attempts: evidence joins, decisions are fenced.
+
+Every store calls `fold` inside the transaction that changed an attempt, so that two receipts, a receipt and an answer,
+or a repair and an answer come to the same end in whichever order they commit. A `Decision` is passed only when its
+author still holds the claim; without one, the fold says what the evidence alone makes of the message.
+
+The rules, first match wins:
+  1. any attempt read or delivered: so is the message, for good
+  2. any attempt taken by a provider (and none open that holds the claim): sent; its plan is over
+  3. the holder's decision
+  4. an attempt is open: sending
+  5. a doubt that is held: in doubt; one that will be sent again: as it waits
+  6. every attempt failed: what waits goes on waiting; what was sent, open or in doubt takes the next step, or fails
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from sendwright.model.notification import OnDoubt
+from sendwright.model.outcomes import Reason
+from sendwright.model.records import AttemptRecord, Decision, MessageRecord, Wait
+from sendwright.model.states import AttemptState, MessageState
+
+_TAKEN = frozenset({AttemptState.SENT, AttemptState.DELIVERED, AttemptState.READ})
+_REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
+_WAITING = frozenset({MessageState.SCHEDULED, MessageState.QUEUED})
+_MAY_ADVANCE = frozenset({MessageState.SENDING, MessageState.SENT, MessageState.IN_DOUBT})
+
+
+class Standing(Struct, frozen=True):
+    """What the message's row must say. `wait` replaces what it had, unless `keep_wait`."""
+
+    state: MessageState
+    step: int
+    calls: int
+    backoff_s: float
+    tried: tuple[str, ...]
+    token: str | None
+    doubled: bool
+    dead: bool
+    wait: Wait | None = None
+    keep_wait: bool = False
+    reason: str | None = None
+    detail: str = ""
+
+
+def fold(message: MessageRecord, attempts: Sequence[AttemptRecord], now: int, decision: Decision | None = None) -> Standing:
+    """What the message's row must say, given all its attempts after the evidence has joined."""
+    best = max((a.state for a in attempts), default=AttemptState.SENDING)
+    if best >= AttemptState.DELIVERED:
+        return _over(message, attempts, MessageState.READ if best == AttemptState.READ else MessageState.DELIVERED)
+    taken = any(a.state in _TAKEN for a in attempts)
+    if decision is not None:
+        return _over(message, attempts, MessageState.SENT) if taken else _decided(message, attempts, decision)
+    if message.token is not None and any(a.state == AttemptState.SENDING for a in attempts):
+        return _as_it_is(message, attempts)
+    if taken:
+        return _over(message, attempts, MessageState.SENT)
+    if any(a.state == AttemptState.IN_DOUBT for a in attempts) and message.state != MessageState.SENT:
+        return _in_doubt(message, attempts)
+    if message.state in _MAY_ADVANCE and attempts:
+        last = attempts[-1]
+        return _decided(message, attempts, next_step(message, now, last.reason or Reason.UNKNOWN.value, last.detail))
+    return _as_it_is(message, attempts)
+
+
+def doubled(attempts: Sequence[AttemptRecord]) -> bool:
+    """True when more than one attempt may have been taken by a provider."""
+    return sum(a.state not in _REFUTED for a in attempts) > 1
+
+
+def next_step(message: MessageRecord, now: int, reason: str, detail: str = "") -> Decision:
+    """On to the next step of the plan, due at once; `failed` when there is none."""
+    step = message.step + 1
+    if step < len(message.steps):
+        return Decision(MessageState.QUEUED, step, wait=Wait("time", now), reason=reason, detail=detail)
+    return Decision(MessageState.FAILED, message.step, calls=message.calls, reason=reason, detail=detail)
+
+
+def doubt(on_doubt: OnDoubt, step: int, calls: int, now: int, patience_ms: int) -> Decision:
+    """An answer was lost: held, or sent again when `patience_ms` have brought no receipt."""
+    if on_doubt == "hold":
+        return Decision(MessageState.IN_DOUBT, step, calls=calls, reason=Reason.LOST_ANSWER.value)
+    wait = Wait("time", now + patience_ms, until=now + patience_ms)
+    return Decision(MessageState.SENDING, step, calls=calls, wait=wait, reason=Reason.LOST_ANSWER.value)
+
+
+def _over(message: MessageRecord, attempts: Sequence[AttemptRecord], state: MessageState) -> Standing:
+    return Standing(
+        state=state,
+        step=message.step,
+        calls=message.calls,
+        backoff_s=0,
+        tried=(),
+        token=None,
+        doubled=doubled(attempts),
+        dead=False,
+    )
+
+
+def _decided(message: MessageRecord, attempts: Sequence[AttemptRecord], decision: Decision) -> Standing:
+    return Standing(
+        state=decision.state,
+        step=decision.step,
+        calls=decision.calls,
+        backoff_s=decision.backoff_s,
+        tried=decision.tried,
+        token=None,
+        doubled=doubled(attempts),
+        dead=decision.state == MessageState.FAILED,
+        wait=decision.wait,
+        reason=decision.reason,
+        detail=decision.detail,
+    )
+
+
+def _in_doubt(message: MessageRecord, attempts: Sequence[AttemptRecord]) -> Standing:
+    if message.on_doubt == "hold" and message.state not in _WAITING:
+        return _decided(message, attempts, doubt("hold", message.step, message.calls, 0, 0))
+    return _as_it_is(message, attempts)
+
+
+def _as_it_is(message: MessageRecord, attempts: Sequence[AttemptRecord]) -> Standing:
+    return Standing(
+        state=message.state,
+        step=message.step,
+        calls=message.calls,
+        backoff_s=message.backoff_s,
+        tried=message.tried,
+        token=message.token,
+        doubled=doubled(attempts),
+        dead=message.dead,
+        keep_wait=True,
+        reason=message.reason,
+        detail=message.detail,
+    )

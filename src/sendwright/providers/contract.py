@@ -1,0 +1,302 @@
+"""The contract for adapters: what a provider file offers, and what it is given.
+
+A provider is *sans-IO*. The engine asks it to `build` a request, carries that to the vendor itself, and asks it to
+`parse` what came back; a vendor's callback is `verify`-ed on its raw bytes and then read by `events`. A provider that
+needs more than one call writes a `flow`, a generator that yields requests and is sent what came of them.
+
+Demands on every kind (tests/conformance/test_every_provider.py holds each to them):
+  junk bytes never raise · 429 in any dialect is `Later` · 401 is `Misconfigured` · a lost answer is `Unsure` ·
+  a bad signature is refused · no secret ever shows in a repr.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
+from sendwright.model.states import AttemptState
+
+__all__ = [
+    "Accepted",
+    "Answer",
+    "AttemptState",
+    "Capabilities",
+    "CommonSettings",
+    "ConsoleLine",
+    "Flow",
+    "Hook",
+    "HttpRequest",
+    "Later",
+    "Lost",
+    "Media",
+    "Misconfigured",
+    "NotSent",
+    "Outcome",
+    "Outgoing",
+    "Provider",
+    "Reason",
+    "Receipt",
+    "Rejected",
+    "Reply",
+    "Request",
+    "Scope",
+    "Secret",
+    "Unsure",
+    "Verdict",
+]
+
+EVERY_CHANNEL = (
+    "push", "webpush", "inapp", "whatsapp", "instagram", "messenger", "telegram",
+    "line", "slack", "discord", "teams", "sms", "email", "webhook",
+)  # fmt: skip
+"""The channels of the contract, in their default order."""
+
+
+class Secret(str):
+    """A string that prints as stars. Take the value with `reveal()`, at the place that needs it and nowhere else."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def reveal(self) -> str:
+        return str.__str__(self)
+
+
+class Media(Struct, frozen=True, omit_defaults=True):
+    """A file to go along, by its public address."""
+
+    url: str
+    content_type: str | None = None
+    filename: str | None = None
+
+
+class Outgoing(Struct, frozen=True):
+    """One message as a provider gets it: rendered, addressed, with its deadline and its names."""
+
+    attempt: str
+    message: str
+    channel: str
+    address: str
+    body: str
+    title: str | None = None
+    html: str | None = None
+    url: str | None = None
+    media: tuple[Media, ...] = ()
+    sender: str | None = None
+    """Overrides the account's own sender, where the content named one."""
+    callback_url: str | None = None
+    """Where the vendor should report to, carrying the attempt's id; None when nothing can reach us."""
+    idempotency_key: str = ""
+    """Constant for (message, step, provider) until a definite outcome."""
+    ttl_s: int | None = None
+    """Seconds until it must not be delivered any more."""
+
+    def __repr__(self) -> str:
+        return f"Outgoing(attempt={self.attempt!r}, channel={self.channel!r})"
+
+
+class HttpRequest(Struct, frozen=True, tag="http"):
+    """One HTTP/1.1 request. `url` is absolute; header values are as they go on the wire."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"HttpRequest({self.method} {len(self.body)} bytes)"
+
+
+class ConsoleLine(Struct, frozen=True, tag="console"):
+    """Text for the operator's terminal."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "ConsoleLine()"
+
+
+Request = HttpRequest | ConsoleLine
+
+
+class Reply(Struct, frozen=True, tag="reply"):
+    """A complete answer. Header names are lower case."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+    def header(self, name: str) -> str | None:
+        """The first header of that (lower-case) name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    def __repr__(self) -> str:
+        return f"Reply({self.status}, {len(self.body)} bytes)"
+
+
+class NotSent(Struct, frozen=True, tag="not_sent"):
+    """Provably nothing of the request left this process."""
+
+    phase: str
+    """`resolve`, `connect`, `tls`, `pool` or `late`."""
+    detail: str = ""
+
+
+class Lost(Struct, frozen=True, tag="lost"):
+    """Bytes of the request may have left, and no complete answer came."""
+
+    phase: str
+    """`write`, `wait`, `head` or `body`."""
+    detail: str = ""
+
+
+Answer = Reply | NotSent | Lost
+Flow = Generator[Request, Answer, Outcome]
+
+
+class Hook(Struct, frozen=True):
+    """A vendor's callback, as it came. `url` is built from our `public_url`, never from the Host header."""
+
+    method: str
+    url: str
+    query: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...]
+    """Names in lower case."""
+    body: bytes
+    now: float
+    """Unix seconds when it came, for signatures with a time in them."""
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key == name), None)
+
+    def param(self, name: str) -> str | None:
+        return next((value for key, value in self.query if key == name), None)
+
+    def __repr__(self) -> str:
+        return f"Hook({self.method}, {len(self.body)} bytes)"
+
+
+class Verdict(StrEnum):
+    GOOD = "good"
+    BAD = "bad"
+    """A bad, stale or missing signature: 401."""
+    FOREIGN = "foreign"
+    """A source that may not call: 403."""
+
+
+class Receipt(Struct, frozen=True, omit_defaults=True):
+    """What a vendor reports of one attempt: evidence that joins it."""
+
+    state: AttemptState
+    attempt: str | None = None
+    """Our id, where the vendor echoes it (in the callback's address or its payload)."""
+    ref: str | None = None
+    """The vendor's id of the message."""
+    reason: Reason | None = None
+    detail: str = ""
+    """The vendor's own words."""
+    at: float | None = None
+    """Unix seconds, by the vendor's clock."""
+
+    def __repr__(self) -> str:
+        return f"Receipt({self.state}, attempt={self.attempt!r})"
+
+
+class Capabilities(Struct, frozen=True):
+    """What the engine may rely on, as data."""
+
+    channels: tuple[str, ...]
+    transport: str = "http"
+    """Which egress carries its requests: `http` or `console`."""
+    receipts: bool = False
+    """It reports back and echoes our attempt's id: doubt is worth waiting for."""
+    idempotency_s: float = 0
+    """How long a repeated call with the same key is recognised by the vendor, in seconds; 0: never."""
+    media: bool = False
+    body_max: int | None = None
+    """Longest body in characters; a longer one is refused before it is sent."""
+    idle_s: float = 15
+    """How long a kept-alive connection may rest: less than the vendor's own limit."""
+
+
+class CommonSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings that every HTTP kind has beside its own."""
+
+    kind: str
+    base_url: str | None = None
+    """Replaces scheme, host and port, and may add a path in front."""
+    rate: str | None = None
+    """Calls per time: `100/s`, `/min`, `/h`, `/day`. Unset: no limit."""
+    concurrency: int = 200
+    """Most calls in flight."""
+    timeout_s: float = 10
+    """Total time of one call, in seconds, connect to last byte."""
+
+
+class Provider(ABC):
+    """One configured account. Subclasses are pure: what they know is their settings."""
+
+    kind: ClassVar[str]
+    settings_type: ClassVar[type[CommonSettings]]
+
+    def __init__(self, name: str, settings: Any) -> None:
+        self.name = name
+        self.settings = settings
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities: ...
+
+    @abstractmethod
+    def build(self, out: Outgoing) -> Request:
+        """The request that sends this message. Raises `ValueError` where it can't be said in the vendor's words."""
+
+    @abstractmethod
+    def parse(self, reply: Reply) -> Outcome:
+        """What a complete answer means. Never raises, whatever the bytes."""
+
+    def flow(self, out: Outgoing) -> Flow:
+        """One call, unless a kind needs more: yields requests, is sent answers, returns the outcome."""
+        answer = yield self.build(out)
+        return self.read(answer)
+
+    def read(self, answer: Answer) -> Outcome:
+        """The class of an answer: lost is unsure, not sent is later, a reply is for `parse`."""
+        match answer:
+            case Reply():
+                return self.parse(answer)
+            case NotSent(phase, detail):
+                return Later(detail=f"{phase}: {detail}", called=False)
+            case Lost(phase, detail):
+                return Unsure(detail=f"{phase}: {detail}")
+
+    def verify(self, hook: Hook) -> Verdict:
+        """Whether the callback is the vendor's. A kind without callbacks refuses all."""
+        return Verdict.BAD
+
+    def events(self, hook: Hook) -> Sequence[Receipt]:
+        """What a verified callback reports. Never raises, whatever the bytes."""
+        return ()
+
+    def probe(self) -> Request | None:
+        """A harmless request that shows whether the account works again, where the vendor has one."""
+        return None
+
+
+Settings = Mapping[str, Any]
