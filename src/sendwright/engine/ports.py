@@ -103,6 +103,14 @@ class IntakeDesk(Protocol):
         ...
 
 
+class DeadParcels(Protocol):
+    """Where parcels go that nobody can read."""
+
+    def keep(self, lane: str, body: bytes, problem: str, now: int) -> Awaitable[None]:
+        """Keeps the raw parcel with what is wrong with it. The same bytes twice are kept once."""
+        ...
+
+
 class Ledger(Protocol):
     """The rows that decide: notifications, messages, attempts. Every method is one transaction (shared with others)."""
 
@@ -128,7 +136,8 @@ class Ledger(Protocol):
         ...
 
     def park(self, parcel: Parcel, wait: Wait, now: int) -> Awaitable[bool]:
-        """Writes the wait of a message that is waiting for its parcel's step and number; False when it is not any more."""
+        """Writes the wait of a message that is waiting for its parcel's step and number, with the parcel's backoff and
+        tried providers; False when it is not waiting for it any more."""
         ...
 
     def end(self, parcel: Parcel, state: MessageState, reason: str, detail: str, now: int) -> Awaitable[bool]:
@@ -183,7 +192,9 @@ class Waiting(Protocol):
         ...
 
     def promoted(self, parcels: Sequence[Parcel], now: int) -> Awaitable[None]:
-        """Deletes the waits of parcels that have been published; a scheduled message becomes queued."""
+        """Deletes the waits of parcels that have been published; a scheduled message becomes queued.
+
+        Only the very waits that were read: a message that was parked anew meanwhile keeps its new one."""
         ...
 
     def parked(self) -> Awaitable[dict[tuple[str, Priority], int]]:

@@ -35,6 +35,7 @@ class Intake(Struct, frozen=True, omit_defaults=True):
     process: str = ""
     number: int = 0
     """The accepting process, and the how-manieth 202 of it this was (from 1)."""
+    key: str | None = None
     trace: str | None = None
     v: int = VERSION
 
@@ -71,7 +72,8 @@ class Parcel(Struct, frozen=True, omit_defaults=True):
     """Providers that said *later* in this round."""
     on_doubt: OnDoubt = "resend"
     expires_at: int | None = None
-    probe: bool = False
+    wait: int = 0
+    """The serial of the wait that it was promoted from, so that only that one is deleted."""
     trace: str | None = None
     v: int = VERSION
 

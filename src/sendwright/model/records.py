@@ -1,6 +1,7 @@
 """What stores keep and are asked to do: rows as structs, and the requests and answers of the ports.
 
-Times are integers, milliseconds since 1970 (UTC). Nothing here decides.
+Times are integers, milliseconds since 1970 (UTC). Nothing here decides. The rows are array-like: stores read them from
+JSON arrays in the order of their fields.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sendwright.model.states import AttemptState, MessageState
 T = TypeVar("T")
 
 
-class Wait(Struct, frozen=True):
+class Wait(Struct, frozen=True, array_like=True):
     """Why a message waits, and until when. One message has at most one.
 
     `key` says who pulls it: `time` rows are promoted when `due_at` has come; rows of any other key when that key is
@@ -33,6 +34,8 @@ class Wait(Struct, frozen=True):
     """The provider it waits for, where it is one."""
     until: int | None = None
     """When that is expected to end, for people."""
+    serial: int = 0
+    """Given by the store: a message that is parked anew has another."""
 
 
 class Birth(Struct, frozen=True):
@@ -124,7 +127,7 @@ class Settlement(Struct, frozen=True):
     detail: str = ""
 
 
-class MessageRecord(Struct, frozen=True):
+class MessageRecord(Struct, frozen=True, array_like=True):
     """A message's row."""
 
     id: str
@@ -158,7 +161,28 @@ class MessageRecord(Struct, frozen=True):
         return f"MessageRecord({self.id}, {self.state}, step={self.step}, number={self.number})"
 
 
-class AttemptRecord(Struct, frozen=True):
+def parcel_of(message: MessageRecord, content: Content, trace: str | None = None) -> Parcel:
+    """The parcel that sends this message from where it stands now."""
+    return Parcel(
+        id=message.id,
+        tenant=message.tenant,
+        steps=message.steps,
+        content=content,
+        at=message.accepted_at,
+        priority=message.priority,
+        step=message.step,
+        number=message.number,
+        calls=message.calls,
+        backoff_s=message.backoff_s,
+        tried=message.tried,
+        on_doubt=message.on_doubt,
+        expires_at=message.expires_at,
+        wait=message.wait.serial if message.wait else 0,
+        trace=trace,
+    )
+
+
+class AttemptRecord(Struct, frozen=True, array_like=True):
     """An attempt's row."""
 
     id: str
@@ -196,7 +220,7 @@ class NotificationRecord(Struct, frozen=True):
     cancelled_at: int | None = None
 
 
-class Event(Struct, frozen=True):
+class Event(Struct, frozen=True, array_like=True):
     """Something that happened, as a row of the transaction in which it did. `seq` orders them all."""
 
     seq: int

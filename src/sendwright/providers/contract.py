@@ -168,7 +168,8 @@ Flow = Generator[Request, Answer, Outcome]
 
 
 class Hook(Struct, frozen=True):
-    """A vendor's callback, as it came. `url` is built from our `public_url`, never from the Host header."""
+    """A vendor's callback, as it came. `url` is built from our `public_url`, never from the Host header, and ends in the
+    query as it came, byte for byte: that is what vendors sign."""
 
     method: str
     url: str
@@ -244,6 +245,15 @@ class CommonSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Most calls in flight."""
     timeout_s: float = 10
     """Total time of one call, in seconds, connect to last byte."""
+    cost: dict[str, str] = {}
+    """Price of a unit by country, `default` for the others, as decimal strings."""
+
+    @classmethod
+    def contradictions(cls, given: Mapping[str, Any]) -> Sequence[tuple[str, str]]:  # noqa: ARG003 -- for kinds that have some
+        """What a kind finds wrong with values of the right types: (key, what), never with a value in it.
+
+        `given` holds what was set, decoded, by the names that people write; None where the type was wrong."""
+        return ()
 
 
 class Provider(ABC):

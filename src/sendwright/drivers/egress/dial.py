@@ -1,0 +1,186 @@
+"""From an origin to a connected socket: resolve, connect, TLS. Nothing of a request is written here.
+
+Each step names its phase when it fails (`resolve`, `connect`, `tls`), and so does a deadline that ends it.
+Addresses are tried in the manner of RFC 8305: families interleaved, the next one started when the last has neither
+connected nor failed within `STAGGER_S`; the first to connect wins and the others are closed.
+No message names a host or an address: a URL may be a user's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import chain, zip_longest
+
+from sendwright.drivers.egress.address import Endpoint, Network, resolve, resolve_checked
+from sendwright.drivers.egress.http import Connection
+from sendwright.drivers.egress.wire import Origin
+from sendwright.errors import Unreachable
+
+STAGGER_S = 0.25
+"""Seconds before the next address is tried beside the last one (RFC 8305, section 8)."""
+NAMES_S = 30.0
+"""Seconds for which a resolved name is remembered; never for guarded routes."""
+NAMES_MAX = 1024
+
+_OTHER_HOST = frozenset({62, 64})
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+_EXPIRED = 10
+
+
+class Names:
+    """Remembers resolved names for a short while, and asks once for all who want the same one."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], tuple[float, Sequence[Endpoint]]] = {}
+        self._asked: dict[tuple[str, int], asyncio.Task[Sequence[Endpoint]]] = {}
+
+    async def resolve(self, host: str, port: int) -> Sequence[Endpoint]:
+        """The host's addresses. Raises `Unreachable`; failures are not remembered."""
+        key = (host, port)
+        now = asyncio.get_running_loop().time()
+        known = self._known.get(key)
+        if known is not None and known[0] > now:
+            return known[1]
+        task = self._asked.get(key)
+        if task is None:
+            task = self._asked[key] = asyncio.create_task(self._ask(key))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(task)
+
+    async def _ask(self, key: tuple[str, int]) -> Sequence[Endpoint]:
+        try:
+            endpoints = await resolve(*key)
+        finally:
+            del self._asked[key]
+        self._known.pop(key, None)
+        if len(self._known) >= NAMES_MAX:
+            del self._known[next(iter(self._known))]
+        self._known[key] = (asyncio.get_running_loop().time() + NAMES_S, endpoints)
+        return endpoints
+
+    def forget(self, host: str, port: int) -> None:
+        """After no address of it could be connected to."""
+        self._known.pop((host, port), None)
+
+
+class Dialer:
+    """Connects lines. One for a gate; `tls` replaces the system's certificates and defaults."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+        self._names = Names()
+
+    async def dial(
+        self, origin: Origin, make: Callable[[], Connection], deadline: float, guard: Iterable[Network] | None
+    ) -> Connection:
+        """Connects what `make` makes to the origin before `deadline` (the loop's time), or raises `Unreachable`.
+
+        With `guard` (the private networks that are allowed all the same) every address is checked first."""
+        step = "resolve"
+        try:
+            async with asyncio.timeout_at(deadline):
+                endpoints = await self._endpoints(origin, guard)
+                step = "connect"
+                connection = await first_connected(endpoints, lambda endpoint: _connected(endpoint, make))
+                if origin.scheme == "https":
+                    step = "tls"
+                    await self._secure(origin, connection)
+        except (OSError, ValueError) as exc:
+            if step == "connect":
+                self._names.forget(origin.host, origin.port)
+            raise Unreachable(step, reason(exc)) from None
+        return connection
+
+    async def _endpoints(self, origin: Origin, guard: Iterable[Network] | None) -> Sequence[Endpoint]:
+        if guard is not None:
+            return await resolve_checked(origin.host, origin.port, guard, scheme=origin.scheme)
+        return await self._names.resolve(origin.host, origin.port)
+
+    async def _secure(self, origin: Origin, connection: Connection) -> None:
+        if not connection.intact:
+            raise ConnectionResetError
+        loop = asyncio.get_running_loop()
+        try:
+            # Not in one step with connecting: it would not be known which of the two failed.
+            transport = await loop.start_tls(
+                connection.transport, connection, self._context(), server_hostname=origin.host.rstrip(".")
+            )
+        except BaseException:
+            connection.close()
+            raise
+        if transport is None:
+            raise ConnectionResetError
+        connection.secured_by(transport)
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+            self._tls.set_alpn_protocols(["http/1.1"])
+        return self._tls
+
+
+async def first_connected(
+    endpoints: Sequence[Endpoint],
+    connect: Callable[[Endpoint], Awaitable[Connection]],
+    stagger_s: float = STAGGER_S,
+) -> Connection:
+    """The connection to the first endpoint that answers. Raises the first failure when none does."""
+    if len(endpoints) == 1:
+        return await connect(endpoints[0])
+    waiting = interleaved(endpoints)
+    running: set[asyncio.Future[Connection]] = set()
+    failures: list[BaseException] = []
+    try:
+        while waiting or running:
+            if waiting:
+                running.add(asyncio.ensure_future(connect(waiting.pop(0))))
+            done, running = await asyncio.wait(running, timeout=stagger_s if waiting else None, return_when=asyncio.FIRST_COMPLETED)
+            failures += [exc for task in done if (exc := task.exception()) is not None]
+            winners = [task.result() for task in done if task.exception() is None]
+            for spare in winners[1:]:
+                spare.close()
+            if winners:
+                return winners[0]
+        raise failures[0]
+    finally:
+        await _call_off(running)
+
+
+async def _call_off(running: Iterable[asyncio.Future[Connection]]) -> None:
+    for task in running:
+        task.cancel()
+    for outcome in await asyncio.gather(*running, return_exceptions=True):
+        if not isinstance(outcome, BaseException):
+            outcome.close()
+
+
+def interleaved(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
+    """The two families in turn, the resolver's first one first (RFC 8305, section 4)."""
+    first = [e for e in endpoints if e.family == endpoints[0].family]
+    other = [e for e in endpoints if e.family != endpoints[0].family]
+    return [e for e in chain.from_iterable(zip_longest(first, other)) if e is not None]
+
+
+async def _connected(endpoint: Endpoint, make: Callable[[], Connection]) -> Connection:
+    """Both loops switch Nagle's delay off by themselves, and look up nothing for an address."""
+    host, port = endpoint.sockaddr[:2]
+    _, connection = await asyncio.get_running_loop().create_connection(make, host, port, family=endpoint.family)
+    return connection
+
+
+def reason(exc: Exception) -> str:
+    """What went wrong, without the names and addresses that the exception's own text holds."""
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        if exc.verify_code in _OTHER_HOST:
+            return "the certificate is for another host"
+        return "the certificate has expired" if exc.verify_code == _EXPIRED else "the certificate is not trusted"
+    if isinstance(exc, ssl.SSLError):
+        return f"handshake failed: {exc.reason}" if exc.reason else "handshake failed"
+    if isinstance(exc, TimeoutError):
+        return "timed out"
+    if isinstance(exc, OSError) and exc.errno is not None:
+        return errno.errorcode.get(exc.errno, "failed")
+    return "closed during the handshake" if isinstance(exc, ConnectionError) else "failed"

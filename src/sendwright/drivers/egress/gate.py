@@ -1,0 +1,55 @@
+"""The only way out: every call of every provider leaves through here, by the kind of its request.
+
+A provider that was never configured has no way out. Whether its addresses are checked is said in its `Route`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import TextIO
+
+from sendwright.drivers.egress.console import Console
+from sendwright.drivers.egress.dial import Dialer
+from sendwright.drivers.egress.pool import Pool, Route, Usage
+from sendwright.engine.ports import Line
+from sendwright.errors import Unreachable
+from sendwright.providers.contract import ConsoleLine, Request
+
+__all__ = ["Gate", "Route", "Usage"]
+
+
+class Gate:
+    """`ports.Egress`. `routes` by the provider's name; `tls` replaces the system's certificates and defaults."""
+
+    def __init__(self, routes: Mapping[str, Route], *, tls: ssl.SSLContext | None = None, console: TextIO | None = None) -> None:
+        self._dialer = Dialer(tls)
+        self._console = Console(console)
+        self._pools = {provider: Pool(route, self._dialer) for provider, route in routes.items()}
+
+    def configure(self, provider: str, route: Route) -> None:
+        """Sets a provider's route, also while it is in use. Raises `ValueError` for a network that can't be read."""
+        pool = self._pools.get(provider)
+        if pool is None:
+            self._pools[provider] = Pool(route, self._dialer)
+        else:
+            pool.configure(route)
+
+    async def open(self, provider: str, request: Request, within_s: float) -> Line:
+        """A connected line for this request, `within_s` seconds at most. Raises `Unreachable` when there is none in
+        time, and `ValueError`, before anything is connected, for a request that can't be written safely."""
+        pool = self._pools.get(provider)
+        if pool is None:
+            raise Unreachable("pool", "this provider has no route")
+        if isinstance(request, ConsoleLine):
+            return self._console
+        return await pool.lease(request, within_s)
+
+    def stats(self) -> dict[str, Usage]:
+        """Lines in hand and at rest, by provider."""
+        return {provider: pool.usage for provider, pool in self._pools.items()}
+
+    async def close(self) -> None:
+        """Closes every line: running exchanges are `Lost`, later calls `Unreachable`."""
+        for pool in self._pools.values():
+            await pool.close()

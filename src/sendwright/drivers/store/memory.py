@@ -1,0 +1,156 @@
+"""The store in memory, whole: bus, desk, ledger, waiting, records and switchboard over plain dictionaries.
+
+For tests, the simulator and programs that use the testing kit. `restart` simulates kill -9 and a new start: what was
+committed is kept, what was open is gone, what was taken from the bus and not done comes again.
+
+  memory_tables.py   the rows and the one writer      memory_ledger.py    the rows that decide
+  memory_records.py  what people ask to see           bus/memory.py       the lanes
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from sendwright.drivers.bus.memory import MemoryBus
+from sendwright.drivers.store.memory_ledger import MemoryLedger
+from sendwright.drivers.store.memory_records import MemoryRecords
+from sendwright.drivers.store.memory_tables import KeyRow, MemoryStore
+from sendwright.engine.ports import Clock
+from sendwright.model.ids import notification_of
+from sendwright.model.notification import Priority
+from sendwright.model.parcel import Intake, Parcel, intake_lane, pack
+from sendwright.model.records import Conflict, Offer, Running, Switch, Taken, parcel_of
+from sendwright.model.states import MessageState
+
+
+class MemoryBackend:
+    """Everything that the engine's ports need. `process` names this incarnation; each restart makes a new one."""
+
+    name = "memory"
+
+    def __init__(
+        self, clock: Clock, process: str = "mem-1", *, store: MemoryStore | None = None, bus: MemoryBus | None = None
+    ) -> None:
+        self.process = process
+        self.store = store if store is not None else MemoryStore()
+        self.bus = bus if bus is not None else MemoryBus(clock)
+        self.desk = MemoryDesk(self.store, self.bus, process)
+        self.ledger = MemoryLedger(self.store)
+        self.waiting = MemoryWaiting(self.store)
+        self.records = MemoryRecords(self.store, self.bus)
+        self.switchboard = MemorySwitchboard(self.store)
+        self._clock = clock
+
+    async def restart(self) -> MemoryBackend:
+        """Kills this one and starts another over what it had committed. This one raises `StoreDown` and `BusDown` from now on."""
+        tables, bundles = self.store.kill(), self.bus.kill()
+        name, _, incarnation = self.process.rpartition("-")
+        process = f"{name}-{int(incarnation) + 1}" if name and incarnation.isdigit() else f"{self.process}-2"
+        return MemoryBackend(self._clock, process, store=MemoryStore(tables), bus=MemoryBus(self._clock, bundles))
+
+
+class MemoryDesk:
+    """ports.IntakeDesk. A key is never `Running` here: it is bound by the same step that makes the parcel durable."""
+
+    def __init__(self, store: MemoryStore, bus: MemoryBus, process: str) -> None:
+        self._store = store
+        self._bus = bus
+        self._process = process
+
+    async def offer(self, offer: Offer) -> Taken | Conflict | Running:
+        async with self._store.transaction("offer") as t:
+            if offer.key is not None:
+                held = t.keys.get((offer.tenant, offer.key))
+                if held is not None:
+                    return Taken(held.id, replayed=True) if held.fingerprint == offer.fingerprint else Conflict()
+                t.keys.put((offer.tenant, offer.key), KeyRow(offer.id, offer.fingerprint))
+            number = (t.accepted.get(self._process) or 0) + 1
+            t.accepted.put(self._process, number)
+        # Nothing suspends between the commit above and this line: both happen, or neither.
+        self._bus.put(intake_lane(offer.priority), [self._parcel(offer, number)])
+        return Taken(offer.id)
+
+    async def stored(self, tenant: str, key: str) -> str | None:
+        row = self._store.tables.keys.rows.get((tenant, key))
+        return row.id if row is not None else None
+
+    def _parcel(self, offer: Offer, number: int) -> bytes:
+        return pack(
+            Intake(
+                id=offer.id,
+                tenant=offer.tenant,
+                at=offer.at,
+                body=msgspec.Raw(offer.body),
+                process=self._process,
+                number=number,
+                key=offer.key,
+                trace=offer.trace,
+            )
+        )
+
+
+class MemoryWaiting:
+    """ports.Waiting."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._tables = store.tables
+
+    async def due(self, now: int, limit: int) -> Sequence[Parcel]:
+        waits = ((row.wait.due_at, id_) for id_, row in self._tables.waits.rows.items())
+        came = ((due_at, id_) for due_at, id_ in waits if due_at is not None and due_at <= now)
+        return self._parcels(id_ for _, id_ in heapq.nsmallest(limit, came))
+
+    async def pull(self, key: str, priority: Priority, limit: int) -> Sequence[Parcel]:
+        parked = self._tables.waits.rows.items()
+        came = ((row.wait.serial, id_) for id_, row in parked if (row.wait.key, row.priority) == (key, priority))
+        return self._parcels(id_ for _, id_ in heapq.nsmallest(limit, came))
+
+    async def promoted(self, parcels: Sequence[Parcel], now: int) -> None:
+        async with self._store.transaction("promoted") as t:
+            for parcel in parcels:
+                row, message = t.waits.get(parcel.id), t.messages.get(parcel.id)
+                if row is None or message is None or row.wait.serial != parcel.wait:
+                    continue
+                t.put_wait(message, None)
+                if message.state == MessageState.SCHEDULED:
+                    t.messages.put(message.id, replace(message, state=MessageState.QUEUED, updated_at=now))
+
+    async def parked(self) -> dict[tuple[str, Priority], int]:
+        rows = self._tables.waits.rows.values()
+        return dict(Counter((row.wait.key, row.priority) for row in rows if row.wait.key != "time"))
+
+    async def next_due(self) -> int | None:
+        due = (row.wait.due_at for row in self._tables.waits.rows.values())
+        return min((at for at in due if at is not None), default=None)
+
+    def _parcels(self, messages: Iterable[str]) -> list[Parcel]:
+        found = []
+        for id_ in messages:
+            message = self._tables.shown(self._tables.messages.rows[id_])
+            plan = self._tables.notifications.rows[notification_of(id_)].plan
+            found.append(parcel_of(message, plan.content, plan.trace))
+        return found
+
+
+class MemorySwitchboard:
+    """ports.Switchboard."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def read(self) -> tuple[int, Sequence[Switch]]:
+        tables = self._store.tables
+        return tables.epochs.rows["switches"], list(tables.switches.rows.values())
+
+    async def set(self, switch: Switch) -> int:
+        async with self._store.transaction("set") as t:
+            epoch = t.epoch + 1
+            t.epochs.put("switches", epoch)
+            t.switches.put(switch.provider, switch)
+            return epoch

@@ -1,0 +1,401 @@
+"""The ledger in memory: each method is one transaction over frozen rows, decided by `policy.fold`.
+
+It shares nothing with the other stores but that fold, so that a mistake in one of them shows as a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from sendwright.drivers.store.memory_tables import MemoryStore, NotificationRow, Tables
+from sendwright.model.ids import MESSAGE, attempt_id, notification_of
+from sendwright.model.outcomes import Reason
+from sendwright.model.parcel import Parcel, Sighting
+from sendwright.model.records import (
+    AttemptRecord,
+    Birth,
+    Cancelled,
+    Claim,
+    Claimed,
+    Decision,
+    MessageRecord,
+    Plan,
+    Refused,
+    Settlement,
+    Sighted,
+    Wait,
+    parcel_of,
+)
+from sendwright.model.states import AttemptState, MessageState
+from sendwright.policy.fold import Standing, doubt, fold
+
+_REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
+_ARRIVED = frozenset({MessageState.DELIVERED, MessageState.READ})
+
+
+class MemoryLedger:
+    """ports.Ledger."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def plan(self, plans: Sequence[Plan]) -> Sequence[Sequence[Parcel]]:
+        async with self._store.transaction("plan") as t:
+            for plan in plans:
+                if t.notifications.get(plan.id) is None:
+                    _write(t, plan)
+            return [_unsent(t, plan.id) for plan in plans]
+
+    async def claim(self, claim: Claim) -> Claimed | Refused:
+        async with self._store.transaction("claim") as t:
+            parcel = claim.parcel
+            message = t.messages.get(parcel.id)
+            number = parcel.number + 1
+            if message is None:
+                return Refused("gone")
+            if _mine(message, claim.token, number):
+                return Claimed(attempt_id(message.id, number), number)
+            why = _refusal(message, claim, t.epoch)
+            return _grant(t, message, claim) if why is None else Refused(why)
+
+    async def settle(self, settlement: Settlement) -> MessageState:
+        async with self._store.transaction("settle") as t:
+            s = settlement
+            message, attempt = t.messages.get(s.message), t.attempts.get(s.attempt)
+            if message is None or attempt is None:
+                return MessageState.ACCEPTED  # retention took the rows: the same as an id that was never planned
+            joined = _joined(attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail)
+            t.put_attempt(joined)
+            state = _refold(t, message, s.at, s.decision if _mine(message, s.token, s.number) else None).after
+            for sighting in _claimed_strays(t, joined.provider, s.ref):
+                state = _sight(t, joined.id, sighting, s.at).after
+            return state if state is not None else message.state
+
+    async def park(self, parcel: Parcel, wait: Wait, now: int) -> bool:
+        async with self._store.transaction("park") as t:
+            message = _waiting_at(t, parcel)
+            if message is not None:
+                t.messages.put(message.id, replace(message, updated_at=now))
+                t.put_wait(message, wait)
+            return message is not None
+
+    async def end(self, parcel: Parcel, state: MessageState, reason: str, detail: str, now: int) -> bool:
+        async with self._store.transaction("end") as t:
+            message = _waiting_at(t, parcel)
+            if message is not None:
+                _refold(t, message, now, Decision(state, message.step, calls=message.calls, reason=reason, detail=detail))
+            return message is not None
+
+    async def advance(self, parcel: Parcel, step: int, reason: str, detail: str, now: int) -> bool:
+        async with self._store.transaction("advance") as t:
+            message = _waiting_at(t, parcel)
+            if message is None or not parcel.step < step < len(message.steps):
+                return False
+            _refold(t, message, now, Decision(MessageState.QUEUED, step, wait=Wait("time", now), reason=reason, detail=detail))
+            return True
+
+    async def observe(self, sighting: Sighting, now: int) -> Sighted:
+        async with self._store.transaction("observe") as t:
+            attempt = _found(t, sighting)
+            if attempt is not None:
+                return _sight(t, attempt, sighting, now)
+            if sighting.ref is not None:
+                key = (sighting.provider, sighting.ref)
+                t.strays.put(key, (*(t.strays.get(key) or ()), sighting))
+            return Sighted()
+
+    async def cancel(self, tenant: str, target: str, now: int) -> Cancelled:
+        async with self._store.transaction("cancel") as t:
+            if target.startswith(MESSAGE):
+                one = t.messages.get(target)
+                return Cancelled() if one is None or one.tenant != tenant else _cancel(t, [one], now)
+            row = t.notifications.get(target)
+            if row is None:
+                t.cancellations.put((tenant, target), now)
+                return Cancelled(unplanned=1)
+            if row.plan.tenant != tenant:
+                return Cancelled()
+            t.notifications.put(target, replace(row, cancelled_at=row.cancelled_at or now))
+            messages = (t.messages.get(message) for message in row.messages)
+            return _cancel(t, [message for message in messages if message is not None], now)
+
+    async def resolve(self, tenant: str, message: str, verdict: str, now: int) -> MessageState | None:
+        async with self._store.transaction("resolve") as t:
+            row = _of_tenant(t, tenant, message)
+            if row is None or row.state != MessageState.IN_DOUBT:
+                return None
+            if verdict == "resend":
+                _again(t, row, row.step, now)
+                return MessageState.QUEUED
+            word = AttemptState.SENT if verdict == "sent" else AttemptState.FAILED
+            for attempt in t.attempts_of(row):
+                if attempt.state == AttemptState.IN_DOUBT:
+                    t.put_attempt(_joined(attempt, word, now, detail="resolved by hand"))
+            failed = Decision(MessageState.FAILED, row.step, calls=row.calls, reason=Reason.LOST_ANSWER.value)
+            return _refold(t, row, now, None if verdict == "sent" else failed).after
+
+    async def revive(self, tenant: str, message: str, now: int) -> bool:
+        async with self._store.transaction("revive") as t:
+            row = _of_tenant(t, tenant, message)
+            if row is None or not row.state.settled or row.state in _ARRIVED or not row.steps:
+                return False
+            _again(t, row, 0, now)
+            return True
+
+    async def drop(self, tenant: str, message: str, now: int) -> bool:
+        async with self._store.transaction("drop") as t:
+            row = _of_tenant(t, tenant, message)
+            if row is None or not row.dead:
+                return False
+            t.messages.put(message, replace(row, dead=False, updated_at=now))
+            return True
+
+    async def repair(self, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int]) -> Sequence[str]:
+        async with self._store.transaction("repair") as t:
+            moved: dict[str, None] = {}
+            for id_ in list(t.open.rows):
+                attempt = t.attempts.get(id_)
+                if attempt is None or (attempt.deadline_at > now and alive(attempt.owner or "")):
+                    continue
+                _doubt(t, attempt, now, patience_ms(attempt.provider))
+                moved[attempt.message] = None
+            return list(moved)
+
+
+def _write(t: Tables, plan: Plan) -> None:
+    cancelled_at = t.cancellations.get((plan.tenant, plan.id))
+    t.cancellations.drop((plan.tenant, plan.id))
+    t.notifications.put(plan.id, NotificationRow(plan, tuple(birth.id for birth in plan.births), cancelled_at))
+    t.events.append(plan.at, plan.tenant, "notification.accepted", (plan.id, None))
+    for birth in plan.births:
+        message = _born(plan, birth, stopped=cancelled_at is not None)
+        t.messages.put(message.id, message)
+        if message.state.settled:
+            t.events.append(plan.at, plan.tenant, f"message.{message.state.label}", (plan.id, message.id), message.reason or "")
+        elif birth.wait is not None:
+            t.put_wait(message, birth.wait)
+
+
+def _born(plan: Plan, birth: Birth, *, stopped: bool) -> MessageRecord:
+    state = MessageState.CANCELLED if stopped and not birth.state.settled else birth.state
+    return MessageRecord(
+        id=birth.id,
+        tenant=plan.tenant,
+        state=state,
+        step=0,
+        number=0,
+        steps=birth.steps,
+        priority=plan.priority,
+        on_doubt=plan.on_doubt,
+        accepted_at=plan.at,
+        updated_at=plan.at,
+        recipient=birth.recipient,
+        channel=birth.steps[0].channel if birth.steps else None,
+        address=birth.steps[0].address if birth.steps else None,
+        expires_at=plan.expires_at,
+        reason=birth.reason,
+        detail=birth.detail,
+        dead=state == MessageState.FAILED,
+    )
+
+
+def _unsent(t: Tables, notification: str) -> list[Parcel]:
+    """Of the stored messages those that are queued, were never claimed and wait for nothing."""
+    row = t.notifications.get(notification)
+    if row is None:
+        return []
+    found = (t.messages.get(id_) for id_ in row.messages)
+    return [
+        parcel_of(message, row.plan.content, row.plan.trace)
+        for message in found
+        if message and message.state == MessageState.QUEUED and message.number == 0 and t.waits.get(message.id) is None
+    ]
+
+
+def _loose(message: MessageRecord) -> bool:
+    """Waits, or is to be sent again: nobody holds it."""
+    waits = message.state in {MessageState.SCHEDULED, MessageState.QUEUED}
+    return waits or (message.state == MessageState.SENDING and message.token is None)
+
+
+def _waiting_at(t: Tables, parcel: Parcel) -> MessageRecord | None:
+    message = t.messages.get(parcel.id)
+    fits = message is not None and _loose(message) and (message.step, message.number) == (parcel.step, parcel.number)
+    return message if fits else None
+
+
+def _of_tenant(t: Tables, tenant: str, message: str) -> MessageRecord | None:
+    row = t.messages.get(message)
+    return row if row is not None and row.tenant == tenant else None
+
+
+def _mine(message: MessageRecord, token: str, number: int) -> bool:
+    return message.state == MessageState.SENDING and message.token == token and message.number == number
+
+
+def _refusal(message: MessageRecord, claim: Claim, epoch: int) -> str | None:
+    if (message.step, message.number) != (claim.parcel.step, claim.parcel.number):
+        return "number"
+    if not _loose(message):
+        return "state"
+    if message.expires_at is not None and message.expires_at <= claim.now:
+        return "expired"
+    return "epoch" if claim.epoch < epoch else None
+
+
+def _grant(t: Tables, message: MessageRecord, claim: Claim) -> Claimed:
+    parcel, number = claim.parcel, message.number + 1
+    row = replace(
+        message,
+        state=MessageState.SENDING,
+        number=number,
+        token=claim.token,
+        updated_at=claim.now,
+        provider=claim.provider,
+        channel=parcel.channel,
+        address=parcel.address,
+    )
+    t.messages.put(message.id, row)
+    t.put_wait(message, None)
+    attempt = AttemptRecord(
+        id=attempt_id(message.id, number),
+        message=message.id,
+        number=number,
+        step=parcel.step,
+        channel=parcel.channel,
+        provider=claim.provider,
+        state=AttemptState.SENDING,
+        started_at=claim.now,
+        deadline_at=claim.deadline_at,
+        owner=claim.owner,
+    )
+    t.put_attempt(attempt)
+    return Claimed(attempt.id, number)
+
+
+def _joined(
+    attempt: AttemptRecord, state: AttemptState, at: int, *, ref: str | None = None, reason: str | None = None, detail: str = ""
+) -> AttemptRecord:
+    """The attempt with more evidence; its words are those of the evidence that moved it."""
+    joined = attempt.state.join(state)
+    moved = joined != attempt.state
+    return replace(
+        attempt,
+        state=joined,
+        finished_at=at if attempt.finished_at is None and joined != AttemptState.SENDING else attempt.finished_at,
+        ref=ref or attempt.ref,
+        reason=reason if moved and reason is not None else attempt.reason,
+        detail=detail if moved and detail else attempt.detail,
+    )
+
+
+def _refold(t: Tables, message: MessageRecord, now: int, decision: Decision | None = None) -> Sighted:
+    return _stand(t, message, fold(message, t.attempts_of(message), now, decision), now)
+
+
+def _stand(t: Tables, before: MessageRecord, standing: Standing, now: int) -> Sighted:
+    """Writes a message's new standing, its wait, and an event when it went anywhere."""
+    after = replace(
+        before,
+        state=standing.state,
+        step=standing.step,
+        calls=standing.calls,
+        backoff_s=standing.backoff_s,
+        tried=standing.tried,
+        token=standing.token,
+        doubled=standing.doubled,
+        dead=standing.dead,
+        reason=standing.reason,
+        detail=standing.detail,
+    )
+    if after != before:
+        t.messages.put(before.id, replace(after, updated_at=now))
+    if not standing.keep_wait:
+        t.put_wait(before, standing.wait)
+    if (after.state, after.step) != (before.state, before.step):
+        kind = f"message.{after.state.label}"
+        t.events.append(now, before.tenant, kind, (notification_of(before.id), before.id), after.reason or "")
+    wait = None if standing.keep_wait else standing.wait
+    poke = wait is not None and wait.due_at is not None and wait.due_at <= now
+    return Sighted(before.id, before.state, after.state, poke=poke)
+
+
+def _found(t: Tables, sighting: Sighting) -> str | None:
+    if sighting.attempt is not None and t.attempts.get(sighting.attempt) is not None:
+        return sighting.attempt
+    return None if sighting.ref is None else t.by_ref.get((sighting.provider, sighting.ref))
+
+
+def _sight(t: Tables, attempt: str, sighting: Sighting, now: int) -> Sighted:
+    before = t.attempts.get(attempt)
+    message = t.messages.get(before.message) if before is not None else None
+    if before is None or message is None:
+        return Sighted()
+    after = _joined(
+        before,
+        AttemptState(sighting.state),
+        now,
+        ref=before.ref or sighting.ref,
+        reason=sighting.reason,
+        detail=sighting.detail,
+    )
+    if after != before:
+        t.put_attempt(after)
+    if after.state == before.state:
+        return Sighted(message.id, message.state, message.state)
+    return _refold(t, message, now)
+
+
+def _claimed_strays(t: Tables, provider: str, ref: str | None) -> tuple[Sighting, ...]:
+    if ref is None:
+        return ()
+    strays = t.strays.get((provider, ref)) or ()
+    t.strays.drop((provider, ref))
+    return strays
+
+
+def _cancel(t: Tables, messages: Sequence[MessageRecord], now: int) -> Cancelled:
+    cancelled = too_late = 0
+    for message in messages:
+        if message.state == MessageState.CANCELLED:
+            cancelled += 1
+        elif _stoppable(t, message):
+            _refold(t, message, now, Decision(MessageState.CANCELLED, message.step, calls=message.calls))
+            cancelled += 1
+        else:
+            too_late += 1
+    return Cancelled(cancelled=cancelled, too_late=too_late)
+
+
+def _stoppable(t: Tables, message: MessageRecord) -> bool:
+    """Waits, and nothing of it has left or may have left."""
+    waits = _loose(message) or message.state == MessageState.DIGESTING
+    return waits and all(attempt.state in _REFUTED for attempt in t.attempts_of(message))
+
+
+def _again(t: Tables, message: MessageRecord, step: int, now: int) -> None:
+    """Queued by a person's word, whatever its attempts say: a doubt stays one, and shows as doubled later."""
+    standing = Standing(
+        state=MessageState.QUEUED,
+        step=step,
+        calls=0,
+        backoff_s=0,
+        tried=(),
+        token=None,
+        doubled=message.doubled,
+        dead=False,
+        wait=Wait("time", now),
+    )
+    _stand(t, message, standing, now)
+
+
+def _doubt(t: Tables, attempt: AttemptRecord, now: int, patience_ms: int) -> None:
+    t.put_attempt(_joined(attempt, AttemptState.IN_DOUBT, now, reason=Reason.LOST_ANSWER.value))
+    message = t.messages.get(attempt.message)
+    if message is None:
+        return
+    holds = message.state == MessageState.SENDING and message.token is not None and message.number == attempt.number
+    decision = doubt(message.on_doubt, message.step, message.calls + 1, now, patience_ms) if holds else None
+    _refold(t, message, now, decision)

@@ -1,0 +1,186 @@
+"""Fenced changes of single messages: each compares the row it finds and, where it still fits, sets it.
+
+`ChangeAll` runs all of a flush over one `Folio`; a change whose row does not fit answers so and leaves it alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import apsw
+from msgspec import Struct
+
+from sendwright.drivers.store.sqlite.folio import Folio, Serials, waits_for
+from sendwright.drivers.store.sqlite.writer import Operation
+from sendwright.model.outcomes import Reason
+from sendwright.model.parcel import Parcel
+from sendwright.model.records import Decision, MessageRecord, Wait
+from sendwright.model.states import AttemptState, MessageState
+from sendwright.policy.fold import Standing
+
+
+class Change(Protocol):
+    """One fenced change of one message's row."""
+
+    @property
+    def message(self) -> str: ...
+
+    @property
+    def now(self) -> int: ...
+
+    def apply(self, folio: Folio) -> Any: ...
+
+    absent: Any
+
+
+class ChangeAll(Operation):
+    """Items: changes of single messages, of any kind, in order."""
+
+    def __init__(self, serials: Serials) -> None:
+        self._serials = serials
+
+    def apply(self, db: apsw.Connection, items: list[Change]) -> list[Any]:
+        folio = Folio(db, self._serials, (change.message for change in items))
+        answers = [change.apply(folio) if change.message in folio.messages else change.absent for change in items]
+        folio.save(max(change.now for change in items))
+        return answers
+
+
+class _OfParcel(Struct, frozen=True):
+    parcel: Parcel
+
+    absent = False
+
+    @property
+    def message(self) -> str:
+        return self.parcel.id
+
+    def row(self, folio: Folio) -> MessageRecord | None:
+        """The message's row while it waits for exactly this parcel."""
+        row = folio.messages[self.parcel.id]
+        return row if waits_for(row, self.parcel.step, self.parcel.number) else None
+
+
+class Park(_OfParcel, frozen=True):
+    wait: Wait
+    now: int
+
+    def apply(self, folio: Folio) -> bool:
+        row = self.row(folio)
+        if row is None:
+            return False
+        folio.repark(row.id, self.wait, self.parcel, self.now)
+        return True
+
+
+class End(_OfParcel, frozen=True):
+    state: MessageState
+    reason: str
+    detail: str
+    now: int
+
+    def apply(self, folio: Folio) -> bool:
+        row = self.row(folio)
+        if row is None:
+            return False
+        folio.refold(row.id, self.now, Decision(self.state, row.step, calls=row.calls, reason=self.reason, detail=self.detail))
+        return True
+
+
+class Advance(_OfParcel, frozen=True):
+    step: int
+    reason: str
+    detail: str
+    now: int
+
+    def apply(self, folio: Folio) -> bool:
+        row = self.row(folio)
+        if row is None:
+            return False
+        wait = Wait("time", self.now)
+        decision = Decision(MessageState.QUEUED, self.step, wait=wait, reason=self.reason, detail=self.detail)
+        folio.refold(row.id, self.now, decision)
+        return True
+
+
+class _OfTenant(Struct, frozen=True):
+    tenant: str
+    message: str
+
+    def row(self, folio: Folio) -> MessageRecord | None:
+        row = folio.messages[self.message]
+        return row if row.tenant == self.tenant else None
+
+
+class Resolve(_OfTenant, frozen=True):
+    verdict: str
+    now: int
+
+    absent = None
+
+    def apply(self, folio: Folio) -> MessageState | None:
+        row = self.row(folio)
+        if row is None or row.state != MessageState.IN_DOUBT:
+            return None
+        if self.verdict == "resend":
+            wait = Wait("time", self.now)
+            folio.put(row, _standing(row, MessageState.QUEUED, wait=wait), self.now)
+            return folio.messages[row.id].state
+        evidence = AttemptState.SENT if self.verdict == "sent" else AttemptState.FAILED
+        for attempt in folio.attempts[row.id]:
+            if attempt.state == AttemptState.IN_DOUBT:
+                folio.join(row.id, attempt.id, evidence, self.now, detail="resolved by hand")
+        over = Decision(MessageState.FAILED, row.step, calls=row.calls, reason=Reason.LOST_ANSWER.value)
+        folio.refold(row.id, self.now, None if self.verdict == "sent" else over)
+        return folio.messages[row.id].state
+
+
+class Revive(_OfTenant, frozen=True):
+    now: int
+
+    absent = False
+
+    def apply(self, folio: Folio) -> bool:
+        row = self.row(folio)
+        if row is None or not row.state.settled or not row.steps:
+            return False
+        folio.put(row, _standing(row, MessageState.QUEUED, wait=Wait("time", self.now)), self.now)
+        return True
+
+
+class Drop(_OfTenant, frozen=True):
+    now: int
+
+    absent = False
+
+    def apply(self, folio: Folio) -> bool:
+        row = self.row(folio)
+        if row is None or not row.dead:
+            return False
+        kept = _standing(row, row.state, reason=row.reason, detail=row.detail, step=row.step)
+        folio.put(row, kept, self.now)
+        return True
+
+
+def _standing(
+    row: MessageRecord,
+    state: MessageState,
+    *,
+    wait: Wait | None = None,
+    reason: str | None = None,
+    detail: str = "",
+    step: int = 0,
+) -> Standing:
+    return Standing(
+        state=state,
+        step=step,
+        calls=0,
+        backoff_s=0,
+        tried=(),
+        token=None,
+        doubled=row.doubled,
+        dead=False,
+        wait=wait,
+        reason=reason,
+        detail=detail,
+    )

@@ -1,0 +1,72 @@
+"""The ledger over SQLite: the rows that decide.
+
+The straight path (plan, claim, accepted) is a handful of statements per flush, whatever its size. Everything else loads
+the rows into a `Folio`, lets `policy.fold` decide, and writes them back in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from sendwright.drivers.store.sqlite import changes
+from sendwright.drivers.store.sqlite import operations as ops
+from sendwright.drivers.store.sqlite.folio import Serials
+from sendwright.drivers.store.sqlite.writer import Writer
+from sendwright.model.notification import Priority
+from sendwright.model.parcel import Parcel, Sighting
+from sendwright.model.records import Cancelled, Claim, Claimed, Plan, Refused, Settlement, Sighted, Wait
+from sendwright.model.states import MessageState
+
+
+class SqliteLedger:
+    """ports.Ledger."""
+
+    def __init__(self, writer: Writer, serials: Serials) -> None:
+        self._writer = writer
+        self._plan = ops.PlanAll(serials)
+        self._claim = ops.ClaimAll()
+        self._settle = ops.SettleAll(serials)
+        self._observe = ops.ObserveAll(serials)
+        self._change = changes.ChangeAll(serials)
+        self._cancel = ops.CancelAll(serials)
+        self._repair = ops.RepairAll(serials)
+
+    def plan(self, plans: Sequence[Plan]) -> Awaitable[Sequence[Sequence[Parcel]]]:
+        return self._writer.submit(self._plan, plans, urgent=bool(plans) and _urgent(plans[0].priority))
+
+    def claim(self, claim: Claim) -> Awaitable[Claimed | Refused]:
+        return self._writer.submit(self._claim, claim, urgent=_urgent(claim.parcel.priority))
+
+    def settle(self, settlement: Settlement) -> Awaitable[MessageState]:
+        return self._writer.submit(self._settle, settlement)
+
+    def observe(self, sighting: Sighting, now: int) -> Awaitable[Sighted]:
+        return self._writer.submit(self._observe, (sighting, now))
+
+    def park(self, parcel: Parcel, wait: Wait, now: int) -> Awaitable[bool]:
+        return self._writer.submit(self._change, changes.Park(parcel, wait, now))
+
+    def end(self, parcel: Parcel, state: MessageState, reason: str, detail: str, now: int) -> Awaitable[bool]:
+        return self._writer.submit(self._change, changes.End(parcel, state, reason, detail, now))
+
+    def advance(self, parcel: Parcel, step: int, reason: str, detail: str, now: int) -> Awaitable[bool]:
+        return self._writer.submit(self._change, changes.Advance(parcel, step, reason, detail, now))
+
+    def cancel(self, tenant: str, target: str, now: int) -> Awaitable[Cancelled]:
+        return self._writer.submit(self._cancel, (tenant, target, now), urgent=True)
+
+    def resolve(self, tenant: str, message: str, verdict: str, now: int) -> Awaitable[MessageState | None]:
+        return self._writer.submit(self._change, changes.Resolve(tenant, message, verdict, now))
+
+    def revive(self, tenant: str, message: str, now: int) -> Awaitable[bool]:
+        return self._writer.submit(self._change, changes.Revive(tenant, message, now))
+
+    def drop(self, tenant: str, message: str, now: int) -> Awaitable[bool]:
+        return self._writer.submit(self._change, changes.Drop(tenant, message, now))
+
+    def repair(self, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int]) -> Awaitable[Sequence[str]]:
+        return self._writer.submit(self._repair, (now, alive, patience_ms))
+
+
+def _urgent(priority: Priority) -> bool:
+    return priority <= Priority.HIGH

@@ -1,0 +1,371 @@
+"""What the ledger submits to the writer: one `Operation` per method, each over all the items of a flush."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apsw
+import msgspec
+from msgspec.structs import replace
+
+from sendwright.drivers.store.sqlite.folio import Folio, Serials, waits_for
+from sendwright.drivers.store.sqlite.sql import SQL
+from sendwright.drivers.store.sqlite.writer import Operation, fetch, rows_of
+from sendwright.model import ids
+from sendwright.model.content import Content
+from sendwright.model.outcomes import Reason
+from sendwright.model.parcel import Parcel, Sighting
+from sendwright.model.records import (
+    Cancelled,
+    Claim,
+    Claimed,
+    Decision,
+    MessageRecord,
+    Plan,
+    Refused,
+    Settlement,
+    Sighted,
+    Wait,
+    parcel_of,
+)
+from sendwright.model.states import AttemptState, MessageState
+from sendwright.policy.fold import doubt
+
+_PULLED = msgspec.json.Decoder(list[tuple[MessageRecord, Content, str | None]], strict=False)
+
+
+def parcels_from(text: str | None) -> list[Parcel]:
+    """Parcels from rows of (message, content, trace)."""
+    return [parcel_of(message, content, trace) for message, content, trace in _PULLED.decode(text or "[]")]
+
+
+class PlanAll(Operation):
+    """Items: sequences of plans. The straight path is one insert per table; a plan that finds its row looks closer."""
+
+    def __init__(self, serials: Serials) -> None:
+        self._serials = serials
+
+    def apply(self, db: apsw.Connection, items: list[Sequence[Plan]]) -> list[list[list[Parcel]]]:
+        plans = {plan.id: plan for item in items for plan in item}
+        existing = {row[0]: row for row in fetch(db, SQL["plan_existing"], rows_of(list(plans))) or ()}
+        cancelled = {id_ for id_, (_, planned, cancelled_at) in existing.items() if not planned and cancelled_at is not None}
+        fresh = [_cancelled(plan) if plan.id in cancelled else plan for plan in plans.values()]
+        fresh = [plan for plan in fresh if plan.id not in existing or plan.id in cancelled]
+        self._insert(db, fresh, cancelled)
+        stored = {plan.id: _parcels(plan) for plan in fresh}
+        for id_ in existing.keys() - cancelled:
+            low = ids.MESSAGE + id_[4:]
+            stored[id_] = parcels_from(db.execute(SQL["unsent_of"], (low, low + "~")).get)
+        return [[stored[plan.id] for plan in item] for item in items]
+
+    def _insert(self, db: apsw.Connection, plans: list[Plan], cancelled: set[str]) -> None:
+        if not plans:
+            return
+        db.execute(SQL["plan_notifications"], (rows_of([_notification_row(p) for p in plans]),))
+        if cancelled:
+            rows = [_notification_row(p) for p in plans if p.id in cancelled]
+            db.execute(SQL["plan_over_cancelled"], (rows_of(rows),))
+        messages, events, waits = [], [], []
+        for plan in plans:
+            events.append((plan.at, plan.tenant, "notification.accepted", plan.id, ""))
+            for birth in plan.births:
+                messages.append(_message_row(plan, birth))
+                if birth.wait is not None:
+                    waits.append(_wait_row(plan, birth.id, birth.wait, self._serials()))
+                if birth.state.settled:
+                    events.append((plan.at, plan.tenant, f"message.{birth.state.label}", birth.id, birth.reason or ""))
+        db.execute(SQL["plan_messages"], (rows_of(messages),))
+        db.execute(SQL["insert_events"], (rows_of(events),))
+        if waits:
+            db.execute(SQL["insert_waits"], (rows_of(waits),))
+
+
+def _cancelled(plan: Plan) -> Plan:
+    births = tuple(
+        birth if birth.state.settled else replace(birth, state=MessageState.CANCELLED, wait=None) for birth in plan.births
+    )
+    return replace(plan, births=births)
+
+
+def _parcels(plan: Plan) -> list[Parcel]:
+    return [
+        Parcel(
+            id=birth.id,
+            tenant=plan.tenant,
+            steps=birth.steps,
+            content=plan.content,
+            at=plan.at,
+            priority=plan.priority,
+            on_doubt=plan.on_doubt,
+            expires_at=plan.expires_at,
+            trace=plan.trace,
+        )
+        for birth in plan.births
+        if birth.state == MessageState.QUEUED and birth.wait is None
+    ]
+
+
+def _notification_row(p: Plan) -> tuple[Any, ...]:
+    return (
+        p.id,
+        p.tenant,
+        p.at,
+        p.priority,
+        p.category,
+        p.on_doubt,
+        p.send_at,
+        p.expires_at,
+        p.key,
+        p.process,
+        p.number,
+        len(p.births),
+        p.content,
+        p.metadata,
+        p.trace,
+    )
+
+
+def _message_row(plan: Plan, birth: Any) -> tuple[Any, ...]:
+    first = birth.steps[0] if birth.steps else None
+    return (
+        birth.id,
+        plan.tenant,
+        birth.state,
+        plan.priority,
+        plan.on_doubt,
+        plan.expires_at,
+        plan.at,
+        plan.at,
+        birth.recipient,
+        first.channel if first else None,
+        first.address if first else None,
+        birth.reason,
+        birth.detail,
+        int(birth.state == MessageState.FAILED),
+        birth.steps,
+    )
+
+
+def _wait_row(plan: Plan, message: str, wait: Wait, serial: int) -> tuple[Any, ...]:
+    return (message, wait.key, plan.priority, wait.due_at, wait.kind, wait.name, wait.until, plan.at, serial)
+
+
+class ClaimAll(Operation):
+    """Items: claims. Granted by position; the refused are looked at to say why."""
+
+    def apply(self, db: apsw.Connection, items: list[Claim]) -> list[Claimed | Refused]:
+        rows = rows_of([_claim_row(claim) for claim in items])
+        db.execute(SQL["claim"], (rows,))
+        db.execute(SQL["claim_attempts"], (rows,))
+        db.execute(SQL["claim_waits"], (rows,))
+        granted = set(fetch(db, SQL["claim_granted"], rows) or ())
+        answers: list[Claimed | Refused] = [
+            Claimed(ids.attempt_id(c.parcel.id, c.parcel.number + 1), c.parcel.number + 1) for c in items
+        ]
+        refused = [index for index in range(len(items)) if index not in granted]
+        if refused:
+            epoch = int(db.execute("select value from meta where name = 'epoch'").get)
+            wanted = rows_of([items[index].parcel.id for index in refused])
+            found = msgspec.json.decode(
+                db.execute(SQL["load_messages"], (wanted,)).get or "[]", type=list[MessageRecord], strict=False
+            )
+            by_id = {message.id: message for message in found}
+            for index in refused:
+                answers[index] = Refused(_why(items[index], by_id.get(items[index].parcel.id), epoch))
+        return answers
+
+
+def _claim_row(c: Claim) -> tuple[Any, ...]:
+    p = c.parcel
+    return (
+        p.id,
+        p.number,
+        p.step,
+        c.token,
+        c.now,
+        c.epoch,
+        c.provider,
+        p.channel,
+        p.address,
+        ids.attempt_id(p.id, p.number + 1),
+        c.deadline_at,
+        c.owner,
+    )
+
+
+def _why(claim: Claim, message: MessageRecord | None, epoch: int) -> str:
+    if message is None:
+        return "gone"
+    if message.number != claim.parcel.number or message.step != claim.parcel.step:
+        return "number"
+    if not waits_for(message, claim.parcel.step, claim.parcel.number):
+        return "state"
+    if message.expires_at is not None and message.expires_at <= claim.now:
+        return "expired"
+    return "epoch" if claim.epoch < epoch else "state"
+
+
+class SettleAll(Operation):
+    """Items: settlements. First attempts that were accepted go straight; all others are folded."""
+
+    def __init__(self, serials: Serials) -> None:
+        self._serials = serials
+
+    def apply(self, db: apsw.Connection, items: list[Settlement]) -> list[MessageState]:
+        straight = [index for index, s in enumerate(items) if s.number == 1 and s.decision.state == MessageState.SENT]
+        states = [MessageState.SENT] * len(items)
+        other = [index for index in range(len(items)) if index not in set(straight)] if len(straight) < len(items) else []
+        if straight:
+            rows = rows_of([_settle_row(items[index]) for index in straight])
+            lost = {straight[position] for position in fetch(db, SQL["settle_not_sent"], rows) or ()}
+            if lost:
+                other += sorted(lost)
+                rows = rows_of([_settle_row(items[index]) for index in straight if index not in lost])
+            db.execute(SQL["settle_attempts"], (rows,))
+            db.execute(SQL["settle_sent"], (rows,))
+            db.execute(SQL["settle_events"], (rows,))
+        if other:
+            self._fold(db, items, other, states)
+        self._strays(db, items)
+        return states
+
+    def _fold(self, db: apsw.Connection, items: list[Settlement], which: list[int], states: list[MessageState]) -> None:
+        folio = Folio(db, self._serials, (items[index].message for index in which))
+        for index in which:
+            s = items[index]
+            row = folio.messages.get(s.message)
+            if row is None:
+                continue
+            mine = row.state == MessageState.SENDING and row.token == s.token and row.number == s.number
+            folio.join(s.message, s.attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail)
+            folio.refold(s.message, s.at, s.decision if mine else None)
+            states[index] = folio.messages[s.message].state
+        folio.save(max(items[index].at for index in which))
+
+    def _strays(self, db: apsw.Connection, items: list[Settlement]) -> None:
+        """Receipts that came by reference before this settlement brought it."""
+        if not db.execute(SQL["strays_any"]).get:
+            return
+        folio = Folio(db, self._serials, (s.message for s in items if s.ref))
+        rows = [(folio.attempts[s.message][s.number - 1].provider, s.ref) for s in items if s.ref and s.message in folio.attempts]
+        found = fetch(db, SQL["strays_of"], rows_of(rows)) or []
+        if not found:
+            return
+        by_ref = {(row[0], row[1] or ""): s for row, s in zip(rows, (s for s in items if s.ref), strict=False)}
+        for text in found:
+            sighting = msgspec.json.decode(text, type=Sighting)
+            s = by_ref[sighting.provider, sighting.ref or ""]
+            _join(folio, s.message, s.attempt, sighting, s.at)
+        folio.save(max(s.at for s in items))
+        db.execute(SQL["strays_delete"], (rows_of(rows),))
+
+
+def _settle_row(s: Settlement) -> tuple[Any, ...]:
+    return (s.attempt, s.message, s.number, s.token, s.state, s.at, s.ref, s.reason, s.detail)
+
+
+def _join(folio: Folio, message: str, attempt: str, sighting: Sighting, now: int) -> Sighted:
+    news = folio.join(
+        message,
+        attempt,
+        AttemptState(sighting.state),
+        now,
+        ref=sighting.ref,
+        reason=sighting.reason,
+        detail=sighting.detail,
+    )
+    state = folio.messages[message].state
+    return folio.refold(message, now) if news else Sighted(message, state, state)
+
+
+class ObserveAll(Operation):
+    """Items: (sighting, now)."""
+
+    def __init__(self, serials: Serials) -> None:
+        self._serials = serials
+
+    def apply(self, db: apsw.Connection, items: list[tuple[Sighting, int]]) -> list[Sighted]:
+        attempts = [sighting.attempt for sighting, _ in items]
+        folio = Folio(db, self._serials, (ids.message_of(a) for a in attempts if a))
+        known = {a.id for rows in folio.attempts.values() for a in rows}
+        unnamed = [index for index, a in enumerate(attempts) if a not in known and items[index][0].ref]
+        if unnamed:
+            rows = [(items[index][0].provider, items[index][0].ref) for index in unnamed]
+            for position, attempt in fetch(db, SQL["attempts_by_ref"], rows_of(rows)) or ():
+                attempts[unnamed[position]] = attempt
+            folio = Folio(db, self._serials, (ids.message_of(a) for a in attempts if a))
+            known = {a.id for rows_ in folio.attempts.values() for a in rows_}
+        answers, strays = [], []
+        for (sighting, now), attempt in zip(items, attempts, strict=True):
+            if attempt is not None and attempt in known:
+                answers.append(_join(folio, ids.message_of(attempt), attempt, sighting, now))
+            else:
+                answers.append(Sighted())
+                if sighting.ref:
+                    strays.append((sighting.provider, sighting.ref, now, msgspec.json.encode(sighting).decode()))
+        if strays:
+            db.execute(SQL["strays_insert"], (rows_of(strays),))
+        folio.save(max(now for _, now in items))
+        return answers
+
+
+class CancelAll(Operation):
+    """Items: (tenant, id of a notification or a message, now)."""
+
+    def __init__(self, serials: Serials) -> None:
+        self._serials = serials
+
+    def apply(self, db: apsw.Connection, items: list[tuple[str, str, int]]) -> list[Cancelled]:
+        return [self._cancel(db, *item) for item in items]
+
+    def _cancel(self, db: apsw.Connection, tenant: str, target: str, now: int) -> Cancelled:
+        if target.startswith(ids.MESSAGE):
+            return self._messages(db, tenant, [target], now)
+        db.execute(SQL["cancel_notification"], (target, tenant, now))
+        planned = db.execute("select planned from notifications where id = ?1 and tenant = ?2", (target, tenant)).get
+        if not planned:
+            return Cancelled(unplanned=1)
+        low = ids.MESSAGE + target[4:]
+        return self._messages(db, tenant, fetch(db, SQL["messages_within"], low, low + "~") or [], now)
+
+    def _messages(self, db: apsw.Connection, tenant: str, wanted: list[str], now: int) -> Cancelled:
+        folio = Folio(db, self._serials, wanted)
+        cancelled = too_late = 0
+        for row in list(folio.messages.values()):
+            if row.tenant != tenant or row.state == MessageState.CANCELLED:
+                continue
+            refuted = all(a.state in {AttemptState.REJECTED, AttemptState.FAILED} for a in folio.attempts[row.id])
+            if waits_for(row, row.step, row.number) and refuted:
+                folio.refold(row.id, now, Decision(MessageState.CANCELLED, row.step, calls=row.calls))
+                cancelled += 1
+            else:
+                too_late += 1
+        folio.save(now)
+        return Cancelled(cancelled=cancelled, too_late=too_late)
+
+
+class RepairAll(Operation):
+    """Items: (now, alive, patience). Level-triggered: looks at every open attempt, whenever it is asked."""
+
+    def __init__(self, serials: Serials) -> None:
+        self._serials = serials
+
+    def apply(self, db: apsw.Connection, items: list[tuple[int, Callable[[str], bool], Callable[[str], int]]]) -> list[list[str]]:
+        return [self._repair(db, *item) for item in items]
+
+    def _repair(self, db: apsw.Connection, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int]) -> list[str]:
+        rows = fetch(db, SQL["attempts_open"]) or []
+        lost = [(id_, provider) for id_, owner, deadline, provider in rows if deadline <= now or not alive(owner or "")]
+        folio = Folio(db, self._serials, (ids.message_of(id_) for id_, _ in lost))
+        moved = []
+        for attempt, provider in lost:
+            message = ids.message_of(attempt)
+            row = folio.messages[message]
+            folio.join(message, attempt, AttemptState.IN_DOUBT, now, reason=Reason.LOST_ANSWER.value)
+            holds = row.state == MessageState.SENDING and row.token is not None and folio.attempts[message][-1].id == attempt
+            decision = doubt(row.on_doubt, row.step, row.calls + 1, now, patience_ms(provider)) if holds else None
+            folio.refold(message, now, decision)
+            moved.append(message)
+        folio.save(now)
+        return moved

@@ -1,0 +1,172 @@
+-- The embedded store and bus: one file, one process. Times are ms since 1970, states the codes of model/states.py.
+-- {message_states} and {attempt_states} are filled in from that table.
+
+create table meta (
+  name text primary key,
+  value integer not null
+) without rowid;
+
+-- What a caller asked for. A row that is not planned yet stands for a cancellation that came first.
+create table notifications (
+  id text primary key,
+  tenant text not null,
+  at integer not null,
+  priority integer not null default 2,
+  category text not null default 'transactional',
+  on_doubt text not null default 'resend' check (on_doubt in ('resend', 'hold')),
+  send_at integer,
+  expires_at integer,
+  key text,
+  process text,
+  number integer,
+  messages integer not null default 0,
+  planned integer not null default 0,
+  cancelled_at integer,
+  content text,
+  metadata text,
+  trace text
+) without rowid;
+
+create index notifications_by_key on notifications (tenant, key) where key is not null;
+
+-- One recipient's copy. This row decides: whoever wants to send, end, park or cancel compares and sets it.
+create table messages (
+  id text primary key,
+  tenant text not null,
+  state integer not null check (state in ({message_states})),
+  step integer not null default 0,
+  number integer not null default 0,
+  calls integer not null default 0,
+  token text,
+  priority integer not null,
+  on_doubt text not null,
+  expires_at integer,
+  accepted_at integer not null,
+  updated_at integer not null,
+  recipient text,
+  channel text,
+  address text,
+  provider text,
+  reason text,
+  detail text not null default '',
+  doubled integer not null default 0,
+  dead integer not null default 0,
+  backoff_s real not null default 0,
+  tried text not null default '[]',
+  steps text not null
+) without rowid;
+
+create index messages_unusual on messages (state, id) where state in (10, 11, 30, 50, 51, 52, 53);
+create index messages_doubled on messages (id) where doubled = 1;
+create index messages_dead on messages (id) where dead = 1;
+create index messages_by_recipient on messages (recipient, id) where recipient is not null;
+
+-- One call of one provider. `sending` is on disk before the first byte leaves.
+create table attempts (
+  id text primary key,
+  message text not null,
+  number integer not null,
+  step integer not null,
+  channel text not null,
+  provider text not null,
+  state integer not null check (state in ({attempt_states})),
+  started_at integer not null,
+  deadline_at integer not null,
+  finished_at integer,
+  owner text,
+  ref text,
+  reason text,
+  detail text not null default ''
+) without rowid;
+
+create index attempts_open on attempts (deadline_at) where state = 0;
+create index attempts_by_ref on attempts (provider, ref) where ref is not null;
+
+-- All waiting: retries, later steps, scheduled sends, closed breakers, limits.
+create table waits (
+  message text primary key,
+  key text not null,
+  priority integer not null,
+  due_at integer,
+  kind text not null,
+  name text,
+  until integer,
+  at integer not null,
+  serial integer not null
+) without rowid;
+
+create index waits_due on waits (due_at, message) where due_at is not null;
+create index waits_parked on waits (key, priority, at, message) where key <> 'time';
+
+-- What happened, written by the transaction in which it did.
+create table events (
+  seq integer primary key,
+  at integer not null,
+  tenant text not null,
+  type text not null,
+  subject text not null,
+  detail text not null default ''
+);
+
+create index events_by_subject on events (subject);
+
+-- Receipts whose reference nobody knows yet.
+create table strays (
+  provider text not null,
+  ref text not null,
+  at integer not null,
+  sighting text not null
+);
+
+create index strays_by_ref on strays (provider, ref);
+
+create table keys (
+  tenant text not null,
+  key text not null,
+  id text not null,
+  fingerprint text not null,
+  at integer not null,
+  primary key (tenant, key)
+) without rowid;
+
+create index keys_by_age on keys (at);
+
+-- How many notifications each accepting process has numbered: the first of the two ways to count.
+create table processes (
+  process text primary key,
+  accepted integer not null,
+  forgotten integer not null default 0,
+  started_at integer not null
+) without rowid;
+
+create table switches (
+  provider text primary key,
+  enabled integer,
+  weight integer,
+  rate text,
+  concurrency integer
+) without rowid;
+
+-- The bus: bundles of parcels, in lanes. A row lives until its bundle is done.
+create table bundles (
+  seq integer primary key,
+  lane text not null,
+  count integer not null,
+  at integer not null,
+  body blob not null
+);
+
+create index bundles_by_lane on bundles (lane, seq);
+
+-- What no worker could read.
+create table dead_parcels (
+  id text primary key,
+  tenant text not null,
+  kind text not null,
+  lane text not null,
+  at integer not null,
+  problem text not null,
+  body blob not null
+) without rowid;
+
+insert into meta (name, value) values ('schema', 1), ('epoch', 1);

@@ -1,0 +1,46 @@
+"""Named statements: `-- name: …` blocks of queries.sql, each with its purpose on the next line."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+from sendwright.model.states import AttemptState, MessageState
+
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+def _named(text: str) -> dict[str, str]:
+    parts = _NAME.split(text)
+    return {name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+MESSAGE_COLUMNS = (
+    "m.id, m.tenant, m.state, m.step, m.number, json(m.steps), m.priority, m.on_doubt, m.accepted_at, m.updated_at, m.calls,"
+    " m.backoff_s, json(m.tried), m.recipient, m.channel, m.address, m.provider, m.token, m.expires_at, m.reason, m.detail,"
+    " m.doubled, m.dead,"
+    " json((select json_array(x.kind, x.due_at, x.key, x.name, x.until, x.serial) from waits x where x.message = m.id))"
+)
+"""A `MessageRecord`, field by field."""
+
+ATTEMPT_COLUMNS = (
+    "a.id, a.message, a.number, a.step, a.channel, a.provider, a.state, a.started_at, a.deadline_at, a.finished_at,"
+    " a.owner, a.ref, a.reason, a.detail"
+)
+"""An `AttemptRecord`, field by field."""
+
+
+def _filled(text: str) -> str:
+    return text.replace("{message}", MESSAGE_COLUMNS).replace("{attempt}", ATTEMPT_COLUMNS)
+
+
+SQL = _named(_filled((files(__package__) / "queries.sql").read_text("utf-8")))
+
+
+def schema() -> str:
+    text = (files(__package__) / "schema.sql").read_text("utf-8")
+    return text.replace("{message_states}", _codes(MessageState)).replace("{attempt_states}", _codes(AttemptState))
+
+
+def _codes(table: type[MessageState | AttemptState]) -> str:
+    return ", ".join(str(state.value) for state in table)

@@ -1,0 +1,50 @@
+"""What is switched at run time, over SQLite, with the epoch that claims must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+
+from sendwright.drivers.store.sqlite.reader import Reader
+from sendwright.drivers.store.sqlite.writer import Operation, Writer
+from sendwright.model.records import Switch
+
+
+class SqliteSwitchboard:
+    """ports.Switchboard."""
+
+    def __init__(self, writer: Writer, reader: Reader) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._set = _SetAll()
+
+    async def read(self) -> tuple[int, Sequence[Switch]]:
+        return await self._reader.run(_read)
+
+    async def set(self, switch: Switch) -> int:
+        epoch: int = await self._writer.submit(self._set, switch, urgent=True)
+        return epoch
+
+
+def _read(db: apsw.Connection) -> tuple[int, list[Switch]]:
+    epoch = int(db.execute("select value from meta where name = 'epoch'").get)
+    rows = db.execute("select provider, enabled, weight, rate, concurrency from switches order by provider")
+    return epoch, [Switch(p, None if e is None else bool(e), w, r, c) for p, e, w, r, c in rows]
+
+
+class _SetAll(Operation):
+    """Items: switches. Each raises the epoch."""
+
+    def apply(self, db: apsw.Connection, items: list[Switch]) -> list[int]:
+        epochs = []
+        for s in items:
+            enabled = None if s.enabled is None else int(s.enabled)
+            db.execute(
+                "insert into switches (provider, enabled, weight, rate, concurrency) values (?1, ?2, ?3, ?4, ?5)"
+                " on conflict (provider) do update set enabled = ?2, weight = ?3, rate = ?4, concurrency = ?5",
+                (s.provider, enabled, s.weight, s.rate, s.concurrency),
+            )
+            db.execute("update meta set value = value + 1 where name = 'epoch'")
+            epochs.append(int(db.execute("select value from meta where name = 'epoch'").get))
+        return epochs

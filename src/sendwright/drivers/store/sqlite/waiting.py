@@ -1,0 +1,54 @@
+"""The waiting table over SQLite. Reads go to the reader's connection; only deletions take the writer's time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+
+import apsw
+
+from sendwright.drivers.store.sqlite.operations import parcels_from
+from sendwright.drivers.store.sqlite.reader import Reader
+from sendwright.drivers.store.sqlite.sql import SQL
+from sendwright.drivers.store.sqlite.writer import Operation, Writer, fetch, rows_of
+from sendwright.model.notification import Priority
+from sendwright.model.parcel import Parcel
+
+
+class SqliteWaiting:
+    """ports.Waiting."""
+
+    def __init__(self, writer: Writer, reader: Reader) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._promoted = _Promoted()
+
+    def due(self, now: int, limit: int) -> Awaitable[Sequence[Parcel]]:
+        return self._reader.run(lambda db: parcels_from(db.execute(SQL["waits_due"], (now, limit)).get))
+
+    def pull(self, key: str, priority: Priority, limit: int) -> Awaitable[Sequence[Parcel]]:
+        return self._reader.run(lambda db: parcels_from(db.execute(SQL["waits_pull"], (key, priority, limit)).get))
+
+    def promoted(self, parcels: Sequence[Parcel], now: int) -> Awaitable[None]:
+        return self._writer.submit(self._promoted, (parcels, now))
+
+    def parked(self) -> Awaitable[dict[tuple[str, Priority], int]]:
+        return self._reader.run(_parked)
+
+    def next_due(self) -> Awaitable[int | None]:
+        return self._reader.run(lambda db: db.execute(SQL["waits_next"]).get)
+
+
+def _parked(db: apsw.Connection) -> dict[tuple[str, Priority], int]:
+    rows = fetch(db, SQL["waits_keys"]) or ()
+    return {(key, Priority(priority)): count for key, priority, count in rows}
+
+
+class _Promoted(Operation):
+    """Items: (parcels, now)."""
+
+    def apply(self, db: apsw.Connection, items: list[tuple[Sequence[Parcel], int]]) -> list[None]:
+        for parcels, now in items:
+            rows = rows_of([(parcel.id, parcel.wait) for parcel in parcels])
+            db.execute(SQL["waits_promoted_state"], (rows, now))
+            db.execute(SQL["waits_promoted"], (rows,))
+        return [None] * len(items)

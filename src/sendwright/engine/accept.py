@@ -1,0 +1,49 @@
+"""accept: a notification becomes durable, once per key, and only then is the caller told.
+
+No provider is called here, nothing is rendered and nobody is looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sendwright.engine.crash import crashpoint
+from sendwright.engine.ports import Clock, IntakeDesk
+from sendwright.engine.telling import Accepted, Tell
+from sendwright.model.ids import RANDOM_BYTES, IdMint
+from sendwright.model.notification import PRIORITIES, Payload
+from sendwright.model.records import Conflict, Offer, Running, Taken
+from sendwright.policy.idempotency import fingerprint
+
+
+class Accept:
+    """The first story."""
+
+    def __init__(self, desk: IntakeDesk, mint: IdMint, clock: Clock, randomness: Callable[[int], bytes], tell: Tell) -> None:
+        self._desk = desk
+        self._mint = mint
+        self._clock = clock
+        self._randomness = randomness
+        self._tell = tell
+
+    async def accept(
+        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
+    ) -> Taken | Conflict | Running:
+        """Makes the posted bytes durable under a new id. Raises `Unavailable` when that could not be done."""
+        now = self._clock.now_ms()
+        offer = Offer(
+            id=self._mint.notification(tenant, now, self._randomness(RANDOM_BYTES)),
+            tenant=tenant,
+            at=now,
+            priority=PRIORITIES[payload.priority],
+            body=raw,
+            key=key,
+            fingerprint=fingerprint(raw) if key is not None else b"",
+            trace=trace,
+        )
+        crashpoint("accept.offering")
+        answer = await self._desk.offer(offer)
+        crashpoint("accept.durable")
+        if isinstance(answer, Taken):
+            self._tell(Accepted(answer.replayed))
+        return answer

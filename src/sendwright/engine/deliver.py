@@ -1,0 +1,275 @@
+"""deliver: one parcel, taken as far as it can go now. Whatever happens, it ends claimed, parked or dropped.
+
+The order is the protocol: facts, route, render, slot and connected line, **claim**, write at once, settle. Nothing waits
+and nothing raises between the claim and the first byte; a call that is not begun within `BEGIN_S` of its claim is not
+made at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from sendwright.engine.crash import crashpoint
+from sendwright.engine.fleet import Account, Fleet, Slot
+from sendwright.engine.persist import persist
+from sendwright.engine.ports import Clock, Egress, Ledger, Line
+from sendwright.engine.render import render
+from sendwright.engine.settle import Held, Settler, after_step
+from sendwright.engine.telling import Duplicate, Parked, Settled, Tell, Trouble, Written
+from sendwright.errors import Unreachable
+from sendwright.model.outcomes import Later, Outcome, Reason, Rejected, Scope, Unsure
+from sendwright.model.parcel import Parcel
+from sendwright.model.records import Claim, Claimed, Refused, Wait
+from sendwright.model.states import MessageState
+from sendwright.policy.breaker import Health, Permit
+from sendwright.providers.contract import Flow, NotSent, Request
+
+SLOT_WAIT_S = 0.5
+"""How long a parcel waits for its provider before it is parked."""
+BEGIN_S = 0.5
+"""A call not begun this long after its claim is not made: what it was decided on may have changed."""
+MARGIN_S = 2.0
+"""Added to a call's time limit before anybody else may take its attempt for lost."""
+
+
+class Ready:
+    """A parcel that can leave at once: where to, what to say, a slot, and a connected line. Give both back by `release`."""
+
+    __slots__ = ("account", "flow", "line", "parcel", "request", "slot")
+
+    def __init__(self, parcel: Parcel, account: Account, flow: Flow, request: Request, slot: Slot, line: Line) -> None:
+        self.parcel = parcel
+        self.account = account
+        self.flow = flow
+        self.request = request
+        self.slot = slot
+        self.line = line
+
+    def release(self) -> None:
+        self.line.release()
+        self.slot.release()
+
+
+class Deliverer:
+    """The third story."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        fleet: Fleet,
+        egress: Egress,
+        settler: Settler,
+        clock: Clock,
+        new_token: Callable[[], str],
+        owner: str,
+        tell: Tell,
+        poke: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._fleet = fleet
+        self._egress = egress
+        self._settler = settler
+        self._clock = clock
+        self._new_token = new_token
+        self._owner = owner
+        self._tell = tell
+        self._poke = poke
+
+    async def deliver(self, parcel: Parcel, handled: Callable[[], None]) -> None:
+        """Takes one parcel as far as it can go now; `handled` is called once its row says so."""
+        ready = await self._prepare(parcel)
+        crashpoint("deliver.prepared")
+        if ready is None:
+            handled()
+            return
+        try:
+            held = await self._claim(ready)
+            crashpoint("deliver.claimed")
+            handled()
+            if held is None:
+                return
+            started = self._clock.monotonic()
+            outcome = await self._send(ready, held, started)
+            crashpoint("deliver.answered")
+        finally:
+            ready.release()
+        await self._settler.settle(held, outcome, self._clock.monotonic() - started)
+        crashpoint("deliver.settled")
+
+    async def _prepare(self, parcel: Parcel) -> Ready | None:
+        """Route, render, slot and line; None when the parcel was parked or ended instead."""
+        while True:
+            now = self._clock.now_ms()
+            if parcel.expires_at is not None and parcel.expires_at <= now:
+                crashpoint("deliver.expiring")
+                await self._end(parcel, MessageState.EXPIRED, Reason.EXPIRED.value, "")
+                return None
+            choice = self._fleet.choose(parcel.channel, parcel.tried, self._clock.monotonic())
+            if choice.account is None:
+                crashpoint("deliver.parking")
+                await self._no_account(parcel, configured=choice.configured)
+                return None
+            account = choice.account
+            begun = self._begin(parcel, account, now)
+            if isinstance(begun, Rejected):
+                crashpoint("deliver.unsayable")
+                await self._skip(parcel, begun.reason.value, begun.detail)
+                return None
+            flow, request = begun
+            slot = await account.take(parcel.priority, self._clock, SLOT_WAIT_S)
+            crashpoint("deliver.slot")
+            if slot is None:
+                await self._park(parcel, account)
+                return None
+            try:
+                line = await self._egress.open(account.name, request, account.timeout_s)
+                crashpoint("deliver.connected")
+            except Unreachable as error:
+                slot.release()
+                crashpoint("deliver.unreachable")
+                following = await self._unreachable(parcel, account, slot, error)
+                if following is None:
+                    return None
+                parcel = following
+                continue
+            except BaseException:
+                slot.release()
+                raise
+            return Ready(parcel, account, flow, request, slot, line)
+
+    def _begin(self, parcel: Parcel, account: Account, now: int) -> tuple[Flow, Request] | Rejected:
+        """The first request of the provider's flow, or why it can't be said in its words."""
+        try:
+            flow = account.provider.flow(render(parcel, account, now))
+            return flow, next(flow)
+        except ValueError as error:
+            return Rejected(Reason.CONTENT, str(error), Scope.CONTENT)
+        except Exception as error:  # noqa: BLE001 — a plugin's mistake must cost its own message, not the worker
+            self._tell(Trouble("deliver", f"{account.provider!r} could not build a request: {type(error).__name__}"))
+            return Rejected(Reason.UNKNOWN, "the provider's adapter failed", Scope.ACCOUNT)
+
+    async def _claim(self, ready: Ready) -> Held | None:
+        """One row decides. None: cancelled, overtaken, switched or somebody else's."""
+        parcel, account = ready.parcel, ready.account
+        token = self._new_token()
+        limit_s = account.timeout_s + MARGIN_S
+
+        def claim() -> Claim:
+            now = self._clock.now_ms()
+            deadline = now + int(limit_s * 1000)
+            return Claim(parcel, account.name, token, self._owner, self._fleet.epoch, now, deadline)
+
+        crashpoint("deliver.claiming")
+        answer = await persist(lambda: self._ledger.claim(claim()), self._clock, self._tell, "claim")
+        if isinstance(answer, Claimed):
+            deadline = self._clock.monotonic() + account.timeout_s
+            return Held(parcel, account, answer.attempt, answer.number, token, ready.slot.probe, deadline)
+        crashpoint("deliver.refused")
+        await self._refused(parcel, answer)
+        return None
+
+    async def _send(self, ready: Ready, held: Held, claimed_at: float) -> Outcome:
+        """The only lines on which anything leaves."""
+        late = self._too_late(ready, claimed_at)
+        if late is not None:
+            return late
+        now_ms = self._clock.now_ms()
+        self._tell(Written(held.parcel.priority, max(0.0, (now_ms - held.parcel.at) / 1000)))
+        request = ready.request
+        while True:
+            crashpoint("deliver.writing")
+            answer = await ready.line.send(request, held.deadline - self._clock.monotonic())
+            crashpoint("deliver.answer")
+            try:
+                request = ready.flow.send(answer)
+            except StopIteration as over:
+                outcome: Outcome = over.value
+                return outcome
+            except Exception as error:  # noqa: BLE001 — as above; bytes have left
+                self._tell(Trouble("deliver", f"{ready.account.provider!r} could not read an answer: {type(error).__name__}"))
+                return Unsure("the provider's adapter failed")
+
+    def _too_late(self, ready: Ready, claimed_at: float) -> Outcome | None:
+        """The last look before the first byte."""
+        account, now = ready.account, self._clock.monotonic()
+        if now - claimed_at > BEGIN_S:
+            return ready.account.provider.read(NotSent("late", "not begun in time"))
+        if ready.parcel.expires_at is not None and ready.parcel.expires_at <= self._clock.now_ms():
+            return Rejected(Reason.EXPIRED, "expired before the first byte", Scope.CONTENT)
+        if not account.enabled or (ready.slot.probe == 0 and account.permit(now) == Permit.NO):
+            return Later("switched off, or unwell, before the first byte", ill=False, called=False)
+        if not ready.line.open:
+            return Later("the connection was closed before the first byte", ill=False, called=False)
+        return None
+
+    async def _refused(self, parcel: Parcel, refused: Refused) -> None:
+        self._tell(Duplicate(refused.why))
+        if refused.why == "expired":
+            crashpoint("deliver.expired")
+            await self._end(parcel, MessageState.EXPIRED, Reason.EXPIRED.value, "")
+        elif refused.why == "epoch":
+            crashpoint("deliver.switched")
+            await persist(self._fleet.reload, self._clock, self._tell, "switches")
+            crashpoint("deliver.reloaded")
+            now = self._clock.now_ms()
+            await self._parked(parcel, Wait("time", now), now)
+
+    async def _no_account(self, parcel: Parcel, *, configured: bool) -> None:
+        """Nobody may be called now. Without a provider at all, the step can't ever be made."""
+        if not configured:
+            crashpoint("deliver.no_provider")
+            await self._skip(parcel, Reason.NO_PROVIDER.value, "")
+            return
+        fresh = replace(parcel, tried=())
+        route = self._fleet.route(parcel.channel)
+        wait = Wait("provider", parcel.expires_at, key=f"route:{parcel.channel}", name=route[0].name)
+        crashpoint("deliver.no_account")
+        await self._parked(fresh, wait, self._clock.now_ms())
+
+    async def _park(self, parcel: Parcel, account: Account) -> None:
+        kind = "rate" if account.rate is not None else "provider"
+        wait = Wait(kind, parcel.expires_at, key=f"route:{parcel.channel}", name=account.name)
+        crashpoint("deliver.no_slot")
+        await self._parked(replace(parcel, tried=()), wait, self._clock.now_ms())
+
+    async def _unreachable(self, parcel: Parcel, account: Account, slot: Slot, error: Unreachable) -> Parcel | None:
+        """No connection: the next provider at once, or a wait when all of this round said so."""
+        monotonic = self._clock.monotonic()
+        self._fleet.note(account, Health.BAD, monotonic, probe=slot.probe, why=Reason.UNREACHABLE.value)
+        tried = (*parcel.tried, account.name)
+        if self._fleet.others(parcel.channel, tried, monotonic):
+            return replace(parcel, tried=tried)
+        now = self._clock.now_ms()
+        decision = self._settler.decide(parcel, account, Later(f"{error.phase}: {error.detail}", called=False), now)
+        wait = decision.wait or Wait("time", now)
+        crashpoint("deliver.no_connection")
+        await self._parked(replace(parcel, tried=(), backoff_s=decision.backoff_s), wait, now)
+        return None
+
+    async def _parked(self, parcel: Parcel, wait: Wait, now: int) -> None:
+        crashpoint("deliver.park")
+        kept = await persist(lambda: self._ledger.park(parcel, wait, now), self._clock, self._tell, "park")
+        if kept:
+            self._tell(Parked(wait.key, retry=False))
+            self._poke()
+
+    async def _skip(self, parcel: Parcel, reason: str, detail: str) -> None:
+        """This step can't be made: the next one, or the end."""
+        now = self._clock.now_ms()
+        decision = after_step(parcel, now, reason, detail)
+        if decision.state == MessageState.FAILED:
+            crashpoint("deliver.fail")
+            await self._end(parcel, MessageState.FAILED, reason, detail)
+            return
+        crashpoint("deliver.advance")
+        await persist(lambda: self._ledger.advance(parcel, decision.step, reason, detail, now), self._clock, self._tell, "advance")
+        self._poke()
+
+    async def _end(self, parcel: Parcel, state: MessageState, reason: str, detail: str) -> None:
+        now = self._clock.now_ms()
+        crashpoint("deliver.end")
+        ended = await persist(lambda: self._ledger.end(parcel, state, reason, detail, now), self._clock, self._tell, "end")
+        if ended:
+            self._tell(Settled(parcel.id, state))

@@ -1,0 +1,229 @@
+"""The providers as they stand now: enabled or not, healthy or not, how many calls are in flight, what they may still take.
+
+Everything here is in memory and lost with the process, but the switches: those come from the switchboard, with the
+epoch that every claim carries. Decisions are `policy`'s; this holds the facts they are made of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from sendwright.engine.ports import Clock, Switchboard
+from sendwright.engine.telling import BreakerMoved, Tell
+from sendwright.model.notification import Priority
+from sendwright.model.records import Switch
+from sendwright.policy import breaker as breakers
+from sendwright.policy.breaker import Breaker, BreakerSettings, Health, Permit
+from sendwright.policy.limit import IDLE, Rate, Reserve, admit, ceiling, leave_share, parse_rate
+from sendwright.providers.contract import Provider
+
+WINDOW = 200
+"""Calls over which the success rate is shown."""
+
+
+class Slot:
+    """A place in one provider's concurrency, and a token of its rate. Give it back with `release`."""
+
+    __slots__ = ("account", "probe", "released")
+
+    def __init__(self, account: Account, probe: int) -> None:
+        self.account = account
+        self.probe = probe
+        self.released = False
+
+    def release(self) -> None:
+        if not self.released:
+            self.released = True
+            self.account.freed()
+
+
+class Account:
+    """One configured provider at run time."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        concurrency: int,
+        rate: Rate | None,
+        breaker: BreakerSettings,
+        reserve: Reserve,
+        callback_base: str | None,
+    ) -> None:
+        self.provider = provider
+        self.name = provider.name
+        self.capabilities = provider.capabilities
+        self.callback_base = callback_base
+        self.timeout_s = float(provider.settings.timeout_s)
+        self.own_concurrency = concurrency
+        self.own_rate = rate
+        self.concurrency = concurrency
+        self.rate = rate
+        self.enabled = True
+        self.weight = 1
+        self.breaker = Breaker(settings=breaker)
+        self.in_flight = 0
+        self.paused_until = 0.0
+        self.latency_ms = 0.0
+        self.recent: deque[bool] = deque(maxlen=WINDOW)
+        self._reserve = reserve
+        self._tat = IDLE
+        self._waiters: dict[Priority, deque[asyncio.Future[None]]] = {p: deque() for p in Priority}
+
+    @property
+    def patience_ms(self) -> int:
+        """How long a doubt is worth waiting for: receipts take their time, a repeated key is recognised at once."""
+        if self.capabilities.idempotency_s > 0:
+            return 1000
+        return 30_000 if self.capabilities.receipts and self.callback_base is not None else 1000
+
+    def permit(self, now: float) -> Permit:
+        if not self.enabled or now < self.paused_until:
+            return Permit.NO
+        return breakers.may_call(self.breaker, now)
+
+    def room(self, priority: Priority, now: float, horizon_s: float) -> int:
+        """How many more calls of this priority it could take within the horizon."""
+        permit = self.permit(now)
+        if permit != Permit.YES:
+            return 1 if permit == Permit.PROBE else 0
+        free = self._ceiling(priority, now) - self.in_flight
+        if self.rate is not None:
+            ahead = (now + horizon_s - max(now, self._tat)) / self.rate.interval_s
+            free = min(free, int(ahead) if self._tat > now else max(1, int(ahead)))
+        return max(0, free)
+
+    def try_take(self, priority: Priority, now: float) -> Slot | None:
+        permit = self.permit(now)
+        if permit == Permit.NO or self.in_flight >= self._ceiling(priority, now):
+            return None
+        if self.rate is not None:
+            admission = admit(self._tat, now, self.rate, 1, leave_share(priority, self._reserve))
+            if not admission.allowed:
+                return None
+            self._tat = admission.tat
+        probe = 0
+        if permit == Permit.PROBE:
+            self.breaker = breakers.began_probe(self.breaker, now, now + self.timeout_s + 1)
+            probe = self.breaker.probe
+        self.in_flight += 1
+        return Slot(self, probe)
+
+    async def take(self, priority: Priority, clock: Clock, within_s: float) -> Slot | None:
+        """A slot, waited for at most `within_s` seconds; None when it has none, or must not be called at all."""
+        deadline = clock.monotonic() + within_s
+        while True:
+            now = clock.monotonic()
+            slot = self.try_take(priority, now)
+            if slot is not None or now >= deadline or self.permit(now) == Permit.NO:
+                return slot
+            await self._wait(priority, deadline - now, now)
+
+    def freed(self) -> None:
+        self.in_flight -= 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Lets the first waiter of the highest priority look again."""
+        for waiters in self._waiters.values():
+            while waiters:
+                waiter = waiters.popleft()
+                if not waiter.done():
+                    waiter.set_result(None)
+                    return
+
+    def note(self, health: Health, now: float, *, probe: int, why: str, seconds: float | None = None) -> bool:
+        """What a call said of its health; True when the breaker moved by it."""
+        before = self.breaker.state
+        self.breaker = breakers.reported(self.breaker, health, now, probe=probe, why=why)
+        if health != Health.NEUTRAL:
+            self.recent.append(health == Health.GOOD)
+        if seconds is not None:
+            self.latency_ms += 0.1 * (seconds * 1000 - self.latency_ms) if self.latency_ms else seconds * 1000
+        return self.breaker.state != before
+
+    def apply(self, switch: Switch | None) -> None:
+        """Takes over what was switched at run time; None goes back to the file's words."""
+        switch = switch or Switch(self.name)
+        self.enabled = switch.enabled if switch.enabled is not None else True
+        self.weight = switch.weight if switch.weight is not None else 1
+        self.rate = parse_rate(switch.rate) if switch.rate is not None else self.own_rate
+        self.concurrency = switch.concurrency if switch.concurrency is not None else self.own_concurrency
+        self.wake()
+
+    def _ceiling(self, priority: Priority, now: float) -> int:
+        share = breakers.ramp(self.breaker, now)
+        return ceiling(max(1, int(self.concurrency * share)), priority, self._reserve)
+
+    async def _wait(self, priority: Priority, left_s: float, now: float) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters[priority].append(waiter)
+        if self.rate is not None and self._tat > now:
+            left_s = min(left_s, max(0.001, self._tat - now - self.rate.interval_s * (self.rate.burst - 1)))
+        try:
+            async with asyncio.timeout(left_s):
+                await waiter
+        except TimeoutError:
+            pass
+        finally:
+            waiter.cancel()
+
+
+class Choice(Struct, frozen=True):
+    """Where a parcel goes now: an account, or nowhere because none may be called, or because there is none at all."""
+
+    account: Account | None
+    configured: bool = True
+
+
+class Fleet:
+    """All accounts, the routes over them, and the epoch under which they were read."""
+
+    def __init__(self, accounts: Iterable[Account], routes: Mapping[str, Sequence[str]], board: Switchboard, tell: Tell) -> None:
+        self.accounts = {account.name: account for account in accounts}
+        self._routes = {channel: [self.accounts[name] for name in names] for channel, names in routes.items()}
+        self._board = board
+        self._tell = tell
+        self.epoch = 0
+
+    @property
+    def channels(self) -> list[str]:
+        """Channels that have a provider, whatever its standing."""
+        return [channel for channel, accounts in self._routes.items() if accounts]
+
+    def route(self, channel: str) -> Sequence[Account]:
+        return self._routes.get(channel, ())
+
+    async def reload(self) -> None:
+        """Reads the switches; from here on claims carry their epoch."""
+        epoch, switches = await self._board.read()
+        by_name = {switch.provider: switch for switch in switches}
+        for account in self.accounts.values():
+            account.apply(by_name.get(account.name))
+        self.epoch = epoch
+
+    def choose(self, channel: str, tried: Sequence[str], now: float) -> Choice:
+        """The first account in the route's order that may be called and has not said *later* in this round."""
+        route = self.route(channel)
+        for account in route:
+            if account.name not in tried and account.permit(now) != Permit.NO:
+                return Choice(account)
+        return Choice(None, configured=bool(route))
+
+    def others(self, channel: str, tried: Sequence[str], now: float) -> bool:
+        """True when a healthy account is left that was not tried in this round."""
+        return self.choose(channel, tried, now).account is not None
+
+    def room(self, channel: str, priority: Priority, now: float, horizon_s: float) -> int:
+        return sum(account.room(priority, now, horizon_s) for account in self.route(channel))
+
+    def note(
+        self, account: Account, health: Health, now: float, *, probe: int = 0, why: str = "", seconds: float | None = None
+    ) -> None:
+        if account.note(health, now, probe=probe, why=why, seconds=seconds):
+            account.wake()
+            self._tell(BreakerMoved(account.name, account.breaker.state.value, why))

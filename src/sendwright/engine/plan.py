@@ -1,0 +1,95 @@
+"""plan: an accepted notification becomes messages, and those that may go at once become parcels in their lanes.
+
+Works on whole bundles: one transaction for all their notifications, one publish per lane. The store has the last word:
+what a redelivered bundle finds planned already is published by what is stored. The bundle is done when all of that is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from sendwright.engine.crash import crashpoint
+from sendwright.engine.fleet import Fleet
+from sendwright.engine.persist import persist
+from sendwright.engine.ports import Bus, Clock, DeadParcels, Delivery, Ledger
+from sendwright.engine.telling import Settled, Tell
+from sendwright.model.notification import Payload
+from sendwright.model.parcel import Intake, Parcel, lane, pack, split, unbundle
+from sendwright.model.records import Plan
+from sendwright.policy.planning import plan_of
+
+_PAYLOAD = msgspec.json.Decoder(Payload)
+
+
+class Planner:
+    """The second story."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        ledger: Ledger,
+        quarantine: DeadParcels,
+        fleet: Fleet,
+        clock: Clock,
+        tell: Tell,
+        ttl_ms: Mapping[str, int],
+    ) -> None:
+        self._bus = bus
+        self._ledger = ledger
+        self._quarantine = quarantine
+        self._fleet = fleet
+        self._clock = clock
+        self._tell = tell
+        self._ttl_ms = ttl_ms
+
+    async def plan(self, delivery: Delivery) -> None:
+        """Takes one bundle of the intake as far as its lanes."""
+        plans = self._read(delivery.body)
+        if plans is None:
+            crashpoint("plan.unreadable")
+            plans = await self._read_each(delivery)
+        crashpoint("plan.taken")
+        parcels = await persist(lambda: self._ledger.plan(plans), self._clock, self._tell, "plan")
+        crashpoint("plan.planned")
+        await self._publish([parcel for group in parcels for parcel in group])
+        crashpoint("plan.published")
+        await persist(lambda: self._bus.done(delivery), self._clock, self._tell, "plan")
+        crashpoint("plan.done")
+        self._report(plans)
+
+    async def _publish(self, parcels: Sequence[Parcel]) -> None:
+        lanes: dict[str, list[bytes]] = defaultdict(list)
+        for parcel in parcels:
+            lanes[lane(parcel.channel, parcel.priority)].append(pack(parcel))
+        for name, packed in lanes.items():
+            crashpoint("plan.publishing")
+            await persist(lambda name=name, packed=packed: self._bus.publish(name, packed), self._clock, self._tell, "plan")  # type: ignore[misc]
+
+    def _read(self, body: bytes) -> list[Plan] | None:
+        try:
+            return [self._plan_of(intake) for intake in unbundle(Intake, body)]
+        except (msgspec.MsgspecError, ValueError):
+            return None
+
+    async def _read_each(self, delivery: Delivery) -> list[Plan]:
+        """One parcel at a time: what can't be read goes to the dead letters, and takes nobody with it."""
+        plans = []
+        for raw in split(delivery.body):
+            try:
+                plans.append(self._plan_of(msgspec.json.decode(raw, type=Intake)))
+            except (msgspec.MsgspecError, ValueError) as error:
+                crashpoint("plan.quarantine")
+                await self._quarantine.keep(delivery.lane, raw, str(error), self._clock.now_ms())
+        return plans
+
+    def _plan_of(self, intake: Intake) -> Plan:
+        return plan_of(intake, _PAYLOAD.decode(intake.body), self._fleet.channels, self._ttl_ms)
+
+    def _report(self, plans: Sequence[Plan]) -> None:
+        for plan in plans:
+            for birth in plan.births:
+                if birth.state.settled:
+                    self._tell(Settled(birth.id, birth.state))

@@ -1,0 +1,75 @@
+"""repair: attempts whose sender is gone are put in doubt, and go on from there. Level-triggered, each second.
+
+It judges by what it reads now, never by having witnessed a death: a claim that commits after its owner died is found as
+well. It counts only time in which it could read the store itself, so an outage of the store puts nothing in doubt
+that was not open before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sendwright.engine.crash import crashpoint
+from sendwright.engine.ports import Clock, Ledger
+from sendwright.engine.telling import Settled, Tell, Trouble
+from sendwright.errors import Unavailable
+from sendwright.model.states import MessageState
+
+EVERY_S = 1.0
+GAP_S = 5.0
+"""A longer silence than this was an outage: whoever lives gets a full lease again."""
+LEASE_S = 15.0
+
+
+class Repairer:
+    """`alive` tells whether an owner's incarnation still runs; `patience_ms` how long a provider's doubt may rest."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        alive: Callable[[str], bool],
+        patience_ms: Callable[[str], int],
+        tell: Tell,
+        poke: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._alive = alive
+        self._patience_ms = patience_ms
+        self._tell = tell
+        self._poke = poke
+        self._last: float | None = None
+        self._grace_until = 0.0
+        self._stopped = False
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    async def run(self) -> None:
+        while not self._stopped:
+            crashpoint("repair.turn")
+            await self.turn()
+            crashpoint("repair.turned")
+            await self._clock.sleep(EVERY_S)
+
+    async def turn(self) -> int:
+        """Repairs what can be seen now; returns how many messages it moved."""
+        now = self._clock.monotonic()
+        if self._last is not None and now - self._last > GAP_S:
+            self._grace_until = now + LEASE_S
+        try:
+            moved: Sequence[str] = ()
+            if now >= self._grace_until:
+                crashpoint("repair.repairing")
+                moved = await self._ledger.repair(self._clock.now_ms(), self._alive, self._patience_ms)
+                crashpoint("repair.repaired")
+        except Unavailable as error:
+            self._tell(Trouble("repair", str(error)))
+            return 0
+        self._last = self._clock.monotonic()
+        for message in moved:
+            self._tell(Settled(message, MessageState.IN_DOUBT))
+        if moved:
+            self._poke()
+        return len(moved)

@@ -1,0 +1,139 @@
+"""schedule: what waits is pulled back into the lanes, when its time has come or its key is open.
+
+Rows are read, published, and only then deleted: a crash in between publishes twice, and the second parcel is refused by
+its message's row. Parked work is pulled at the pace at which its route can take it; while a route is shut nothing is
+read for it at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sendwright.engine.crash import crashpoint
+from sendwright.engine.fleet import Fleet
+from sendwright.engine.persist import persist
+from sendwright.engine.ports import Bus, Clock, Ledger, Waiting
+from sendwright.engine.telling import Settled, Tell
+from sendwright.model.notification import Priority
+from sendwright.model.outcomes import Reason
+from sendwright.model.parcel import Parcel, lane, pack
+from sendwright.model.states import MessageState
+
+SLICE = 200
+"""Most rows moved at once."""
+IDLE_S = 1.0
+"""Longest pause between two looks."""
+PULL_S = 0.05
+"""Pause between two pulls while something is parked under an open key."""
+HORIZON_S = 0.25
+"""How much of a route's pace is pulled ahead."""
+
+
+class Promoter:
+    """Run one per fleet, or many: a row is published by whoever reads it, and sent once all the same."""
+
+    def __init__(self, waiting: Waiting, ledger: Ledger, bus: Bus, fleet: Fleet, clock: Clock, tell: Tell) -> None:
+        self._waiting = waiting
+        self._ledger = ledger
+        self._bus = bus
+        self._fleet = fleet
+        self._clock = clock
+        self._tell = tell
+        self._wanted = asyncio.Event()
+        self._stopped = False
+        self._parked: dict[tuple[str, Priority], int] = {}
+
+    def poke(self) -> None:
+        """Something may be due."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._wanted.set()
+
+    async def run(self) -> None:
+        while not self._stopped:
+            self._wanted.clear()
+            pause_s = await persist(self.turn, self._clock, self._tell, "schedule")
+            crashpoint("schedule.turned")
+            if pause_s > 0 and not self._stopped:
+                await self._rest(pause_s)
+                crashpoint("schedule.rested")
+
+    async def turn(self) -> float:
+        """Promotes what can be promoted now; returns how many seconds nothing more will be."""
+        crashpoint("schedule.turn")
+        promoted = await self._due()
+        crashpoint("schedule.due")
+        promoted += await self._pull()
+        crashpoint("schedule.pulled")
+        if promoted:
+            return 0.0
+        next_due = await self._waiting.next_due()
+        crashpoint("schedule.next_due")
+        pause_s = IDLE_S if next_due is None else min(IDLE_S, max(0.0, (next_due - self._clock.now_ms()) / 1000))
+        return min(pause_s, PULL_S) if self._any_open() else pause_s
+
+    async def _due(self) -> int:
+        now = self._clock.now_ms()
+        crashpoint("schedule.reading_due")
+        parcels = await self._waiting.due(now, SLICE)
+        expired = [parcel for parcel in parcels if parcel.expires_at is not None and parcel.expires_at <= now]
+        for parcel in expired:
+            crashpoint("schedule.expiring")
+            if await self._ledger.end(parcel, MessageState.EXPIRED, Reason.EXPIRED.value, "", now):
+                self._tell(Settled(parcel.id, MessageState.EXPIRED))
+        gone = set(map(id, expired))
+        crashpoint("schedule.promoting_due")
+        await self._promote([parcel for parcel in parcels if id(parcel) not in gone])
+        return len(parcels)
+
+    async def _pull(self) -> int:
+        """What is parked under open keys, the highest priority first."""
+        crashpoint("schedule.reading_parked")
+        self._parked = dict(await self._waiting.parked())
+        total = 0
+        for (key, priority), count in sorted(self._parked.items(), key=lambda item: item[0][1]):
+            room = min(self._room(key, priority), count, SLICE)
+            if room <= 0:
+                continue
+            crashpoint("schedule.pulling")
+            parcels = await self._waiting.pull(key, priority, room)
+            crashpoint("schedule.promoting_pulled")
+            await self._promote(parcels)
+            total += len(parcels)
+        return total
+
+    def _room(self, key: str, priority: Priority) -> int:
+        channel = key.partition(":")[2]
+        room = self._fleet.room(channel, priority, self._clock.monotonic(), HORIZON_S)
+        return room - self._bus.depth(lane(channel, priority))
+
+    def _any_open(self) -> bool:
+        now = self._clock.monotonic()
+        return any(self._fleet.room(key.partition(":")[2], priority, now, HORIZON_S) > 0 for key, priority in self._parked)
+
+    async def _promote(self, parcels: Sequence[Parcel]) -> None:
+        """Published, then deleted: never the other way round."""
+        lanes: dict[str, list[bytes]] = defaultdict(list)
+        for parcel in parcels:
+            lanes[lane(parcel.channel, parcel.priority)].append(pack(parcel))
+        for name, packed in lanes.items():
+            crashpoint("schedule.publishing")
+            await self._bus.publish(name, packed)
+        if parcels:
+            crashpoint("schedule.published")
+            await self._waiting.promoted(parcels, self._clock.now_ms())
+            crashpoint("schedule.promoted")
+
+    async def _rest(self, pause_s: float) -> None:
+        sleeper = asyncio.ensure_future(self._clock.sleep(pause_s))
+        poked = asyncio.ensure_future(self._wanted.wait())
+        try:
+            crashpoint("schedule.resting")
+            await asyncio.wait({sleeper, poked}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeper.cancel()
+            poked.cancel()

@@ -1,0 +1,200 @@
+"""settle: what an outcome means for the message, written in one transaction with what comes next.
+
+The decision is the claimer's and fenced by its claim; the evidence joins the attempt whatever became of the claim.
+A next try is always a waiting row written here, then a poke: never commit first and publish after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sendwright.engine.crash import crashpoint
+from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.persist import persist
+from sendwright.engine.ports import Clock, Ledger
+from sendwright.engine.telling import Attempted, Parked, Settled, Tell
+from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Unsure
+from sendwright.model.parcel import Parcel
+from sendwright.model.records import Decision, Settlement, Wait
+from sendwright.model.states import AttemptState, MessageState
+from sendwright.policy import fold
+from sendwright.policy.reaction import Next, health, react
+from sendwright.policy.retry import wait_s
+
+DETAIL_MAX = 300
+
+
+class RetrySettings(Struct, frozen=True):
+    """The settings' `[retry]`."""
+
+    attempts_max: int = 8
+    base_s: float = 1
+    cap_s: float = 3600
+
+
+class Held(Struct, frozen=True):
+    """A claim that was granted, and what it was granted for."""
+
+    parcel: Parcel
+    account: Account
+    attempt: str
+    number: int
+    token: str
+    probe: int
+    deadline: float
+    """Monotonic seconds."""
+
+
+class Settler:
+    """The fourth story."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        fleet: Fleet,
+        clock: Clock,
+        draw: Callable[[], float],
+        retry: RetrySettings,
+        tell: Tell,
+        poke: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._fleet = fleet
+        self._clock = clock
+        self._draw = draw
+        self._retry = retry
+        self._tell = tell
+        self._poke = poke
+
+    async def settle(self, held: Held, outcome: Outcome, seconds: float) -> None:
+        """Records the outcome of a claimed attempt, and what the message does next."""
+        self._note(held, outcome, seconds)
+        now = self._clock.now_ms()
+        decision = self.decide(held.parcel, held.account, outcome, now)
+        settlement = Settlement(
+            attempt=held.attempt,
+            message=held.parcel.id,
+            number=held.number,
+            token=held.token,
+            state=_EVIDENCE[type(outcome)],
+            decision=decision,
+            at=now,
+            ref=outcome.ref if isinstance(outcome, Accepted) else None,
+            reason=reason_of(outcome),
+            detail=detail_of(outcome),
+        )
+        crashpoint("settle.settling")
+        state = await persist(lambda: self._ledger.settle(settlement), self._clock, self._tell, "settle")
+        crashpoint("settle.settled")
+        self._tell(Settled(held.parcel.id, state))
+        if decision.wait is not None:
+            self._tell(Parked(decision.wait.key, retry=True))
+            self._poke()
+
+    def decide(self, parcel: Parcel, account: Account, outcome: Outcome, now: int) -> Decision:
+        """What the message does next, if nothing has happened to it meanwhile."""
+        tried = (*parcel.tried, account.name)
+        called = not (isinstance(outcome, Later) and not outcome.called) and not isinstance(outcome, Misconfigured)
+        calls = parcel.calls + called
+        others = self._fleet.others(parcel.channel, tried, self._clock.monotonic())
+        following = react(outcome, others=others)
+        reason, detail = reason_of(outcome), detail_of(outcome)
+        match following:
+            case Next.SENT:
+                return Decision(MessageState.SENT, parcel.step, calls=calls)
+            case Next.NEXT_PROVIDER:
+                wait = Wait("time", now)
+                return Decision(MessageState.QUEUED, parcel.step, calls, parcel.backoff_s, tried, wait, reason, detail)
+            case Next.RETRY_LATER:
+                return self._retry_later(parcel, outcome, calls, now)
+            case Next.NEXT_STEP:
+                return after_step(parcel, now, reason or Reason.REJECTED.value, detail)
+            case Next.FAIL:
+                return Decision(MessageState.FAILED, parcel.step, calls=calls, reason=reason, detail=detail)
+            case Next.DOUBT:
+                return self._doubt(parcel, account, calls, now, detail)
+
+    def backoff(self, parcel: Parcel, asked_s: float | None, now: int) -> float | None:
+        """Seconds until the next try; None when it would expire before."""
+        remaining_s = None if parcel.expires_at is None else (parcel.expires_at - now) / 1000
+        retry = self._retry
+        return wait_s(parcel.backoff_s, asked_s, retry.base_s, retry.cap_s, self._draw(), remaining_s=remaining_s)
+
+    def _retry_later(self, parcel: Parcel, outcome: Outcome, calls: int, now: int) -> Decision:
+        reason, detail = reason_of(outcome), detail_of(outcome)
+        if calls >= self._retry.attempts_max:
+            return after_step(parcel, now, reason or Reason.UNREACHABLE.value, detail)
+        delay_s = self.backoff(parcel, outcome.after_s if isinstance(outcome, Later) else None, now)
+        if delay_s is None:
+            return self._out_of_time(parcel, calls, now, reason, detail)
+        due = now + int(delay_s * 1000)
+        wait = Wait("time", due, until=due)
+        return Decision(MessageState.QUEUED, parcel.step, calls, delay_s, (), wait, reason, detail)
+
+    def _out_of_time(self, parcel: Parcel, calls: int, now: int, reason: str | None, detail: str) -> Decision:
+        """The wait would outlast the message: the next step now, or expiry when it comes."""
+        if parcel.step + 1 < len(parcel.steps):
+            return after_step(parcel, now, reason or Reason.UNREACHABLE.value, detail)
+        wait = Wait("time", parcel.expires_at, until=parcel.expires_at)
+        return Decision(MessageState.QUEUED, parcel.step, calls, parcel.backoff_s, (), wait, reason, detail)
+
+    def _doubt(self, parcel: Parcel, account: Account, calls: int, now: int, detail: str) -> Decision:
+        if parcel.on_doubt == "resend" and calls >= self._retry.attempts_max:
+            return fold.doubt("hold", parcel.step, calls, now, 0)
+        decision = fold.doubt(parcel.on_doubt, parcel.step, calls, now, account.patience_ms)
+        return replace(decision, detail=detail)
+
+    def _note(self, held: Held, outcome: Outcome, seconds: float) -> None:
+        """What this says of the provider, before anybody else chooses it."""
+        now = self._clock.monotonic()
+        if isinstance(outcome, Later) and outcome.after_s and not outcome.ill:
+            held.account.paused_until = max(held.account.paused_until, now + min(outcome.after_s, self._retry.cap_s))
+        took_s = seconds if isinstance(outcome, Accepted | Rejected) else None
+        kind = type(outcome).__name__.lower()
+        self._fleet.note(held.account, health(outcome), now, probe=held.probe, why=why_of(outcome), seconds=took_s)
+        self._tell(Attempted(held.parcel.channel, held.account.name, kind, seconds))
+
+
+_EVIDENCE: dict[type, AttemptState] = {
+    Accepted: AttemptState.SENT,
+    Rejected: AttemptState.REJECTED,
+    Later: AttemptState.FAILED,
+    Unsure: AttemptState.IN_DOUBT,
+    Misconfigured: AttemptState.FAILED,
+}
+
+
+def after_step(parcel: Parcel, now: int, reason: str, detail: str) -> Decision:
+    """On to the plan's next step, due at once; failed when there is none."""
+    step = parcel.step + 1
+    if step < len(parcel.steps):
+        return Decision(MessageState.QUEUED, step, wait=Wait("time", now), reason=reason, detail=detail)
+    return Decision(MessageState.FAILED, parcel.step, calls=parcel.calls, reason=reason, detail=detail)
+
+
+def reason_of(outcome: Outcome) -> str | None:
+    match outcome:
+        case Rejected(reason=reason):
+            return reason.value
+        case Later():
+            return Reason.UNREACHABLE.value if outcome.ill else Reason.LIMIT.value
+        case Unsure():
+            return Reason.LOST_ANSWER.value
+        case Misconfigured():
+            return Reason.MISCONFIGURED.value
+        case _:
+            return None
+
+
+def why_of(outcome: Outcome) -> str:
+    """What the breaker says, in our words: a vendor's own could hold an address."""
+    return "" if isinstance(outcome, Accepted) else (reason_of(outcome) or "")
+
+
+def detail_of(outcome: Outcome) -> str:
+    """The vendor's own words, printable and short."""
+    text = "" if isinstance(outcome, Accepted) else outcome.detail
+    return "".join(c if c.isprintable() else " " for c in text[:DETAIL_MAX])

@@ -1,0 +1,209 @@
+"""The worker loop: takers on every lane, each with a bounded hand, none of which can starve another.
+
+One taker per intake lane, one for receipts, one per channel and priority. A taker takes a bundle only while its hand has
+room, so what it holds is bounded; a bundle is done when each of its parcels is claimed, parked or dropped. Takers of the
+lower priorities step aside while something critical is on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+import msgspec
+
+from sendwright.engine.crash import crashpoint
+from sendwright.engine.deliver import Deliverer
+from sendwright.engine.observe import Observer
+from sendwright.engine.persist import persist
+from sendwright.engine.plan import Planner
+from sendwright.engine.ports import Bus, Clock, DeadParcels, Delivery
+from sendwright.engine.telling import Tell, Trouble
+from sendwright.errors import Unavailable
+from sendwright.model.notification import Priority
+from sendwright.model.parcel import INBOUND, Parcel, intake_lane, lane, split, unbundle
+
+HAND_MAX = 200
+"""Parcels of one lane that may be taken and not yet claimed, parked or dropped."""
+PLANS_AT_ONCE = 2
+"""Bundles of one intake lane in the works at the same time."""
+
+
+class Hand:
+    """What one taker holds: counts parcels, and wakes the taker when there is room again."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def room(self) -> None:
+        await self._room.wait()
+
+    def take(self, count: int) -> None:
+        self._held += count
+        if self._held >= self._most:
+            self._room.clear()
+
+    def drop(self) -> None:
+        self._held -= 1
+        if self._held < self._most:
+            self._room.set()
+
+
+class Worker:
+    """Runs the stories over the lanes of these channels until it is drained."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        planner: Planner,
+        deliverer: Deliverer,
+        observer: Observer,
+        quarantine: DeadParcels,
+        clock: Clock,
+        tell: Tell,
+        channels: Sequence[str],
+        concurrency: int,
+    ) -> None:
+        self._bus = bus
+        self._planner = planner
+        self._deliverer = deliverer
+        self._observer = observer
+        self._quarantine = quarantine
+        self._clock = clock
+        self._tell = tell
+        self._channels = channels
+        self._flight = asyncio.Semaphore(concurrency)
+        self._takers: list[asyncio.Task[None]] = []
+        self._works: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        for priority in Priority:
+            for _ in range(PLANS_AT_ONCE):
+                self._spawn_taker(self._each_bundle(intake_lane(priority), self._planner.plan))
+            for channel in self._channels:
+                self._spawn_taker(self._each_parcel(lane(channel, priority), priority))
+        self._spawn_taker(self._each_bundle(INBOUND, self._observer.observe))
+
+    async def drain(self, within_s: float) -> bool:
+        """Takes nothing more and lets what is in flight finish; True when all of it did in time."""
+        for taker in self._takers:
+            taker.cancel()
+        await asyncio.gather(*self._takers, return_exceptions=True)
+        if self._works:
+            await asyncio.wait(self._works, timeout=within_s)
+        left = [work for work in self._works if not work.done()]
+        for work in left:
+            work.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        return not left
+
+    def _spawn_taker(self, taker: Coroutine[Any, Any, None]) -> None:
+        self._takers.append(asyncio.create_task(taker))
+
+    async def _each_bundle(self, name: str, story: Callable[[Delivery], Awaitable[None]]) -> None:
+        while True:
+            crashpoint("worker.taking_bundle")
+            delivery = await self._bus.take(name)
+            crashpoint("worker.took_bundle")
+            await asyncio.shield(self._work(self._guarded(delivery, story)))
+
+    async def _guarded(self, delivery: Delivery, story: Callable[[Delivery], Awaitable[None]]) -> None:
+        try:
+            crashpoint("worker.story")
+            await story(delivery)
+        except Exception as error:  # noqa: BLE001 — the bundle must go back, whatever broke
+            self._tell(Trouble(delivery.lane, type(error).__name__))
+            crashpoint("worker.broken")
+            await self._clock.sleep(1.0)
+            crashpoint("worker.giving_back")
+            await self._bus.give_back(delivery)
+
+    async def _each_parcel(self, name: str, priority: Priority) -> None:
+        hand = Hand(HAND_MAX)
+        while True:
+            crashpoint("worker.waiting_hand")
+            await hand.room()
+            crashpoint("worker.taking_parcels")
+            delivery = await self._bus.take(name)
+            crashpoint("worker.took_parcels")
+            parcels = await self._parcels(delivery)
+            hand.take(len(parcels))
+            left = len(parcels)
+            if not left:
+                crashpoint("worker.nothing")
+                await self._done(delivery)
+
+            def handled(delivery: Delivery = delivery, count: list[int] = [left]) -> None:  # noqa: B006
+                hand.drop()
+                count[0] -= 1
+                if count[0] == 0:
+                    self._work(self._done(delivery))
+
+            for parcel in parcels:
+                self._work(self._deliver(parcel, handled))
+
+    async def _deliver(self, parcel: Parcel, handled: Callable[[], None]) -> None:
+        once = _Once(handled)
+        try:
+            async with self._flight:
+                crashpoint("worker.delivering")
+                await self._deliverer.deliver(parcel, once)
+        except Exception as error:  # noqa: BLE001 — see Trouble: the row still says where the message stands
+            self._tell(Trouble("deliver", f"{parcel!r}: {type(error).__name__}"))
+        finally:
+            if not once.called and not _cancelled():
+                once()
+
+    async def _parcels(self, delivery: Delivery) -> list[Parcel]:
+        try:
+            return unbundle(Parcel, delivery.body)
+        except msgspec.MsgspecError:
+            crashpoint("worker.unreadable")
+            return await self._readable(delivery)
+
+    async def _readable(self, delivery: Delivery) -> list[Parcel]:
+        """What can be read of a bundle; the rest is kept with the dead letters."""
+        parcels = []
+        for raw in split(delivery.body):
+            try:
+                parcels.append(msgspec.json.decode(raw, type=Parcel))
+            except msgspec.MsgspecError as error:
+                crashpoint("worker.quarantine")
+                await self._quarantine.keep(delivery.lane, raw, str(error), self._clock.now_ms())
+        return parcels
+
+    async def _done(self, delivery: Delivery) -> None:
+        with contextlib.suppress(Unavailable):
+            crashpoint("worker.done")
+            await persist(lambda: self._bus.done(delivery), self._clock, self._tell, "done")
+
+    def _work(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
+        return task
+
+
+class _Once:
+    """Calls through once, and remembers that it did."""
+
+    __slots__ = ("_function", "called")
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+        self.called = False
+
+    def __call__(self) -> None:
+        if not self.called:
+            self.called = True
+            self._function()
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,401 @@
+"""What is let in at the door: a body becomes a payload, or a list of everything that is wrong with it.
+
+Two roads, one truth. `plain` recognises, in a few microseconds, the common payload that is certainly right; it never
+says that one is wrong. Whatever it does not recognise goes to `faults`, which works on the parsed JSON, so that a
+body with wrong types still has all its faults listed. Telephone numbers are written as E.164 on the way in: nothing
+behind the door ever sees another writing.
+"""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from collections.abc import Collection, Iterator, Sequence
+from functools import cache, lru_cache
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from sendwright.model.content import Content
+from sendwright.model.notification import Payload, Recipient
+from sendwright.policy.address import URL_MAX, Network, e164, is_e164, is_email, is_plain_email, link_fault, target_fault
+from sendwright.policy.duration import duration_ms, instant_ms
+from sendwright.policy.payload_schema import (
+    ACTIONS_MAX,
+    CHANNELS_MAX,
+    FAULTS_MAX,
+    MEDIA_MAX,
+    METADATA_KEY_MAX,
+    METADATA_MAX,
+    METADATA_VALUE_MAX,
+    RECIPIENTS_MAX,
+    TEXT_MAX,
+    TITLE_MAX,
+    UNSUPPORTED,
+    Fault,
+    pointer,
+    shape_faults,
+)
+from sendwright.policy.strict_json import NOT_JSON, Malformed, parse, twice_named
+from sendwright.providers.contract import EVERY_CHANNEL
+
+LINK_SCHEMES = frozenset({"http", "https", "mailto", "tel"})
+AHEAD_MAX_MS = 365 * 86_400_000
+"""How far ahead `send_at` may be, and how long a `ttl` may run."""
+
+_WEB = frozenset({"http", "https"})
+_NAMED_ONLY = ("inapp", "webhook")
+_PHONES = ("phone", "whatsapp")
+_NAMES = ("id", "instagram", "messenger", "telegram", "line", "slack", "discord", "teams")
+_ADDRESSES = tuple(("phone" if channel == "sms" else channel, channel) for channel in EVERY_CHANNEL if channel not in _NAMED_ONLY)
+_UNPLAIN = attrgetter(
+    "whatsapp", "push", "webpush", "webhook", "instagram", "messenger", "telegram", "line", "slack", "discord", "teams"
+)
+_NONE = (None,) * 11
+
+_PLAIN_NAME = re.compile(r"[!-~]{1,255}")
+_PLAIN_URL = re.compile(
+    r"https://[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,10}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/?#-]*)?"
+)
+_LOCALE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,6}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_BREAK = re.compile(r"[\r\n\x00]")
+_DECODER = msgspec.json.Decoder(Payload)
+
+
+class Rules(Struct, frozen=True):
+    """What the operator decided: channels that exist, link schemes, private networks that webhooks may reach."""
+
+    known: frozenset[str] = frozenset(EVERY_CHANNEL)
+    schemes: frozenset[str] = LINK_SCHEMES
+    private: tuple[Network, ...] = ()
+
+
+class Admitted(Struct, frozen=True):
+    """A payload, and the JSON that says the same."""
+
+    payload: Payload
+    raw: bytes
+
+
+class Refused(Struct, frozen=True):
+    """`status` 400 when it is no JSON that we read, else 422 with its faults."""
+
+    status: int
+    code: str
+    detail: str
+    faults: tuple[Fault, ...] = ()
+
+
+def admit(raw: bytes, rules: Rules, live: Collection[str], now_ms: int) -> Admitted | Refused:
+    """Judges one body. `live` are the channels that have an enabled provider."""
+    try:
+        payload = _DECODER.decode(raw)
+        malformed = twice_named(raw)
+    except msgspec.ValidationError:
+        return _listed(raw, rules, live, now_ms) or _NO_NOTIFICATION
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        malformed = NOT_JSON
+    if malformed is not None:
+        return Refused(400, malformed.code, malformed.detail)
+    if b"\\u0000" not in raw and plain(payload, rules, live):
+        return Admitted(payload, raw)
+    return _listed(raw, rules, live, now_ms) or _normalised(payload, raw)
+
+
+def plain(payload: Payload, rules: Rules, live: Collection[str]) -> bool:
+    """True for the common payload that has no fault. False says nothing."""
+    named = payload.channels is not UNSET
+    to = payload.to
+    if isinstance(to, list):
+        right = 0 < len(to) <= RECIPIENTS_MAX and all(_plain_to(entry, named, live) for entry in to)
+    else:
+        right = _plain_to(to, named, live)
+    return right and _plain_channels(payload, rules, live) and _plain_content(payload.content) and _plain_rest(payload)
+
+
+def faults(doc: object, rules: Rules, live: Collection[str], now_ms: int) -> list[Fault]:
+    """Everything that is wrong with a parsed body, whatever its shape; the first thousand of it, one per place."""
+    found: dict[str, Fault] = {}
+    for fault in shape_faults(Payload, doc):
+        found.setdefault(fault.pointer, fault)
+    if isinstance(doc, dict):
+        if "type" in doc:
+            found.pop("#/content", None)
+        for fault in _meant(doc, rules, live, now_ms):
+            if len(found) == FAULTS_MAX:
+                break
+            found.setdefault(fault.pointer, fault)
+    return list(found.values())
+
+
+_NO_NOTIFICATION = Refused(422, "invalid_request", "The body is not a notification.", (Fault("#", "invalid_value", "is refused"),))
+
+
+def _listed(raw: bytes, rules: Rules, live: Collection[str], now_ms: int) -> Refused | None:
+    doc = parse(raw)
+    if isinstance(doc, Malformed):
+        return Refused(400, doc.code, doc.detail)
+    found = faults(doc, rules, live, now_ms)
+    if b"\\u0000" in raw:
+        places = {fault.pointer for fault in found}
+        found += [Fault(where, "invalid_character", "holds a NUL") for where in _nuls(doc, ()) if where not in places]
+    return Refused(422, "invalid_request", _counted(found), tuple(found)) if found else None
+
+
+def _counted(found: Sequence[Fault]) -> str:
+    return "The request has a fault." if len(found) == 1 else f"The request has {len(found)} faults."
+
+
+def _plain_to(entry: str | Recipient, named: bool, live: Collection[str]) -> bool:
+    if isinstance(entry, str):
+        return _PLAIN_NAME.fullmatch(entry) is not None
+    phone, email, zone = entry.phone, entry.email, entry.timezone
+    if phone is None:
+        if email is None or not (named or "email" in live):
+            return False
+    elif not is_e164(phone) or not (named or "sms" in live or (email is not None and "email" in live)):
+        return False
+    return (
+        (email is None or is_plain_email(email))
+        and (entry.id is None or _PLAIN_NAME.fullmatch(entry.id) is not None)
+        and (entry.locale is None or _LOCALE.fullmatch(entry.locale) is not None)
+        and (zone is None or zone in zones())
+        and _UNPLAIN(entry) == _NONE
+    )
+
+
+def _plain_channels(payload: Payload, rules: Rules, live: Collection[str]) -> bool:
+    channels = payload.channels
+    if isinstance(channels, UnsetType):
+        return True
+    once = set(channels)
+    return 0 < len(channels) == len(once) <= CHANNELS_MAX and once <= rules.known and all(channel in live for channel in once)
+
+
+def _plain_content(content: Content) -> bool:
+    title, body, url = content.title, content.body, content.url
+    return (
+        body is not None
+        and 0 < len(body) <= TEXT_MAX
+        and (title is None or (len(title) <= TITLE_MAX and title.isprintable()))
+        and (url is None or (len(url) <= URL_MAX and _PLAIN_URL.fullmatch(url) is not None))
+        and content.html is None
+        and content.sms is None
+        and not content.media
+        and not content.actions
+    )
+
+
+def _plain_rest(payload: Payload) -> bool:
+    key, ttl, metadata = payload.idempotency_key, payload.ttl, payload.metadata
+    if payload.send_at is not UNSET or payload.expires_at is not UNSET:
+        return False
+    if key is not UNSET and not _PLAIN_NAME.fullmatch(key):
+        return False
+    if ttl is not UNSET and not _ttl_ok(ttl):
+        return False
+    if metadata is UNSET:
+        return True
+    if len(metadata) > METADATA_MAX:
+        return False
+    return all(0 < len(name) <= METADATA_KEY_MAX and len(value) <= METADATA_VALUE_MAX for name, value in metadata.items())
+
+
+@lru_cache(maxsize=1024)
+def _ttl_ok(ttl: str) -> bool:
+    try:
+        return 0 < duration_ms(ttl) <= AHEAD_MAX_MS
+    except ValueError:
+        return False
+
+
+@cache
+def zones() -> frozenset[str]:
+    """The names of time zones (IANA)."""
+    return frozenset(zoneinfo.available_timezones())
+
+
+@lru_cache(maxsize=64)
+def _known(channels: frozenset[str]) -> str:
+    return ", ".join([c for c in EVERY_CHANNEL if c in channels] + sorted(channels - set(EVERY_CHANNEL)))
+
+
+def _meant(doc: dict[str, Any], rules: Rules, live: Collection[str], now_ms: int) -> Iterator[Fault]:
+    yield from _channels(doc.get("channels"), rules, live)
+    yield from _times(doc, now_ms)
+    yield from _content(doc.get("content"), rules)
+    if isinstance(doc.get("idempotency_key"), str):
+        yield from _named(("idempotency_key",), doc["idempotency_key"], "invalid_idempotency_key")
+    to = doc.get("to")
+    named = "channels" in doc or "plan" in doc
+    entries = to[:RECIPIENTS_MAX] if isinstance(to, list) else [to]
+    for ordinal, entry in enumerate(entries):
+        path: tuple[str | int, ...] = ("to", ordinal) if isinstance(to, list) else ("to",)
+        if isinstance(entry, str):
+            yield from _named(path, entry, "invalid_recipient")
+        elif isinstance(entry, dict):
+            yield from _recipient(path, entry, rules)
+            yield from _reachable(path, entry, named, live)
+
+
+def _channels(channels: object, rules: Rules, live: Collection[str]) -> Iterator[Fault]:
+    for position, channel in enumerate(channels[:CHANNELS_MAX] if isinstance(channels, list) else ()):
+        if not isinstance(channel, str):
+            continue
+        if channel not in rules.known:
+            yield Fault(pointer(("channels", position)), "unknown_channel", f"must be one of {_known(rules.known)}")
+        elif channel not in live:
+            yield Fault(pointer(("channels", position)), "no_provider", "has no provider that is enabled")
+
+
+def _times(doc: dict[str, Any], now_ms: int) -> Iterator[Fault]:
+    at: dict[str, int] = {}
+    for name in ("send_at", "expires_at"):
+        if isinstance(doc.get(name), str):
+            try:
+                at[name] = instant_ms(doc[name])
+            except ValueError:
+                yield Fault(pointer((name,)), "invalid_time", "must be a date and time by RFC 3339, as 2026-11-22T17:05:59Z")
+    if at.get("send_at", 0) > now_ms + AHEAD_MAX_MS:
+        yield Fault("#/send_at", "too_far", "must be at most 365 days ahead")
+    if "expires_at" in at and at["expires_at"] <= now_ms:
+        yield Fault("#/expires_at", "expired", "is past")
+    elif "expires_at" in at and at["expires_at"] <= at.get("send_at", 0):
+        yield Fault("#/expires_at", "expires_before_sent", "must be after send_at")
+    ttl = doc.get("ttl")
+    if "expires_at" in doc and "ttl" in doc:
+        yield Fault("#/ttl", "conflict", "must not be given beside expires_at")
+    elif isinstance(ttl, str) and not _ttl_ok(ttl):
+        yield Fault("#/ttl", "invalid_duration", "must be a duration above zero and up to 365d, as 90s, 10m, 36h or 7d")
+
+
+def _content(content: object, rules: Rules) -> Iterator[Fault]:
+    if not isinstance(content, dict):
+        return
+    given = content.get("sms")
+    sms: dict[str, Any] = given if isinstance(given, dict) else {}
+    said = [content.get(part) for part in ("title", "body", "html", "media")] + [sms.get(part) for part in ("body", "media")]
+    if not any(said) and UNSUPPORTED["/content"].isdisjoint(content):
+        yield Fault("#/content", "empty", "must have a title, a body, html or media")
+    yield from _header(("content", "title"), content.get("title"))
+    yield from _header(("content", "sms", "from"), sms.get("from"))
+    yield from _link(("content", "url"), content.get("url"), rules.schemes)
+    for position, action in _entries(content.get("actions"), ACTIONS_MAX):
+        yield from _header(("content", "actions", position, "label"), action.get("label"))
+        yield from _link(("content", "actions", position, "url"), action.get("url"), rules.schemes)
+    for path, media in ((("content", "media"), content.get("media")), (("content", "sms", "media"), sms.get("media"))):
+        for position, item in _entries(media, MEDIA_MAX):
+            yield from _link((*path, position, "url"), item.get("url"), _WEB)
+            for name in ("content_type", "filename"):
+                yield from _header((*path, position, name), item.get(name))
+
+
+def _recipient(path: tuple[str | int, ...], entry: dict[str, Any], rules: Rules) -> Iterator[Fault]:
+    for name in _PHONES:
+        if isinstance(entry.get(name), str) and e164(entry[name]) is None:
+            yield Fault(pointer((*path, name)), "invalid_phone", "must be a possible number in international form, as +14155552671")
+    if isinstance(entry.get("email"), str) and not is_email(entry["email"]):
+        yield Fault(pointer((*path, "email")), "invalid_email", "must be one address, without a name")
+    for name in _NAMES:
+        if isinstance(entry.get(name), str):
+            yield from _named((*path, name), entry[name], "invalid_recipient" if name == "id" else "invalid_address")
+    yield from _target((*path, "webhook"), entry.get("webhook"), _WEB, rules)
+    yield from _devices(path, entry, rules)
+    if isinstance(entry.get("locale"), str) and not _LOCALE.fullmatch(entry["locale"]):
+        yield Fault(pointer((*path, "locale")), "invalid_locale", "must be a language tag, as pt-BR")
+    if isinstance(entry.get("timezone"), str) and entry["timezone"] not in zones():
+        yield Fault(pointer((*path, "timezone")), "invalid_zone", "must be a time zone's name, as Europe/Lisbon")
+
+
+def _devices(path: tuple[str | int, ...], entry: dict[str, Any], rules: Rules) -> Iterator[Fault]:
+    for name in ("push", "webpush"):
+        if isinstance(entry.get(name), list) and len(entry[name]) > 1:
+            yield Fault(pointer((*path, name)), "not_supported", "more than one device is not supported by this version")
+    for position, device in _entries(entry.get("push"), 1):
+        if isinstance(device.get("token"), str):
+            yield from _named((*path, "push", position, "token"), device["token"], "invalid_address")
+    for position, device in _entries(entry.get("webpush"), 1):
+        here = (*path, "webpush", position)
+        if not isinstance(device.get("endpoint"), str):
+            yield Fault(pointer((*here, "endpoint")), "required", "must be the subscription's address")
+        yield from _target((*here, "endpoint"), device.get("endpoint"), frozenset({"https"}), rules)
+        keys = device.get("keys")
+        if not (isinstance(keys, dict) and isinstance(keys.get("p256dh"), str) and isinstance(keys.get("auth"), str)):
+            yield Fault(pointer((*here, "keys")), "required", "must hold p256dh and auth")
+
+
+def _reachable(path: tuple[str | int, ...], entry: dict[str, Any], named: bool, live: Collection[str]) -> Iterator[Fault]:
+    """One address or an id is required; without named channels, one of the addresses must have a provider."""
+    has = [channel for member, channel in _ADDRESSES if entry.get(member)]
+    if not (has or entry.get("id") or entry.get("webhook")):
+        yield Fault(pointer(path), "no_address", "must have an id or an address")
+    elif not named and not any(channel in live for channel in has) and (has or not entry.get("id")):
+        yield Fault(pointer(path), "no_provider", "has no address on a channel that has a provider (webhook joins only when named)")
+
+
+def _named(path: tuple[str | int, ...], text: str, code: str) -> Iterator[Fault]:
+    if _CONTROL.search(text) or not text.strip():
+        yield Fault(pointer(path), code, "must not be blank or hold control characters")
+
+
+def _header(path: tuple[str | int, ...], text: object) -> Iterator[Fault]:
+    if isinstance(text, str) and _BREAK.search(text):
+        yield Fault(pointer(path), "header_injection", "must not hold line breaks or NUL")
+
+
+_LINK_DETAILS = {
+    "too_long": f"must have at most {URL_MAX} characters",
+    "invalid_url": "must be an absolute address without spaces",
+    "private_address": "must not be an address of a private or special network",
+}
+
+
+def _link(path: tuple[str | int, ...], text: object, schemes: frozenset[str]) -> Iterator[Fault]:
+    code = link_fault(text, schemes) if isinstance(text, str) else None
+    if code is not None:
+        yield Fault(pointer(path), code, _LINK_DETAILS.get(code, f"must begin with {', '.join(sorted(schemes))}"))
+
+
+def _target(path: tuple[str | int, ...], text: object, schemes: frozenset[str], rules: Rules) -> Iterator[Fault]:
+    code = target_fault(text, schemes, rules.private) if isinstance(text, str) else None
+    if code is not None:
+        yield Fault(pointer(path), code, _LINK_DETAILS.get(code, f"must begin with {', '.join(sorted(schemes))}"))
+
+
+def _entries(value: object, at_most: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    for position, entry in enumerate(value[:at_most] if isinstance(value, list) else ()):
+        if isinstance(entry, dict):
+            yield position, entry
+
+
+def _nuls(value: object, path: tuple[str | int, ...]) -> Iterator[str]:
+    if isinstance(value, str) and "\0" in value:
+        yield pointer(path)
+    elif isinstance(value, list):
+        for position, entry in enumerate(value):
+            yield from _nuls(entry, (*path, position))
+    elif isinstance(value, dict):
+        for name, entry in value.items():
+            if "\0" in name:
+                yield pointer(path)
+            yield from _nuls(entry, (*path, name))
+
+
+def _normalised(payload: Payload, raw: bytes) -> Admitted:
+    """The payload with its telephone numbers as E.164; untouched, and its JSON with it, when they were."""
+    entries = payload.to if isinstance(payload.to, list) else [payload.to]
+    written = [_in_e164(entry) for entry in entries]
+    if all(new is old for new, old in zip(written, entries, strict=True)):
+        return Admitted(payload, raw)
+    payload = msgspec.structs.replace(payload, to=written if isinstance(payload.to, list) else written[0])
+    return Admitted(payload, msgspec.json.encode(payload))
+
+
+def _in_e164(entry: str | Recipient) -> str | Recipient:
+    if isinstance(entry, str):
+        return entry
+    changed = {name: e164(text) for name in _PHONES if (text := getattr(entry, name)) is not None and not is_e164(text)}
+    return msgspec.structs.replace(entry, **changed) if changed else entry

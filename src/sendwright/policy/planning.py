@@ -1,0 +1,106 @@
+"""What a notification becomes: one message per recipient, each with its steps, its state at birth and its deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+from msgspec import UNSET
+
+from sendwright.model import ids
+from sendwright.model.notification import PRIORITIES, OnDoubt, Payload, Priority, Recipient
+from sendwright.model.outcomes import Reason
+from sendwright.model.parcel import Intake, Step
+from sendwright.model.records import Birth, Plan, Wait
+from sendwright.model.states import MessageState
+from sendwright.policy.duration import duration_ms, instant_ms
+
+DEFAULT_ORDER = (
+    "push", "webpush", "inapp", "whatsapp", "instagram", "messenger", "telegram",
+    "line", "slack", "discord", "teams", "sms", "email", "webhook",
+)  # fmt: skip
+ONLY_NAMED = frozenset({"inapp", "webhook"})
+"""These join only when the notification names them."""
+
+
+def plan_of(intake: Intake, payload: Payload, channels: Collection[str], ttl_ms: Mapping[str, int]) -> Plan:
+    """The plan of an accepted notification. `channels` are those that have a provider; `ttl_ms` is by priority's name,
+    with `default`. The same intake and payload always give the same ids."""
+    priority = PRIORITIES[payload.priority]
+    send_at = None if payload.send_at is UNSET else instant_ms(payload.send_at)
+    births = tuple(
+        _birth(ids.message_id(intake.id, ordinal), entry, payload, channels, send_at, intake.at)
+        for ordinal, entry in enumerate(payload.recipients())
+    )
+    return Plan(
+        id=intake.id,
+        tenant=intake.tenant,
+        at=intake.at,
+        priority=priority,
+        category=payload.category,
+        on_doubt=on_doubt(payload),
+        content=payload.content,
+        births=births,
+        send_at=send_at,
+        expires_at=expires_at(payload, priority, intake.at, send_at, ttl_ms),
+        metadata={} if payload.metadata is UNSET else payload.metadata,
+        key=intake.key,
+        process=intake.process,
+        number=intake.number,
+        trace=intake.trace,
+    )
+
+
+def on_doubt(payload: Payload) -> OnDoubt:
+    if payload.on_doubt is not UNSET:
+        return payload.on_doubt
+    return "hold" if payload.category == "marketing" else "resend"
+
+
+def expires_at(payload: Payload, priority: Priority, at: int, send_at: int | None, ttl_ms: Mapping[str, int]) -> int:
+    """When it must not be sent any more: what was asked for, else the priority's default counted from when it may go."""
+    if payload.expires_at is not UNSET:
+        return instant_ms(payload.expires_at)
+    ttl = duration_ms(payload.ttl) if payload.ttl is not UNSET else ttl_ms.get(priority.label, ttl_ms["default"])
+    return (send_at or at) + ttl
+
+
+def steps_of(recipient: Recipient, wanted: list[str] | None, channels: Collection[str]) -> tuple[Step, ...]:
+    """The fallback steps of one recipient: the channels, in order, on which there is an address."""
+    order = wanted if wanted is not None else [c for c in DEFAULT_ORDER if c not in ONLY_NAMED and c in channels]
+    found = ((channel, address_on(recipient, channel)) for channel in order)
+    return tuple(Step(channel, address) for channel, address in found if address)
+
+
+def address_on(recipient: Recipient, channel: str) -> str | None:
+    """The recipient's address on a channel, as its providers take it."""
+    match channel:
+        case "sms":
+            return recipient.phone
+        case "inapp":
+            return recipient.id
+        case "push":
+            return recipient.push[0].token if recipient.push else None
+        case "webpush":
+            return msgspec.json.encode(recipient.webpush[0]).decode() if recipient.webpush else None
+        case _:
+            return getattr(recipient, channel, None)
+
+
+def _birth(
+    message: str, entry: str | Recipient, payload: Payload, channels: Collection[str], send_at: int | None, now: int
+) -> Birth:
+    if isinstance(entry, str):
+        return _stillborn(message, Reason.UNKNOWN_RECIPIENT, entry)
+    wanted = None if payload.channels is UNSET else payload.channels
+    steps = steps_of(entry, wanted, channels)
+    if not steps:
+        return _stillborn(message, Reason.NO_ADDRESS, entry.id)
+    if send_at is not None and send_at > now:
+        wait = Wait("time", send_at, until=send_at)
+        return Birth(message, steps, MessageState.SCHEDULED, recipient=entry.id, wait=wait)
+    return Birth(message, steps, MessageState.QUEUED, recipient=entry.id)
+
+
+def _stillborn(message: str, reason: Reason, recipient: str | None) -> Birth:
+    return Birth(message, (), MessageState.FAILED, recipient=recipient, reason=reason.value)

@@ -1,0 +1,103 @@
+"""The arithmetic of signatures: what is hashed, in which order, compared without telling how far it matched.
+
+Belongs here: pure functions over bytes that more than one adapter may need, a family at a time. Does not: settings,
+header names, verdicts; those are the adapter's. Nothing here raises for what came from outside; only a secret that
+can't be read raises, `ValueError`, and never with the secret in its text.
+
+Families so far:
+  URL and parameters   HMAC-SHA1, base64 (Twilio): https://www.twilio.com/docs/usage/webhooks/webhooks-security
+  Standard Webhooks    HMAC-SHA256 over `id.timestamp.body`, a list of signatures: https://www.standardwebhooks.com
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Sequence
+
+WEBHOOK_PREFIX = "whsec_"
+WEBHOOK_TOLERANCE_S = 300
+"""How far a Standard Webhooks timestamp may be from now, in either direction, in seconds."""
+
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[^\]/?#]*\]|[^:/?#]*)(?P<port>:[0-9]*)?(?P<rest>[/?#].*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_PORTS = {"https": ":443", "http": ":80"}
+_UNIX = re.compile(r"[0-9]{1,12}", re.ASCII)
+
+
+def same(ours: str, theirs: str) -> bool:
+    """Equality in constant time, for any characters."""
+    return hmac.compare_digest(ours.encode("utf-8", "surrogatepass"), theirs.encode("utf-8", "surrogatepass"))
+
+
+def form_signature(token: str, url: str, params: Iterable[tuple[str, str]]) -> str:
+    """Base64 of HMAC-SHA1 over the URL and every name and value, names sorted, equal values of one name once."""
+    values: dict[str, set[str]] = {}
+    for name, value in params:
+        values.setdefault(name, set()).add(value)
+    text = url + "".join(name + value for name in sorted(values) for value in sorted(values[name]))
+    digest = hmac.new(token.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha1).digest()
+    return base64.b64encode(digest).decode()
+
+
+def port_spellings(url: str) -> tuple[str, ...]:
+    """The ways in which a signer may have written this URL: as it is, without its port, with its scheme's own port."""
+    match = _URL.fullmatch(url)
+    if match is None:
+        return (url,)
+    scheme, host, port, rest = match["scheme"], match["host"], match["port"], match["rest"] or ""
+    bare = f"{scheme}://{host}{rest}"
+    if port:
+        return (url, bare)
+    return (url, f"{scheme}://{host}{_PORTS[scheme.lower()]}{rest}")
+
+
+def webhook_key(secret: str) -> bytes:
+    """The key inside a `whsec_…` secret. Raises `ValueError` when there is none."""
+    try:
+        key = base64.b64decode(secret.removeprefix(WEBHOOK_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("not base64 after `whsec_`") from None
+    if not key:
+        raise ValueError("empty")
+    return key
+
+
+def sign_webhook(keys: Sequence[bytes], message_id: str, timestamp: int, body: bytes) -> str:
+    """The value of `webhook-signature`: one `v1,…` per key, so that receivers may still hold an older one."""
+    return " ".join("v1," + _webhook_digest(key, message_id, str(timestamp), body) for key in keys)
+
+
+def webhook_signed(
+    keys: Sequence[bytes],
+    message_id: str | None,
+    timestamp: str | None,
+    signatures: str | None,
+    body: bytes,
+    *,
+    now: float,
+    tolerance_s: float = WEBHOOK_TOLERANCE_S,
+) -> bool:
+    """Whether any of the signatures is by any of the keys, and the timestamp not further from `now` than allowed.
+
+    The timestamp is Unix seconds, and exactly `tolerance_s` away is still near enough. Signatures of versions other
+    than `v1` are passed over, as the specification asks.
+    """
+    if not message_id or not signatures or timestamp is None or _UNIX.fullmatch(timestamp) is None:
+        return False
+    if abs(now - int(timestamp)) > tolerance_s:
+        return False
+    given = [entry.removeprefix("v1,") for entry in signatures.split(" ") if entry.startswith("v1,")]
+    ours = [_webhook_digest(key, message_id, timestamp, body) for key in keys]
+    matches = [same(mine, theirs) for mine in ours for theirs in given]  # all of them, so that time tells nothing
+    return any(matches)
+
+
+def _webhook_digest(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
+    text = f"{message_id}.{timestamp}.".encode("utf-8", "surrogatepass") + body
+    return base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()

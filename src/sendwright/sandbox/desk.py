@@ -1,0 +1,205 @@
+"""What happens to a request, start to finish. The story of a message is `_treat`: draw, note, answer.
+
+Nothing here waits: an answer is a value that says what to wait for, so a request costs no task. Everything that a
+caller could hold against us later is noted before the answer exists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+
+from msgspec import Struct
+
+from sendwright.sandbox.asked import Asked, Dialect
+from sendwright.sandbox.control import Control
+from sendwright.sandbox.courier import Courier
+from sendwright.sandbox.faults import Faults, ReceiptPlan, Rule, Whom
+from sendwright.sandbox.log import Entry, MessageLog, Noted
+from sendwright.sandbox.native import Native, Replays
+from sendwright.sandbox.options import SandboxOptions
+from sendwright.sandbox.receipts import Receipts
+from sendwright.sandbox.twilio import Twilio
+from sendwright.sandbox.wire import Answer, Cut, Drip, Flood, Reply, Request, Silence, Turn, problem
+
+_TWILIO = re.compile(r"/2010-04-01/Accounts/([A-Za-z0-9]{1,64})/Messages(?:/([A-Za-z0-9]{1,64}))?\.json")
+_NATIVE = "/v1/messages"
+
+_LOGIN_PAGE = b"<!doctype html><html><head><title>Sign in</title></head><body><form><input name=user></form></body></html>"
+_NO_FILE = "The log's file did not take the line, so nothing was taken."
+
+
+class _Case(Struct, frozen=True):
+    """A message's request on its way through the desk."""
+
+    dialect: Dialect
+    asked: Asked
+    ref: str
+    """The id that it is given, or was given the first time."""
+    first: bool
+    """Neither refused nor a repetition."""
+    good: Reply
+    """What a healthy vendor answers."""
+
+
+class Desk:
+    """Answers every request of one sandbox. `handle` and `ended` are for the server; the rest is for looking at."""
+
+    def __init__(self, options: SandboxOptions, log: MessageLog) -> None:
+        self.log = log
+        self.courier = Courier()
+        sequence = ReceiptPlan().sequence if options.receipts else ()
+        plan = ReceiptPlan(sequence=sequence, delay_ms=options.receipt_delay_ms)
+        rng = random.Random(options.seed)  # noqa: S311 - dice for faults
+        self.faults = Faults(rng, options.latency_ms, plan, frozenset(options.opted_out))
+        self.receipts = Receipts(log, self.faults, self.courier, options.callback_hosts)
+        self._replays = Replays()
+        self._twilio = Twilio(options.credentials)
+        self._native = Native(options.tokens, options.secret)
+        self._control = Control(log, self.faults, self.receipts, options.page_hosts, self.reset)
+
+    def __repr__(self) -> str:
+        return f"Desk({self.log!r})"
+
+    def handle(self, request: Request) -> Turn:
+        """What becomes of a request. Whoever acts it out calls `ended` with the turn, once."""
+        if request.path == _NATIVE:
+            return self._message(self._native, request, "") if request.method == "POST" else _not_allowed("POST")
+        found = _TWILIO.fullmatch(request.path)
+        if found is None:
+            return Turn(self._control.handle(request))
+        account, ref = found.groups()
+        if ref is not None:
+            return Turn(self._fetch(request, account, ref))
+        return self._message(self._twilio, request, account) if request.method == "POST" else _not_allowed("POST")
+
+    def ended(self, turn: Turn) -> None:
+        """The turn has been acted out, or nobody is left to see it."""
+        if turn.counted:
+            self.log.closed()
+
+    def reset(self) -> None:
+        """As if just started: nothing noted, no faults, no keys known, nothing left to report."""
+        self.log.reset()
+        self.receipts.reset()
+        self.faults.reset()
+        self._replays.clear()
+
+    async def stop(self) -> None:
+        await self.courier.stop()
+        self.receipts.reset()
+
+    def _fetch(self, request: Request, account: str, ref: str) -> Reply:
+        if request.method != "GET":
+            return problem(405, "method", "Only GET.")
+        if not self._twilio.allows(request, account):
+            return self._twilio.failure(401, None, ())
+        return self._twilio.fetched(self.log.find(ref), account, self.log.now())
+
+    def _message(self, dialect: Dialect, request: Request, account: str) -> Turn:
+        asked = dialect.read(request, account)
+        self.log.opened()
+        try:
+            return self._treat(self._case(dialect, asked))
+        except OSError:
+            return Turn(dialect.failure(500, None, ()) if dialect is self._twilio else problem(500, "log", _NO_FILE), counted=True)
+
+    def _case(self, dialect: Dialect, asked: Asked) -> _Case:
+        refusal = asked.refusal or (dialect.opted_out(asked) if asked.to in self.faults.opted_out else None)
+        key = asked.idempotency_key
+        known = self._replays.find(asked.account, key) if key is not None and refusal is None else None
+        if refusal is not None:
+            return _Case(dialect, asked, "", first=False, good=refusal)
+        if known is not None:
+            return _Case(dialect, asked, known, first=False, good=dialect.replayed(known))
+        ref = dialect.new_ref()
+        return _Case(dialect, asked, ref, first=True, good=dialect.taken(asked, ref, self.log.now()))
+
+    def _treat(self, case: _Case) -> Turn:
+        drawn = self.faults.draw(Whom(case.asked.kind, case.asked.account, case.asked.channel, case.asked.to))
+        rule = drawn.rule
+        if rule is None:
+            verdict = "taken" if case.first else "replayed" if case.ref else "refused"
+            after = self._note(case, verdict, case.first, case.good.status)
+            return Turn(case.good, drawn.delay_s, after, counted=True)
+        answer = _deed(rule, case)
+        taken = rule.takes and case.first
+        verdict = "refused" if rule.do == "status" and not taken else rule.do
+        after = self._note(case, verdict, taken, _status(answer))
+        return Turn(answer, drawn.delay_s, after, counted=True)
+
+    def _note(self, case: _Case, verdict: str, taken: bool, status: int | None) -> asyncio.Future[None] | None:
+        asked = case.asked
+        noted = self.log.note(_entry(self.log, case, verdict, taken, status))
+        if not taken:
+            return None
+        if asked.idempotency_key is not None:
+            self._replays.keep(asked.account, asked.idempotency_key, case.ref)
+        return self._report(case, noted)
+
+    def _report(self, case: _Case, noted: Noted) -> asyncio.Future[None] | None:
+        return self.receipts.begin(case.dialect, case.asked, noted)
+
+
+def _entry(log: MessageLog, case: _Case, verdict: str, taken: bool, status: int | None) -> Entry:
+    asked = case.asked
+    return Entry(
+        log.next_seq,
+        log.now(),
+        asked.kind,
+        asked.account,
+        verdict,
+        taken,
+        status,
+        asked.channel,
+        asked.to,
+        asked.body,
+        case.ref or None,
+        asked.reference,
+        asked.idempotency_key,
+        asked.sender,
+        asked.title,
+        asked.html,
+        asked.url,
+        asked.media,
+    )
+
+
+def _deed(rule: Rule, case: _Case) -> Answer:
+    """What the caller meets when a rule acts."""
+    good = case.good
+    match rule.do:
+        case "status":
+            extra = () if rule.retry_after is None else ((b"retry-after", rule.retry_after.encode()),)
+            return case.dialect.failure(rule.status, rule.code, extra)
+        case "hang":
+            return Silence()
+        case "reset_before" | "reset_after":
+            return Cut()
+        case "malformed":
+            return Reply(good.status, good.body[: len(good.body) // 2], good.headers)
+        case "empty":
+            return Reply(good.status, b"", good.headers)
+        case "html":
+            return Reply(200, _LOGIN_PAGE, ((b"content-type", b"text/html; charset=utf-8"),))
+        case "drip":
+            return Drip(good, rule.every_ms / 1000)
+        case "oversize":
+            return Flood(good.status, rule.size_bytes)
+        case _:
+            return good
+
+
+def _status(answer: Answer) -> int | None:
+    match answer:
+        case Reply(status) | Flood(status):
+            return status
+        case Drip(reply):
+            return reply.status
+        case _:
+            return None
+
+
+def _not_allowed(method: str) -> Turn:
+    return Turn(problem(405, "method", f"Only {method}.", ((b"allow", method.encode()),)))

@@ -1,0 +1,96 @@
+"""What contradicts: rules over more than one setting, each a function that yields (where, what).
+
+Rules see finished settings. One whose members could not be read says nothing: its fault would be an echo. What only
+the adapters know (does this provider serve that channel?) is `route_faults`, for the caller that has made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from difflib import get_close_matches
+
+from sendwright.settings.kinds import host_port
+from sendwright.settings.shapes import Settings
+from sendwright.settings.sources import Fault
+
+Sound = Callable[..., bool]
+"""Asked with keys; False when one of them could not be read."""
+
+
+def contradictions(settings: Settings, channels: Sequence[str], sound: Sound) -> list[Fault]:
+    """Every contradiction, in the order of the sections. `channels` are those that exist."""
+    rules = (_one_file, _reserve, _waits, _lifetimes, _keys, _listeners)
+    faults = [fault for rule in rules for fault in rule(settings, sound)]
+    return [*faults, *_sandbox(settings, channels), *_routes(settings, channels, sound)]
+
+
+def route_faults(settings: Settings, channels_of: Callable[[str], Collection[str]]) -> list[Fault]:
+    """Routes that name a provider which does not serve their channel; `channels_of` is asked with a provider's name."""
+    return [
+        (f"routes.{channel}.providers", f"{provider} does not serve {channel}")
+        for channel, route in settings.routes.items()
+        for provider in route.providers
+        if channel not in channels_of(provider)
+    ]
+
+
+def _one_file(settings: Settings, sound: Sound) -> Iterator[Fault]:
+    if sound("bus.url", "store.url") and settings.bus.path.resolve() != settings.store.path.resolve():
+        yield "store.url", "is another file than bus.url: bus and store are the same SQLite file, so set both or neither"
+
+
+def _reserve(settings: Settings, sound: Sound) -> Iterator[Fault]:
+    keys = [f"worker.reserve.{priority}" for priority in settings.worker.reserve]
+    if sound(*keys) and sum(settings.worker.reserve.values()) >= 1:
+        yield "worker.reserve", "the shares add up to 1 or more, which leaves nothing for the others"
+
+
+def _waits(settings: Settings, sound: Sound) -> Iterator[Fault]:
+    if sound("retry.base_s", "retry.cap_s") and settings.retry.cap_s < settings.retry.base_s:
+        yield "retry.cap_s", "is below retry.base_s"
+
+
+def _lifetimes(settings: Settings, sound: Sound) -> Iterator[Fault]:
+    events = "retention.events"
+    if sound(events, "retention.content") and settings.retention.content_s > settings.retention.events_s:
+        yield "retention.content", "is longer than retention.events: content can't outlive its notification"
+    if sound(events, "api.idempotency_keep") and settings.api.idempotency_keep_s > settings.retention.events_s:
+        yield "api.idempotency_keep", "is longer than retention.events: a key would answer with a notification that is gone"
+
+
+def _keys(settings: Settings, sound: Sound) -> Iterator[Fault]:
+    key = settings.secrets.key
+    if key is not None and sound("secrets.previous") and key in settings.secrets.previous:
+        yield "secrets.previous", "names the current key"
+    if settings.api.admin_key is not None and settings.api.admin_key in (key, settings.api.metrics_key):
+        yield "api.admin_key", "is used for something else too: every key has one purpose"
+
+
+def _listeners(settings: Settings, sound: Sound) -> Iterator[Fault]:
+    """`up` binds both of these; those of `worker` and `scheduler` may be on other machines."""
+    if not sound("api.listen", "sandbox.listen"):
+        return
+    address = host_port(settings.sandbox.listen)
+    if address == host_port(settings.api.listen) and address[1] != 0:
+        yield "sandbox.listen", "is the same address as api.listen"
+
+
+def _sandbox(settings: Settings, channels: Sequence[str]) -> Iterator[Fault]:
+    for channel in settings.sandbox.channels:
+        if channel not in channels:
+            yield "sandbox.channels", f"no channel of that name{_nearest(channel, channels)}"
+
+
+def _routes(settings: Settings, channels: Sequence[str], sound: Sound) -> Iterator[Fault]:
+    for channel, route in settings.routes.items():
+        key = f"routes.{channel}"
+        if channel not in channels:
+            yield key, f"no channel of that name{_nearest(channel, channels)}"
+        for provider in route.providers:
+            if provider not in settings.providers and sound("providers", f"{key}.providers"):
+                yield f"{key}.providers", f"{provider}: no provider of that name{_nearest(provider, list(settings.providers))}"
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name.lower(), known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,30 @@
+"""Addresses as lists show them: enough to recognise, too little to use."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from sendwright.policy.address import calling_code
+
+_DOTS = "•••"
+
+
+def masked(address: str) -> str:
+    """`+1•••0123`, `a•••@example.org`, `https://example.org/•••`, else the last four characters of a long one."""
+    if address.startswith("+"):
+        code = calling_code(address) or ""
+        return f"+{code}{_DOTS}{address[-4:]}" if len(address) > len(code) + 7 else f"+{code}{_DOTS}"
+    if address.startswith(("http://", "https://")):
+        return _masked_url(address)
+    local, at, domain = address.rpartition("@")
+    if at and local:
+        return f"{local[0]}{_DOTS}@{domain}"
+    return f"{_DOTS}{address[-4:]}" if len(address) >= 12 else _DOTS
+
+
+def _masked_url(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+        return f"{parts.scheme}://{parts.hostname or ''}/{_DOTS}"
+    except ValueError:
+        return _DOTS

@@ -1,0 +1,139 @@
+"""Problem documents (RFC 9457): what a refused caller is told, and nothing of how we are built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from sendwright.errors import CallerError, Unavailable
+from sendwright.policy.admission import Refused
+from sendwright.policy.payload_schema import Fault
+
+MEDIA_TYPE = "application/problem+json"
+
+TITLES = {
+    "invalid_json": "Not JSON",
+    "too_deep": "Nested too deeply",
+    "duplicate_key": "A member named twice",
+    "unauthenticated": "A valid key is needed",
+    "forbidden": "The key may not do this",
+    "not_found": "Not found",
+    "method_not_allowed": "Method not allowed",
+    "slow_body": "The body came too slowly",
+    "in_progress": "The first request with this key is still running",
+    "too_large": "The body is too large",
+    "unsupported_media_type": "Not application/json",
+    "invalid_request": "The request has faults",
+    "idempotency_mismatch": "The idempotency key was used for another request",
+    "unavailable": "Could not be made durable",
+    "internal": "Our fault",
+}
+
+
+class ProblemError(Struct, frozen=True, omit_defaults=True):
+    """One fault: of the body by its JSON pointer, else of a query parameter or a header."""
+
+    code: str
+    detail: str
+    pointer: str | UnsetType = UNSET
+    parameter: str | UnsetType = UNSET
+    header: str | UnsetType = UNSET
+
+
+class Problem(Struct, frozen=True):
+    """An RFC 9457 problem document."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    errors: tuple[ProblemError, ...] = ()
+    may_be_accepted: bool | UnsetType = UNSET
+    """Only with 503: true when it may have been made durable all the same; repeat it with an Idempotency-Key."""
+
+
+class Refusal(CallerError):
+    """Ends a request with a problem document. `headers` go with it; `linger`: the body is still coming."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        errors: Iterable[ProblemError] = (),
+        *,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        maybe: bool | None = None,
+        linger: bool = False,
+    ) -> None:
+        super().__init__(status, code, detail)
+        self.faults = tuple(errors)
+        self.headers = headers
+        self.maybe = maybe
+        self.linger = linger
+
+    def problem(self, request_id: str) -> Problem:
+        return Problem(
+            type=f"urn:sendwright:problem:{self.code}",
+            title=TITLES.get(self.code) or HTTPStatus(self.status).phrase,
+            status=self.status,
+            code=self.code,
+            detail=self.detail,
+            request_id=request_id,
+            errors=self.faults,
+            may_be_accepted=UNSET if self.maybe is None else self.maybe,
+        )
+
+    def encoded(self, request_id: str) -> bytes:
+        return _ENCODER.encode(self.problem(request_id))
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def retry_after(seconds: float) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"retry-after", str(max(1, round(seconds))).encode()),)
+
+
+def of_faults(faults: Iterable[Fault], detail: str = "The request has faults.") -> Refusal:
+    return Refusal(422, "invalid_request", detail, (ProblemError(f.code, f.detail, pointer=f.pointer) for f in faults))
+
+
+def of_body(refused: Refused) -> Refusal:
+    errors = (ProblemError(f.code, f.detail, pointer=f.pointer) for f in refused.faults)
+    return Refusal(refused.status, refused.code, refused.detail, errors)
+
+
+def of_header(name: str, code: str, detail: str) -> Refusal:
+    return Refusal(422, "invalid_request", f"The header {name} {detail}.", [ProblemError(code, detail, header=name)])
+
+
+def of_parameter(name: str, code: str, detail: str) -> ProblemError:
+    return ProblemError(code, detail, parameter=name)
+
+
+def unavailable(fault: Unavailable) -> Refusal:
+    """Ours, for now. The cause's own words stay inside."""
+    detail = "It may have been accepted all the same: repeat it with an Idempotency-Key." if fault.maybe else "Try again."
+    return Refusal(503, "unavailable", detail, headers=retry_after(1), maybe=fault.maybe)
+
+
+def not_found() -> Refusal:
+    return Refusal(404, "not_found", "There is nothing here, or it is not yours.")
+
+
+def mismatch() -> Refusal:
+    return Refusal(422, "idempotency_mismatch", "This idempotency key was used with another body.")
+
+
+def in_progress(after_s: float) -> Refusal:
+    return Refusal(409, "in_progress", "Another request with this idempotency key is being taken.", headers=retry_after(after_s))
+
+
+def internal() -> Refusal:
+    return Refusal(500, "internal", "Something went wrong on our side; it was logged under the request's id.")

@@ -1,0 +1,130 @@
+"""What the API is given by the composition root, and the two Protocols that only it needs.
+
+Nothing in this room makes a connection, reads a clock of its own or keeps state beyond a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, Protocol
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from sendwright.engine.ports import Bus, Clock, IntakeDesk, Ledger, Records
+from sendwright.model.ids import IdMint
+from sendwright.model.notification import Payload
+from sendwright.model.records import Conflict, Running, Taken
+from sendwright.policy.admission import Rules
+from sendwright.providers.contract import Provider, Secret
+
+MEGABYTE = 1 << 20
+
+
+class Accepting(Protocol):
+    """The story of a notification's acceptance."""
+
+    async def accept(
+        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
+    ) -> Taken | Conflict | Running:
+        """Durable when it returns `Taken`. Raises `Unavailable`, `maybe` when it may be durable all the same."""
+        ...
+
+
+class ProviderStanding(Struct, frozen=True):
+    """How one provider stands now, over all workers."""
+
+    name: str
+    kind: str
+    channels: tuple[str, ...]
+    enabled: bool
+    weight: int
+    breaker: Literal["closed", "open", "half_open"]
+    in_flight: int
+    success_rate: float | None = None
+    """Share (0 to 1) of the recent calls that were taken; None without any."""
+    latency_ms: float | None = None
+    rate: str | None = None
+    concurrency: int | None = None
+    cost: dict[str, str] = {}
+    reason: str | None = None
+    """Why the breaker is open."""
+
+
+class ProviderPatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is switched at run time. A member that is null goes back to the settings file's word."""
+
+    enabled: bool | None | UnsetType = UNSET
+    weight: Annotated[int, Meta(ge=0, le=1000)] | None | UnsetType = UNSET
+    rate: Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}/(s|min|h|day)$")] | None | UnsetType = UNSET
+    concurrency: Annotated[int, Meta(ge=1, le=100_000)] | None | UnsetType = UNSET
+
+
+class Trial(Struct, frozen=True):
+    """What came of one test call of a provider."""
+
+    outcome: Literal["accepted", "rejected", "later", "unsure", "misconfigured"]
+    ref: str | None = None
+    detail: str = ""
+
+
+class Fleet(Protocol):
+    """The providers as they run."""
+
+    async def standings(self) -> Sequence[ProviderStanding]:
+        """Every configured provider, in file order."""
+        ...
+
+    async def switch(self, name: str, patch: ProviderPatch) -> None:
+        """Stores the switch. No request is written under the old setting later than 1 s after it returns."""
+        ...
+
+    async def test(self, name: str, to: str) -> Trial:
+        """One real call of this provider alone, with a text that says it is a test. ValueError for an unfit address."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything that the API stands on."""
+
+    clock: Clock
+    mint: IdMint
+    accept: Accepting
+    desk: IntakeDesk
+    ledger: Ledger
+    records: Records
+    bus: Bus
+    fleet: Fleet
+    providers: Mapping[str, Provider]
+    """Configured providers by name, enabled or not: their callbacks are taken in any case."""
+    channels: Callable[[], frozenset[str]]
+    """The channels that have an enabled provider. Asked for every notification: must cost nothing."""
+    poke: Callable[[], None]
+    """Wakes the promoter: something came due."""
+    ready: Callable[[], Awaitable[tuple[bool, Mapping[str, object]]]]
+    """Whether this process's roles can work, and how the parts stand. No secrets, no addresses."""
+    metrics: Callable[[], bytes]
+    """Prometheus' text format."""
+    admin_key: Secret
+    signing_key: bytes = field(repr=False)
+    """Signs cursors. 32 bytes or more; the same in every process that shares a store."""
+    public_url: str
+    """What providers call back, without a slash at the end."""
+    rules: Rules = Rules()
+    docs_open: bool = False
+    """/docs, /openapi.json and /metrics need no key: only on a loopback listen address."""
+    metrics_key: Secret | None = None
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process begins to stop: open event streams end."""
+    unplanned_keep_ms: int = 14 * 86_400_000
+    """How long an id that the store does not know may still be waiting on the bus."""
+    currency: str = "USD"
+    body_max: int = MEGABYTE
+    batch_body_max: int = 20 * MEGABYTE
+    body_within_s: float = 30
+    """How long a request's body may take to come."""
+    heartbeat_s: float = 15
+    events_every_s: float = 0.25
+    """How often an event stream looks for new events."""

@@ -1,0 +1,306 @@
+"""What the API answers and is asked, as structs: the description's schemas are made from them.
+
+Times are RFC 3339 in UTC, money is a decimal string, names are the contract's. An absent value is null, never left out.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from sendwright.web.api.problems import Problem
+from sendwright.web.api.services import ProviderStanding
+
+StateName = Literal[
+    "accepted",
+    "scheduled",
+    "digesting",
+    "queued",
+    "sending",
+    "in_doubt",
+    "sent",
+    "failed",
+    "expired",
+    "cancelled",
+    "suppressed",
+    "delivered",
+    "read",
+]
+AttemptStateName = Literal["sending", "in_doubt", "sent", "rejected", "failed", "delivered", "read"]
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Word = Annotated[str, Meta(min_length=1, max_length=255)]
+CursorText = Annotated[str, Meta(min_length=1, max_length=512)]
+
+LIST_MAX = 500
+Limit = Annotated[int, Meta(ge=1, le=LIST_MAX)]
+
+
+class Taken(Struct, frozen=True):
+    """A notification that is durable."""
+
+    id: str
+    state: Literal["accepted"]
+    message_count: int
+
+
+class BatchTaken(Struct, frozen=True):
+    """What became of one of a batch: taken, or its problem."""
+
+    id: str | UnsetType = UNSET
+    state: Literal["accepted"] | UnsetType = UNSET
+    message_count: int | UnsetType = UNSET
+    replayed: bool | UnsetType = UNSET
+    problem: Problem | UnsetType = UNSET
+
+
+class BatchResults(Struct, frozen=True):
+    """In the order of the batch."""
+
+    results: list[BatchTaken]
+
+
+class Batch(Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to 1,000 notifications, with up to 10,000 messages in all."""
+
+    notifications: Annotated[list[Raw], Meta(min_length=1, max_length=1000)]
+
+
+class ReasonView(Struct, frozen=True):
+    """Why: a code of the closed list, and the vendor's own words."""
+
+    code: str
+    detail: str
+
+
+class WaitingFor(Struct, frozen=True):
+    """What a message waits for, and until when, where that is known."""
+
+    kind: Literal["provider", "rate", "window", "time"]
+    name: str | None
+    until: Time | None
+
+
+class AttemptView(Struct, frozen=True):
+    """One call of one provider."""
+
+    id: str
+    number: int
+    channel: str
+    provider: str
+    state: AttemptStateName
+    ref: str | None
+    started_at: Time
+    finished_at: Time | None
+    cost: str | None
+    reason: ReasonView | None
+
+
+class TimelineEntry(Struct, frozen=True):
+    """Something that happened to a message."""
+
+    at: Time
+    event: str
+    detail: str
+
+
+class MessageView(Struct, frozen=True):
+    """One recipient's copy of a notification. The address is whole only where the message is asked for by its id."""
+
+    id: str
+    notification: str
+    recipient: str | None
+    address: str | None
+    state: StateName
+    step: int
+    channel: str | None
+    provider: str | None
+    reason: ReasonView | None
+    waiting_for: WaitingFor | None
+    cost: str | None
+    currency: str | None
+    updated_at: Time
+    attempts: list[AttemptView]
+    timeline: list[TimelineEntry]
+
+
+class MessageList(Struct, frozen=True):
+    data: list[MessageView]
+    next_cursor: str | None
+
+
+class NotificationView(Struct, frozen=True):
+    """A notification. `priority` and `category` are null until it is planned. More messages: `?cursor=messages_cursor`."""
+
+    id: str
+    type: str | None
+    state: StateName
+    counts: dict[str, int]
+    priority: Literal["critical", "high", "normal", "bulk"] | None
+    category: Literal["transactional", "marketing"] | None
+    metadata: dict[str, str]
+    created_at: Time
+    send_at: Time | None
+    expires_at: Time | None
+    messages: list[MessageView]
+    messages_cursor: str | None
+
+
+class NotificationList(Struct, frozen=True):
+    data: list[NotificationView]
+    next_cursor: str | None
+
+
+class CancelledView(Struct, frozen=True):
+    """`cancelled`: will never be sent. `too_late`: was, is being or may have been. `unplanned`: will be born cancelled."""
+
+    cancelled: int
+    too_late: int
+    unplanned: int
+
+
+class Moved(Struct, frozen=True):
+    """A message, and the state that it has now."""
+
+    id: str
+    state: StateName
+
+
+class Resolution(Struct, frozen=True, forbid_unknown_fields=True, rename={"verdict": "as"}):
+    """A person's word on a message in doubt."""
+
+    verdict: Literal["sent", "resend", "failed"]
+
+
+class DeadRow(Struct, frozen=True):
+    """One dead letter."""
+
+    kind: Literal["message"]
+    id: str
+    notification: str
+    recipient: str | None
+    address: str | None
+    channel: str | None
+    provider: str | None
+    reason: ReasonView | None
+    updated_at: Time
+
+
+class DeadCause(Struct, frozen=True):
+    """How many of this tenant's dead letters ended alike."""
+
+    channel: str
+    reason: str
+    provider: str
+    count: int
+
+
+class DeadList(Struct, frozen=True):
+    data: list[DeadRow]
+    causes: list[DeadCause]
+    next_cursor: str | None
+
+
+class DeadFilters(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which dead letters: those that match every member. None given: all of the tenant's."""
+
+    notification: Word | UnsetType = UNSET
+    channel: Word | UnsetType = UNSET
+    provider: Word | UnsetType = UNSET
+    recipient: Word | UnsetType = UNSET
+    since: Time | UnsetType = UNSET
+    until: Time | UnsetType = UNSET
+
+
+class DeadSelection(Struct, frozen=True, forbid_unknown_fields=True):
+    """Exactly one of the two."""
+
+    ids: Annotated[list[Word], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
+    filters: DeadFilters | UnsetType = UNSET
+
+
+class Handled(Struct, frozen=True):
+    """`done` were handled, `skipped` were not there or are in flight. `more`: call again with the same filters."""
+
+    done: int
+    skipped: int
+    more: bool
+
+
+class ProviderList(Struct, frozen=True):
+    data: list[ProviderStanding]
+    next_cursor: str | None
+
+
+class TrialWish(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom a test goes to."""
+
+    to: Annotated[str, Meta(min_length=1, max_length=2048)]
+
+
+class ViolationView(Struct, frozen=True):
+    """Something that the recount could not explain."""
+
+    kind: str
+    id: str
+    detail: str
+
+
+class AuditView(Struct, frozen=True):
+    """The recount, by two independent ways."""
+
+    ok: bool
+    accepted: int
+    planned: int
+    waiting: int
+    messages: int
+    by_state: dict[str, int]
+    violations: list[ViolationView]
+
+
+class Alive(Struct, frozen=True):
+    status: Literal["ok"]
+
+
+class PageQuery(Struct, frozen=True, kw_only=True):
+    limit: Limit = 50
+    cursor: CursorText | UnsetType = UNSET
+
+
+class NotificationQuery(Struct, frozen=True, kw_only=True):
+    cursor: CursorText | UnsetType = UNSET
+
+
+class NotificationsQuery(PageQuery, frozen=True, kw_only=True):
+    state: StateName | UnsetType = UNSET
+    type: Word | UnsetType = UNSET
+    idempotency_key: Word | UnsetType = UNSET
+    since: Time | UnsetType = UNSET
+    until: Time | UnsetType = UNSET
+
+
+class MessagesQuery(PageQuery, frozen=True, kw_only=True):
+    notification: Word | UnsetType = UNSET
+    state: StateName | UnsetType = UNSET
+    channel: Word | UnsetType = UNSET
+    provider: Word | UnsetType = UNSET
+    recipient: Word | UnsetType = UNSET
+    since: Time | UnsetType = UNSET
+    until: Time | UnsetType = UNSET
+    doubled: bool | UnsetType = UNSET
+
+
+class DeadQuery(PageQuery, frozen=True, kw_only=True):
+    notification: Word | UnsetType = UNSET
+    channel: Word | UnsetType = UNSET
+    provider: Word | UnsetType = UNSET
+    recipient: Word | UnsetType = UNSET
+    since: Time | UnsetType = UNSET
+    until: Time | UnsetType = UNSET
+
+
+class EventsQuery(Struct, frozen=True, kw_only=True):
+    types: Annotated[str, Meta(max_length=1000, pattern=r"^[a-z_]+(\.[a-z_]+)?(,[a-z_]+(\.[a-z_]+)?)*$")] | UnsetType = UNSET
+
+
+JsonObject = dict[str, Any]

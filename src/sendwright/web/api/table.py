@@ -1,0 +1,90 @@
+"""The shape of the route table: one row says everything about a call, and the description is made from the rows.
+
+A handler gets an `Ask` whose key, scope, parameters and body have been judged, and returns a struct (JSON, with the
+row's status), an `Answer` or a `Stream`. It ends otherwise by raising `Refusal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
+
+from sendwright.web.api.auth import Caller
+from sendwright.web.api.cursors import Cursors
+from sendwright.web.api.services import Services
+from sendwright.web.api.wire import Header
+
+OPEN = "open"
+"""No key."""
+WATCH = "watch"
+"""No key where the address is loopback, else the metrics key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request, judged as far as its route says."""
+
+    services: Services
+    cursors: Cursors
+    caller: Caller
+    params: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
+    request_id: str
+    query: Any = None
+    """The route's query struct."""
+    body: Any = None
+    """The route's body struct, or bytes."""
+    raw_path: str = ""
+    """As it came, without the query."""
+    raw_query: str = ""
+    method: str = "GET"
+
+
+class Answer(Struct, frozen=True):
+    """An answer that is not simply JSON with the row's status."""
+
+    status: int = 200
+    body: bytes = b""
+    media_type: str = "application/json"
+    headers: tuple[Header, ...] = ()
+    csp: bytes | None = None
+
+
+class Stream(Struct, frozen=True):
+    """An answer without an end: `chunks` is closed when the caller hangs up."""
+
+    chunks: AsyncIterator[bytes]
+    media_type: str
+    headers: tuple[Header, ...] = ()
+
+
+Handler = Callable[[Ask], Awaitable[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One row of the table. `scope` is `send`, `read`, `admin`, or one of the words above."""
+
+    method: str
+    path: str
+    scope: str
+    handler: Handler
+    summary: str
+    tag: str
+    answer: Any = None
+    """Struct of the JSON answer; None: no body, or what `media_type` says."""
+    status: int = 200
+    media_type: str = "application/json"
+    query: type[Struct] | None = None
+    body: Any = None
+    """Struct of the JSON body; `bytes`: raw, of any type."""
+    body_max: str = "body_max"
+    """Which of the services' limits is the body's."""
+    errors: tuple[int, ...] = ()
+    """Statuses beyond those that follow from the row itself."""
+    headers: tuple[str, ...] = ()
+    """Request headers with a meaning here, beside the usual."""
+    answer_headers: tuple[str, ...] = ()

@@ -1,0 +1,337 @@
+"""A message's state under every order of its receipts."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from functools import cache
+
+import pytest
+from msgspec.structs import replace
+
+from sendwright.model.notification import Priority
+from sendwright.model.parcel import Step
+from sendwright.model.records import AttemptRecord, Decision, MessageRecord, Wait
+from sendwright.model.states import AttemptState, MessageState, may_move
+from sendwright.policy.fold import Standing, doubled, doubt, fold, next_step
+
+A = AttemptState
+M = MessageState
+NOW = 1_000
+RECEIPTS = (A.SENT, A.REJECTED, A.FAILED, A.DELIVERED, A.READ)
+ONE_STEP = (Step("sms", "+15005550001"),)
+TWO_STEPS = (*ONE_STEP, Step("email", "a@example.com"))
+
+World = tuple[MessageRecord, tuple[AttemptRecord, ...]]
+
+
+def message(state: MessageState = M.SENDING, **fields: object) -> MessageRecord:
+    given: dict[str, object] = {
+        "id": "msg_1",
+        "tenant": "default",
+        "state": state,
+        "step": 0,
+        "number": 1,
+        "steps": ONE_STEP,
+        "priority": Priority.NORMAL,
+        "on_doubt": "resend",
+        "accepted_at": 0,
+        "updated_at": 0,
+        "calls": 1,
+        "token": "mine" if state == M.SENDING else None,
+    }
+    return MessageRecord(**(given | fields))  # type: ignore[arg-type]
+
+
+def attempt(number: int = 1, state: AttemptState = A.SENDING, step: int = 0) -> AttemptRecord:
+    return AttemptRecord(
+        id=f"att_{number}",
+        message="msg_1",
+        number=number,
+        step=step,
+        channel="sms",
+        provider="twilio-main",
+        state=state,
+        started_at=0,
+        deadline_at=10,
+    )
+
+
+@cache
+def received(world: World, index: int, state: AttemptState) -> World:
+    """As every store does it: the receipt joins its attempt, and the row says what the fold says."""
+    row, attempts = world
+    attempts = tuple(replace(a, state=a.state.join(state)) if i == index else a for i, a in enumerate(attempts))
+    return written(row, fold(row, attempts, NOW)), attempts
+
+
+def written(row: MessageRecord, standing: Standing) -> MessageRecord:
+    return replace(
+        row,
+        state=standing.state,
+        step=standing.step,
+        calls=standing.calls,
+        backoff_s=standing.backoff_s,
+        tried=standing.tried,
+        token=standing.token,
+        doubled=standing.doubled,
+        dead=standing.dead,
+        wait=row.wait if standing.keep_wait else standing.wait,
+        reason=standing.reason,
+        detail=standing.detail,
+    )
+
+
+def ends(world: World, length: int) -> dict[frozenset[tuple[tuple[int, AttemptState], int]], set[MessageState]]:
+    """Every sequence of up to `length` receipts: the states that each collection of them ends in. Checks every move."""
+    receipts = [(index, state) for index in range(len(world[1])) for state in RECEIPTS]
+    found: dict[frozenset[tuple[tuple[int, AttemptState], int]], set[MessageState]] = {}
+    level: list[tuple[World, tuple[tuple[int, AttemptState], ...]]] = [(world, ())]
+    for _ in range(length):
+        following = []
+        for before, path in level:
+            for receipt in receipts:
+                after = received(before, *receipt)
+                assert may_move(before[0].state, after[0].state), (before, receipt, after)
+                if before[0].state >= M.DELIVERED:
+                    assert after[0].state >= before[0].state, (before, receipt)
+                found.setdefault(frozenset(Counter((*path, receipt)).items()), set()).add(after[0].state)
+                following.append((after, (*path, receipt)))
+        level = following
+    return found
+
+
+def waiting() -> Wait:
+    return Wait("time", NOW + 30_000)
+
+
+ONE_ATTEMPT = {
+    "claimed": (message(), (attempt(),)),
+    "sent": (message(M.SENT), (attempt(state=A.SENT),)),
+    "doubted, to be sent again": (message(token=None, wait=waiting()), (attempt(state=A.IN_DOUBT),)),
+    "doubted, held": (message(M.IN_DOUBT, on_doubt="hold"), (attempt(state=A.IN_DOUBT),)),
+}
+
+TWO_ATTEMPTS = {
+    "retried and claimed": (message(number=2), (attempt(state=A.FAILED), attempt(2))),
+    "retried and sent": (message(M.SENT, number=2), (attempt(state=A.FAILED), attempt(2, A.SENT))),
+    "retried with a step left": (message(number=2, steps=TWO_STEPS), (attempt(state=A.FAILED), attempt(2))),
+    "on the next step, claimed": (message(number=2, step=1, steps=TWO_STEPS), (attempt(state=A.REJECTED), attempt(2, step=1))),
+    "on the next step, sent": (
+        message(M.SENT, number=2, step=1, steps=TWO_STEPS),
+        (attempt(state=A.REJECTED), attempt(2, A.SENT, step=1)),
+    ),
+    "sent again and sent": (message(M.SENT, number=2), (attempt(state=A.IN_DOUBT), attempt(2, A.SENT))),
+}
+
+TWO_ATTEMPTS_ONE_DOUBTED = {
+    "sent again and claimed": (message(number=2), (attempt(state=A.IN_DOUBT), attempt(2))),
+    "sent again, a step left": (
+        message(M.SENT, number=2, steps=TWO_STEPS),
+        (attempt(state=A.IN_DOUBT), attempt(2, A.SENT)),
+    ),
+    "held, sent again by hand": (message(number=2, on_doubt="hold"), (attempt(state=A.IN_DOUBT), attempt(2))),
+}
+
+
+@pytest.mark.parametrize("name", ONE_ATTEMPT)
+def test_one_attempts_message_is_the_join_of_its_receipts_in_every_order(name: str) -> None:
+    # given
+    world = ONE_ATTEMPT[name]
+    said = {A.SENT: M.SENT, A.REJECTED: M.FAILED, A.FAILED: M.FAILED, A.DELIVERED: M.DELIVERED, A.READ: M.READ}
+
+    # when
+    found = ends(world, 5)
+
+    # then
+    assert len(found) == 251  # collections of 1 to 5 out of five receipts
+    for receipts, states in found.items():
+        best = max([world[1][0].state, *(receipt[1] for receipt, _ in receipts)])
+        assert states == {said[best]}, receipts
+
+
+@pytest.mark.parametrize("name", TWO_ATTEMPTS)
+def test_a_pair_of_attempts_comes_to_the_same_state_in_every_order(name: str) -> None:
+    # given, when
+    found = ends(TWO_ATTEMPTS[name], 5)
+
+    # then
+    assert len(found) == 3002  # collections of 1 to 5 out of ten receipts
+    assert {receipts: states for receipts, states in found.items() if len(states) > 1} == {}
+
+
+@pytest.mark.parametrize("name", TWO_ATTEMPTS)
+def test_a_pair_with_one_delivery_is_delivered_whatever_else_is_said(name: str) -> None:
+    for receipts, states in ends(TWO_ATTEMPTS[name], 3).items():
+        best = max(state for (_, state), _ in receipts)
+        if best >= A.DELIVERED:
+            assert states == {M.READ if best == A.READ else M.DELIVERED}
+
+
+@pytest.mark.xfail(strict=True, reason="the fold takes an older doubt for the message's present one")
+@pytest.mark.parametrize("name", TWO_ATTEMPTS_ONE_DOUBTED)
+def test_a_pair_with_an_older_doubt_comes_to_the_same_state_in_every_order(name: str) -> None:
+    found = ends(TWO_ATTEMPTS_ONE_DOUBTED[name], 4)
+
+    assert {receipts: states for receipts, states in found.items() if len(states) > 1} == {}
+
+
+@pytest.mark.xfail(strict=True, reason="a failed message goes to in_doubt, which its table of moves doesn't know")
+def test_a_repeated_receipt_does_not_take_a_failed_message_back_into_an_old_doubt() -> None:
+    # given: held, sent again by hand, and that was refused
+    attempts = (attempt(state=A.IN_DOUBT), attempt(2, A.FAILED))
+    failed = message(M.FAILED, number=2, on_doubt="hold", dead=True)
+
+    # when the refusal is reported once more
+    standing = fold(failed, attempts, NOW)
+
+    # then
+    assert may_move(failed.state, standing.state)
+
+
+@pytest.mark.xfail(strict=True, reason="it stays sending, with a token, without an open attempt and without a wait")
+def test_a_failure_that_overtakes_its_answer_is_not_hidden_by_an_older_doubt() -> None:
+    # given: the first attempt's answer was lost, the second was claimed, and its receipt comes first
+    attempts = (attempt(state=A.IN_DOUBT), attempt(2, A.FAILED))
+
+    # when
+    standing = fold(message(number=2), attempts, NOW)
+
+    # then somebody will look at it again: nothing else would
+    assert standing.state != M.SENDING or standing.wait is not None
+
+
+@pytest.mark.xfail(strict=True, reason="the step after the current one is taken, not the step after the attempt's")
+def test_a_late_receipt_of_an_earlier_step_does_not_skip_the_step_that_was_never_tried() -> None:
+    # given: it waits for its second step, while the first one's attempt is still in doubt
+    world = (message(M.QUEUED, number=2, step=1, steps=TWO_STEPS), (attempt(state=A.IN_DOUBT), attempt(2, A.FAILED)))
+
+    # when that attempt was taken after all, and then bounced
+    world = received(received(world, 0, A.SENT), 0, A.FAILED)
+
+    # then
+    assert (world[0].state, world[0].step) == (M.QUEUED, 1)
+
+
+def test_the_holders_decision_is_written_while_no_attempt_was_taken() -> None:
+    decision = Decision(M.SCHEDULED, 0, calls=2, backoff_s=3.0, tried=("a",), wait=waiting(), reason="unreachable", detail="503")
+
+    standing = fold(message(), (attempt(state=A.FAILED),), NOW, decision)
+
+    assert standing == Standing(
+        state=M.SCHEDULED,
+        step=0,
+        calls=2,
+        backoff_s=3.0,
+        tried=("a",),
+        token=None,
+        doubled=False,
+        dead=False,
+        wait=waiting(),
+        reason="unreachable",
+        detail="503",
+    )
+
+
+@pytest.mark.parametrize(("evidence", "state"), [(A.SENT, M.SENT), (A.DELIVERED, M.DELIVERED), (A.READ, M.READ)])
+def test_a_decision_to_try_again_yields_to_evidence_that_a_provider_took_it(evidence: AttemptState, state: MessageState) -> None:
+    again = Decision(M.SCHEDULED, 0, wait=waiting())
+
+    standing = fold(message(), (attempt(state=evidence), attempt(2, A.FAILED)), NOW, again)
+
+    assert (standing.state, standing.wait, standing.token) == (state, None, None)
+
+
+def test_a_receipt_for_an_older_attempt_does_not_end_a_message_whose_claim_is_open() -> None:
+    world = (message(number=2), (attempt(state=A.IN_DOUBT), attempt(2)))
+
+    row, _ = received(world, 0, A.SENT)
+
+    assert (row.state, row.token, row.doubled) == (M.SENDING, "mine", True)
+
+
+def test_a_delivery_ends_even_a_message_whose_claim_is_open() -> None:
+    world = (message(number=2), (attempt(state=A.IN_DOUBT), attempt(2)))
+
+    row, _ = received(world, 0, A.DELIVERED)
+
+    assert (row.state, row.token) == (M.DELIVERED, None)
+
+
+@pytest.mark.parametrize("state", [M.SCHEDULED, M.QUEUED])
+def test_a_late_failure_leaves_a_waiting_message_waiting(state: MessageState) -> None:
+    row, attempts = message(state, number=1, wait=waiting(), backoff_s=2.0), (attempt(state=A.FAILED),)
+
+    standing = fold(row, attempts, NOW)
+
+    assert standing.keep_wait
+    assert written(row, standing) == row
+
+
+@pytest.mark.parametrize("state", [M.EXPIRED, M.CANCELLED, M.SUPPRESSED])
+def test_an_ended_message_is_moved_by_proof_alone(state: MessageState) -> None:
+    world = (message(state), (attempt(state=A.REJECTED),))
+
+    assert received(world, 0, A.FAILED)[0].state == state
+    assert received(world, 0, A.DELIVERED)[0].state == M.DELIVERED
+
+
+def test_a_failure_receipt_of_a_sent_message_starts_the_next_step_at_once() -> None:
+    world = (message(M.SENT, steps=TWO_STEPS), (attempt(state=A.SENT),))
+
+    row, _ = received(world, 0, A.FAILED)
+
+    assert (row.state, row.step, row.calls, row.wait) == (M.QUEUED, 1, 0, Wait("time", NOW))
+
+
+def test_a_message_whose_last_step_failed_is_dead_and_a_proof_takes_it_off_that_list() -> None:
+    world = (message(M.SENT), (attempt(state=A.SENT),))
+
+    failed = received(world, 0, A.FAILED)
+    proven = received(failed, 0, A.DELIVERED)
+
+    assert (failed[0].state, failed[0].dead) == (M.FAILED, True)
+    assert (proven[0].state, proven[0].dead) == (M.DELIVERED, False)
+
+
+@pytest.mark.parametrize(
+    ("states", "may_be_double"),
+    [
+        ((), False),
+        ((A.SENT,), False),
+        ((A.REJECTED, A.SENT), False),
+        ((A.FAILED, A.FAILED), False),
+        ((A.IN_DOUBT, A.SENT), True),
+        ((A.IN_DOUBT, A.SENDING), True),
+        ((A.DELIVERED, A.FAILED, A.READ), True),
+    ],
+)
+def test_a_message_may_be_double_when_two_attempts_are_not_refuted(states: tuple[AttemptState, ...], may_be_double: bool) -> None:
+    assert doubled([attempt(i, state) for i, state in enumerate(states, 1)]) is may_be_double
+
+
+def test_a_doubt_that_is_held_waits_for_nothing_and_one_to_be_sent_again_waits_its_patience() -> None:
+    held = doubt("hold", 1, 3, NOW, 30_000)
+    again = doubt("resend", 1, 3, NOW, 30_000)
+
+    assert (held.state, held.wait, held.step, held.calls) == (M.IN_DOUBT, None, 1, 3)
+    assert (again.state, again.wait) == (M.SENDING, Wait("time", 31_000, until=31_000))
+    assert held.reason == again.reason == "lost_answer"
+
+
+def test_the_next_step_starts_afresh_and_after_the_last_the_message_has_failed() -> None:
+    first = next_step(message(steps=TWO_STEPS, calls=8), NOW, "rejected", "no such number")
+    last = next_step(message(steps=TWO_STEPS, step=1, calls=8), NOW, "rejected", "no such mailbox")
+
+    assert (first.state, first.step, first.calls, first.wait) == (M.QUEUED, 1, 0, Wait("time", NOW))
+    assert (last.state, last.step, last.wait, last.reason) == (M.FAILED, 1, None, "rejected")
+
+
+def test_every_decision_that_a_claim_may_bring_is_a_legal_move() -> None:
+    decisions = [
+        doubt(on_doubt, 0, 1, NOW, 0) if on_doubt else next_step(message(steps=steps), NOW, "rejected")
+        for on_doubt, steps in itertools.product(("resend", "hold", None), (ONE_STEP, TWO_STEPS))
+    ]
+    for decision, evidence in itertools.product(decisions, A):
+        standing = fold(message(), (attempt(state=evidence),), NOW, decision)
+        assert may_move(M.SENDING, standing.state)

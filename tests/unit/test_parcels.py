@@ -1,0 +1,127 @@
+"""What travels on the bus: bundles, and what they tell strangers."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sendwright.model.content import Content, SmsContent
+from sendwright.model.notification import Priority
+from sendwright.model.parcel import VERSION, Intake, Parcel, Sighting, Step, bundle, intake_lane, lane, pack, split, unbundle
+from sendwright.model.states import AttemptState
+
+PHONE = "+15005550001"
+WORDS = "Your code is 493021"
+
+steps = st.builds(Step, st.sampled_from(["sms", "email"]), st.text(max_size=20))
+parcels = st.builds(
+    Parcel,
+    id=st.text(max_size=40),
+    tenant=st.text(max_size=10),
+    steps=st.lists(steps, min_size=1, max_size=3).map(tuple),
+    content=st.builds(Content, body=st.text(max_size=50), sms=st.none() | st.builds(SmsContent, sender=st.text(max_size=11))),
+    at=st.integers(0, 2**53),
+    priority=st.sampled_from(Priority),
+    step=st.integers(0, 2),
+    number=st.integers(0, 99),
+    backoff_s=st.floats(0, 3600),
+    tried=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+    on_doubt=st.sampled_from(["resend", "hold"]),
+    expires_at=st.none() | st.integers(0, 2**53),
+    wait=st.integers(0, 2**53),
+)
+
+
+def parcel(**fields: object) -> Parcel:
+    given_fields: dict[str, object] = {
+        "id": "msg_1",
+        "tenant": "default",
+        "steps": (Step("push", "token-1"), Step("sms", PHONE)),
+        "content": Content(body=WORDS),
+        "at": 5,
+    }
+    return Parcel(**(given_fields | fields))  # type: ignore[arg-type]
+
+
+@given(st.lists(parcels, max_size=4))
+def test_parcels_come_out_of_a_bundle_as_they_went_in(some: list[Parcel]) -> None:
+    assert unbundle(Parcel, bundle([pack(one) for one in some])) == some
+
+
+@given(st.lists(parcels, max_size=4))
+def test_a_bundle_splits_into_the_bytes_it_was_made_of(some: list[Parcel]) -> None:
+    packed = [pack(one) for one in some]
+
+    assert split(bundle(packed)) == packed
+
+
+def test_a_bundle_is_a_json_array_whose_parcels_say_what_differs_from_the_default() -> None:
+    document = json.loads(bundle([pack(parcel(step=1, priority=Priority.HIGH))]))
+
+    assert document == [
+        {
+            "id": "msg_1",
+            "tenant": "default",
+            "steps": [["push", "token-1"], ["sms", PHONE]],
+            "content": {"body": WORDS},
+            "at": 5,
+            "priority": 1,
+            "step": 1,
+        }
+    ]
+
+
+def test_a_posted_body_travels_as_it_was_posted() -> None:
+    body = b'{"to":"ann",  "content":{"body":"\\u00e9"}}'
+
+    (taken,) = unbundle(Intake, bundle([pack(Intake("ntf_1", "default", 5, msgspec.Raw(body)))]))
+
+    assert (bytes(taken.body), taken.v) == (body, VERSION)
+
+
+def test_a_sighting_keeps_whose_word_it_is() -> None:
+    seen = Sighting("twilio-main", AttemptState.DELIVERED, attempt="att_1", ref="SM1", at=7)
+
+    assert unbundle(Sighting, bundle([pack(seen)])) == [seen]
+
+
+def test_a_field_that_a_later_version_adds_does_not_stop_a_worker() -> None:
+    raw = json.loads(pack(parcel())) | {"colour": "blue", "v": 2}
+
+    (taken,) = unbundle(Parcel, json.dumps([raw]).encode())
+
+    assert (taken.id, taken.v) == ("msg_1", 2)
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"{}", b"[1]", b"null", b'[{"id":"msg_1"}]', b"\xff\xfe", b'[{"id":1}]'])
+def test_what_is_no_bundle_is_a_decode_error(body: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        unbundle(Parcel, body)
+
+
+def test_one_bad_parcel_can_be_told_from_the_good_ones_around_it() -> None:
+    raws = split(bundle([pack(parcel(id="msg_1")), b'{"id":7}', pack(parcel(id="msg_3"))]))
+
+    assert [b"msg" in raw for raw in raws] == [True, False, True]
+
+
+def test_a_parcel_speaks_of_its_present_step() -> None:
+    assert (parcel().channel, parcel().address) == ("push", "token-1")
+    assert (parcel(step=1).channel, parcel(step=1).address) == ("sms", PHONE)
+
+
+def test_neither_address_nor_content_shows_in_a_repr() -> None:
+    intake = Intake("ntf_1", "default", 5, msgspec.Raw(WORDS.encode()))
+    shown = [repr(it) for it in (parcel(step=1), parcel().steps, parcel().content, intake)]
+
+    assert not any(PHONE in text or "token-1" in text or WORDS in text for text in shown)
+    assert "msg_1" in shown[0]
+
+
+def test_there_is_one_lane_for_each_channel_and_priority_and_for_each_priority_of_the_intake() -> None:
+    assert [intake_lane(p) for p in Priority] == ["intake.critical", "intake.high", "intake.normal", "intake.bulk"]
+    assert lane("sms", Priority.CRITICAL) == "sms.critical"

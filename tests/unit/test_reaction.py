@@ -1,0 +1,75 @@
+"""What comes after each outcome, in each scope."""
+
+from __future__ import annotations
+
+import pytest
+
+from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
+from sendwright.policy.breaker import Health
+from sendwright.policy.reaction import Next, health, react
+
+REJECTED = {
+    Scope.CALL: (Next.NEXT_PROVIDER, Next.NEXT_STEP),
+    Scope.RECIPIENT: (Next.NEXT_STEP, Next.NEXT_STEP),
+    Scope.SENDER: (Next.NEXT_PROVIDER, Next.NEXT_STEP),
+    Scope.CONTENT: (Next.FAIL, Next.FAIL),
+    Scope.ACCOUNT: (Next.NEXT_PROVIDER, Next.NEXT_STEP),
+}
+LATER = {
+    Scope.CALL: (Next.NEXT_PROVIDER, Next.RETRY_LATER),
+    Scope.RECIPIENT: (Next.RETRY_LATER, Next.RETRY_LATER),
+    Scope.SENDER: (Next.RETRY_LATER, Next.RETRY_LATER),
+    Scope.CONTENT: (Next.RETRY_LATER, Next.RETRY_LATER),
+    Scope.ACCOUNT: (Next.NEXT_PROVIDER, Next.RETRY_LATER),
+}
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_every_scope_of_a_refusal_with_and_without_another_provider(scope: Scope) -> None:
+    refusal = Rejected(Reason.REJECTED, scope=scope)
+
+    assert (react(refusal), react(refusal, others=False)) == REJECTED[scope]
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_every_scope_of_a_later_with_and_without_another_provider(scope: Scope) -> None:
+    assert (react(Later(scope=scope)), react(Later(scope=scope), others=False)) == LATER[scope]
+
+
+@pytest.mark.parametrize("others", [True, False])
+@pytest.mark.parametrize(("outcome", "found"), [(Accepted("SM1"), Next.SENT), (Unsure("reset"), Next.DOUBT)])
+def test_what_was_taken_or_may_have_been_goes_to_nobody_else(outcome: Outcome, found: Next, others: bool) -> None:
+    assert react(outcome, others=others) is found
+
+
+def test_a_misconfigured_provider_is_passed_by_and_waited_for_when_it_is_the_only_one() -> None:
+    assert react(Misconfigured("401")) is Next.NEXT_PROVIDER
+    assert react(Misconfigured("401"), others=False) is Next.RETRY_LATER
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_only_content_that_this_channel_alone_refuses_goes_on_to_the_next_step(reason: Reason) -> None:
+    expected = Next.NEXT_STEP if reason.value in {"too_long", "window_closed"} else Next.FAIL
+
+    assert react(Rejected(reason, scope=Scope.CONTENT)) is expected
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_refused_recipient_is_tried_on_the_next_step_whatever_the_reason(reason: Reason) -> None:
+    assert react(Rejected(reason)) is Next.NEXT_STEP
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (Accepted(), Health.GOOD),
+        *[(Rejected(Reason.REJECTED, scope=scope), Health.GOOD) for scope in Scope],
+        (Later(ill=True), Health.BAD),
+        (Later(ill=True, called=False), Health.BAD),
+        (Later(ill=False, after_s=30), Health.NEUTRAL),
+        (Unsure(), Health.BAD),
+        (Misconfigured(), Health.MISCONFIGURED),
+    ],
+)
+def test_what_each_outcome_says_of_its_provider(outcome: Outcome, said: Health) -> None:
+    assert health(outcome) is said
