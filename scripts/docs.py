@@ -118,8 +118,8 @@ def states() -> str:
     return page(
         "States",
         "A message has one state, folded from its attempts and its plan, so that late, repeated and reordered receipts are "
-        "harmless. `delivered` and `read` are never taken back; before that a message may go back when an attempt failed, was refuted by a "
-        "receipt or was sent again by hand, each time with an event in its timeline.",
+        "harmless. `delivered` and `read` are never taken back; before that a message may go back when an attempt failed, was "
+        "refuted by a receipt or was sent again by hand, each time with an event in its timeline.",
         table(("rank", "state", "means"), [(str(s.rank), f"`{s}`", MESSAGE_MEANING[s]) for s in MessageState]),
         f"*Settled* ({names(s for s in MessageState if s.settled)}): nothing more will be done unless a receipt, a person or a "
         "replay asks. A notification's state is the lowest rank among its messages, within a rank the first in the table; "

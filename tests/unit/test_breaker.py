@@ -116,6 +116,7 @@ class TestOpening:
             b = succeeded(failed(b, T - i), T - i)
         b = succeeded(b, T - 20)
 
+        assert [(bucket.good, bucket.bad) for bucket in b.buckets] == [(10, 9)]
         assert failed(b, T - 30).state == State.OPEN
 
     @given(st.lists(st.tuples(st.floats(0, 3), st.booleans()), max_size=200))

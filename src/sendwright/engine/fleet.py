@@ -63,6 +63,7 @@ class Account:
         self.own_rate = rate
         self.concurrency = concurrency
         self.rate = rate
+        self.rate_text: str | None = provider.settings.rate
         self.enabled = True
         self.weight = 1
         self.breaker = Breaker(settings=breaker)
@@ -152,6 +153,7 @@ class Account:
         self.enabled = switch.enabled if switch.enabled is not None else True
         self.weight = switch.weight if switch.weight is not None else 1
         self.rate = parse_rate(switch.rate) if switch.rate is not None else self.own_rate
+        self.rate_text = switch.rate if switch.rate is not None else self.provider.settings.rate
         self.concurrency = switch.concurrency if switch.concurrency is not None else self.own_concurrency
         self.wake()
 

@@ -197,7 +197,7 @@ def _opened(b: Breaker, now: float, why: str) -> Breaker:
         settings=b.settings,
         state=State.OPEN,
         why=why,
-        misconfigured=b.misconfigured and not closed,
+        misconfigured=b.misconfigured,
         interval_s=interval,
         probe_at=now + interval,
         probe=b.probe,

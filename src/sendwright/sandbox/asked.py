@@ -12,7 +12,7 @@ from sendwright.sandbox.log import Noted
 from sendwright.sandbox.wire import Headers, Reply, Request
 
 
-class Asked(Struct, frozen=True):
+class Asked(Struct, frozen=True, gc=False):
     """One request to send a message."""
 
     kind: str

@@ -30,7 +30,7 @@ _LOGIN_PAGE = b"<!doctype html><html><head><title>Sign in</title></head><body><f
 _NO_FILE = "The log's file did not take the line, so nothing was taken."
 
 
-class _Case(Struct, frozen=True):
+class _Case(Struct, frozen=True, gc=False):
     """A message's request on its way through the desk."""
 
     dialect: Dialect

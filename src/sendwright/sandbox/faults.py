@@ -25,7 +25,7 @@ ReceiptState = Literal["sent", "delivered", "read", "failed"]
 _TAKES = frozenset({"reset_after", "malformed", "empty", "html", "drip", "oversize"})
 
 
-class Whom(Struct, frozen=True):
+class Whom(Struct, frozen=True, gc=False):
     """What a rule looks at."""
 
     kind: str
@@ -120,7 +120,7 @@ class FaultSheet(Struct, frozen=True, forbid_unknown_fields=True):
     """Addresses that are refused as opted out. Unset: as the sandbox was started."""
 
 
-class Drawn(Struct, frozen=True):
+class Drawn(Struct, frozen=True, gc=False):
     """What one message meets."""
 
     rule: Rule | None

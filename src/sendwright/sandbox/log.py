@@ -23,7 +23,7 @@ SHOWN_BYTES_MAX = 64 * 2**20
 _TAIL = 8 * 2**20
 
 
-class Entry(Struct, frozen=True, omit_defaults=True, rename={"sender": "from"}):
+class Entry(Struct, frozen=True, gc=False, omit_defaults=True, rename={"sender": "from"}):
     """One request for a message. `taken`: a real vendor would deliver it; `verdict` says what the caller met."""
 
     seq: int
@@ -53,7 +53,7 @@ class Entry(Struct, frozen=True, omit_defaults=True, rename={"sender": "from"}):
         return f"Entry({self.seq}, {self.verdict})"
 
 
-class Reported(Struct):
+class Reported(Struct, gc=False):
     """One receipt: what was reported, and the status that the callback answered with (null: none yet)."""
 
     state: str
@@ -62,7 +62,7 @@ class Reported(Struct):
     note: str = ""
 
 
-class Noted(Struct):
+class Noted(Struct, gc=False):
     """An entry, and what has been reported of it since."""
 
     entry: Entry

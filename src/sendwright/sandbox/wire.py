@@ -38,7 +38,7 @@ class Request(Struct, frozen=True, gc=False):
         return f"Request({self.method} {len(self.body)} bytes)"
 
 
-class Reply(Struct, frozen=True):
+class Reply(Struct, frozen=True, gc=False):
     """A whole answer."""
 
     status: int

@@ -90,7 +90,13 @@ class Connection(asyncio.Protocol):
     def secured_by(self, transport: asyncio.Transport) -> None:
         """From now on everything goes through this TLS transport."""
         self._secured = True
-        self.connection_made(transport)
+        self._use(transport)
+
+    def _use(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        # So that it is told at once when not all was written. TLS transports count from the limit on, plain ones above it.
+        transport.set_write_buffer_limits(high=int(self._secured))
+        self._poll = _poller(transport.get_extra_info("socket").fileno(), secured=self._secured)
 
     def _settle(self, answer: Answer) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -103,10 +109,7 @@ class Connection(asyncio.Protocol):
     # What follows is called by the loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        # So that it is told at once when not all was written. TLS transports count from the limit on, plain ones above it.
-        self.transport.set_write_buffer_limits(high=int(self._secured))
-        self._poll = _poller(transport.get_extra_info("socket"), secured=self._secured)
+        self._use(cast("asyncio.Transport", transport))
         self._alive = True
 
     def pause_writing(self) -> None:
@@ -155,12 +158,12 @@ def _nothing(_: int) -> object:
     return ()
 
 
-def _poller(sock: asyncio.trsock.TransportSocket | None, *, secured: bool) -> Callable[[int], object]:
+def _poller(fd: int, *, secured: bool) -> Callable[[int], object]:
     """Asks the kernel for what the loop has not seen yet: true when the other side has hung up.
 
     Unread bytes mean the same, save under TLS, where they may be the session's own."""
-    if sock is None or not hasattr(select, "poll"):
+    if fd < 0 or not hasattr(select, "poll"):
         return _nothing
     poll = select.poll()
-    poll.register(sock.fileno(), _HUNG_UP if secured else _HUNG_UP | select.POLLIN)
+    poll.register(fd, _HUNG_UP if secured else _HUNG_UP | select.POLLIN)
     return poll.poll

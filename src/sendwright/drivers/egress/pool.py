@@ -93,6 +93,9 @@ class Pool:
     def __init__(self, route: Route, dialer: Dialer) -> None:
         self._dialer = dialer
         self._in_hand = 0
+        """Turns that were granted; who has one has a line, or is getting one."""
+        self._out = 0
+        """Lines that somebody has, the ones that are being connected included."""
         self._resting = 0
         self._idle: dict[Origin, list[Connection]] = {}
         self._live: dict[Connection, tuple[Origin, _Terms]] = {}
@@ -130,7 +133,8 @@ class Pool:
         return HttpLine(self, connection, request, encoded)
 
     def give_back(self, connection: Connection, origin: Origin) -> None:
-        fits = self._in_hand + self._resting <= self._route.concurrency and self._emptied is None
+        self._out -= 1
+        fits = self._out + self._resting < self._route.concurrency and self._emptied is None
         if fits and connection.intact and self._live.get(connection) == (origin, self._terms):
             connection.idle_since = asyncio.get_running_loop().time()
             self._idle.setdefault(origin, []).append(connection)
@@ -194,24 +198,29 @@ class Pool:
             connection = lines[-1]
             self._unrest(connection, origin)
             if connection.idle_since > oldest and connection.open:
+                self._out += 1
                 return connection
             connection.close()
         return None
 
     async def _connect(self, origin: Origin, deadline: float) -> Connection:
-        self._make_room()
         terms = self._terms
-        connection = await self._dialer.dial(origin, lambda: Connection(terms.body_cap, self._lost), deadline, terms.guard)
-        if self._emptied is not None:
-            connection.close()
-            raise Unreachable("pool", "closed")
+        self._out += 1
+        self._make_room()
+        try:
+            connection = await self._dialer.dial(origin, lambda: Connection(terms.body_cap, self._lost), deadline, terms.guard)
+        except BaseException:
+            self._out -= 1
+            raise
         if connection.intact:
             self._live[connection] = (origin, terms)
+        if self._emptied is not None:
+            connection.close()
         return connection
 
     def _make_room(self) -> None:
         """Closes the longest rested lines, of whatever origin, until the limit holds."""
-        while self._resting and self._in_hand + self._resting > self._route.concurrency:
+        while self._resting and self._out + self._resting > self._route.concurrency:
             self._drop(min((lines[0] for lines in self._idle.values()), key=lambda c: c.idle_since))
 
     def _sweep_in(self, seconds: float) -> None:

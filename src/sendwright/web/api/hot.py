@@ -19,6 +19,7 @@ from sendwright.policy.payload_schema import KEY_MAX
 from sendwright.web.api import problems
 from sendwright.web.api.auth import Keys
 from sendwright.web.api.problems import Refusal
+from sendwright.web.api.reading import read_query
 from sendwright.web.api.services import Services
 from sendwright.web.api.wire import (
     Gone,
@@ -53,6 +54,8 @@ class PostNotification:
         headers = headers_of(scope)
         given = request_id(headers)
         try:
+            if scope["query_string"]:
+                read_query(None, scope["query_string"])
             await self._post(headers, given, receive, send)
         except Refusal as refusal:
             await refuse(refusal, given, self._always, receive, send)
@@ -107,7 +110,9 @@ def key_of(headers: Mapping[bytes, bytes], payload: Payload) -> str | None:
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
     if not 0 < len(key) <= KEY_MAX or not _KEY.fullmatch(key):
-        raise problems.of_header("Idempotency-Key", "invalid_idempotency_key", f"must have 1 to {KEY_MAX} printable ASCII characters")
+        raise problems.of_header(
+            "Idempotency-Key", "invalid_idempotency_key", f"must have 1 to {KEY_MAX} printable ASCII characters"
+        )
     if inside is not UNSET and inside != key:
         raise problems.of_header("Idempotency-Key", "conflict", "differs from the body's idempotency_key")
     return key

@@ -25,6 +25,6 @@ def masked(address: str) -> str:
 def _masked_url(address: str) -> str:
     try:
         parts = urlsplit(address)
-        return f"{parts.scheme}://{parts.hostname or ''}/{_DOTS}"
     except ValueError:
         return _DOTS
+    return f"{parts.scheme}://{parts.hostname or ''}/{_DOTS}"

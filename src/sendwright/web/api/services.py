@@ -55,10 +55,10 @@ class ProviderStanding(Struct, frozen=True):
 class ProviderPatch(Struct, frozen=True, forbid_unknown_fields=True):
     """What is switched at run time. A member that is null goes back to the settings file's word."""
 
-    enabled: bool | None | UnsetType = UNSET
-    weight: Annotated[int, Meta(ge=0, le=1000)] | None | UnsetType = UNSET
-    rate: Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}/(s|min|h|day)$")] | None | UnsetType = UNSET
-    concurrency: Annotated[int, Meta(ge=1, le=100_000)] | None | UnsetType = UNSET
+    enabled: bool | UnsetType | None = UNSET
+    weight: Annotated[int, Meta(ge=0, le=1000)] | UnsetType | None = UNSET
+    rate: Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}/(s|min|h|day)$")] | UnsetType | None = UNSET
+    concurrency: Annotated[int, Meta(ge=1, le=100_000)] | UnsetType | None = UNSET
 
 
 class Trial(Struct, frozen=True):
@@ -112,7 +112,7 @@ class Services:
     """Signs cursors. 32 bytes or more; the same in every process that shares a store."""
     public_url: str
     """What providers call back, without a slash at the end."""
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
     docs_open: bool = False
     """/docs, /openapi.json and /metrics need no key: only on a loopback listen address."""
     metrics_key: Secret | None = None

@@ -23,12 +23,20 @@ WATCH = "watch"
 """No key where the address is loopback, else the metrics key."""
 
 
+class Described(Struct, frozen=True):
+    """The table, as OpenAPI document and as page."""
+
+    document: bytes
+    page: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request, judged as far as its route says."""
 
     services: Services
     cursors: Cursors
+    described: Described
     caller: Caller
     params: Mapping[str, str]
     headers: Mapping[bytes, bytes]
@@ -71,9 +79,10 @@ class Call:
     method: str
     path: str
     scope: str
-    handler: Handler
     summary: str
     tag: str
+    handler: Handler | None = None
+    """None: answered ahead of the table (hot.py)."""
     answer: Any = None
     """Struct of the JSON answer; None: no body, or what `media_type` says."""
     status: int = 200
@@ -81,8 +90,8 @@ class Call:
     query: type[Struct] | None = None
     body: Any = None
     """Struct of the JSON body; `bytes`: raw, of any type."""
-    body_max: str = "body_max"
-    """Which of the services' limits is the body's."""
+    itemised: bool = False
+    """The body is a list of items that are judged one by one, and may be as large as a batch."""
     errors: tuple[int, ...] = ()
     """Statuses beyond those that follow from the row itself."""
     headers: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ from sendwright.drivers.store.sqlite.quarantine import SqliteQuarantine
 from sendwright.drivers.store.sqlite.reader import Reader
 from sendwright.drivers.store.sqlite.records import SqliteRecords
 from sendwright.drivers.store.sqlite.sql import SQL, schema
+from sendwright.drivers.store.sqlite.sweeper import SqliteSweeper
 from sendwright.drivers.store.sqlite.switchboard import SqliteSwitchboard
 from sendwright.drivers.store.sqlite.waiting import SqliteWaiting
 from sendwright.drivers.store.sqlite.writer import Writer, connect
@@ -53,6 +54,7 @@ class SqliteBackend:
         self.desk = SqliteDesk(writer, self._reader, lanes, process, keep_ms)
         self.ledger = SqliteLedger(writer, serials)
         self.quarantine = SqliteQuarantine(writer)
+        self.sweeper = SqliteSweeper(writer)
         self.waiting = SqliteWaiting(writer, self._reader)
         self.records = SqliteRecords(self._reader, self._slow)
         self.switchboard = SqliteSwitchboard(writer, self._reader)

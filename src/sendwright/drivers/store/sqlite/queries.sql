@@ -230,3 +230,40 @@ select seq, count, at, body from bundles where lane = ?1 and seq > ?2 order by s
 -- name: lanes
 -- What every lane holds.
 select lane, sum(count), min(at), max(seq) from bundles group by lane;
+
+-- name: content_expire
+-- ?1: ids below, ?2 limit. What was said is forgotten where nothing will be sent any more.
+update notifications set content = '{}'
+where id in (
+  select n.id from notifications n
+  where n.id < ?1 and n.planned = 1 and n.content <> '{}' and not exists (
+    select 1 from messages m where m.id >= 'msg_' || substr(n.id, 5) and m.id < 'msg_' || substr(n.id, 5) || '~' and m.state < 30)
+  order by n.id limit ?2);
+
+-- name: notifications_old
+-- ?1: ids below, ?2 limit.
+select json_group_array(id) from (
+  select n.id from notifications n
+  where n.id < ?1 and not exists (
+    select 1 from messages m where m.id >= 'msg_' || substr(n.id, 5) and m.id < 'msg_' || substr(n.id, 5) || '~' and m.state < 30)
+  order by n.id limit ?2);
+
+-- name: forget_numbers
+update processes set forgotten = max(forgotten, x.number)
+from (select n.process as process, max(n.number) as number from json_each(?1) j join notifications n on n.id = j.value group by n.process) x
+where processes.process = x.process;
+
+-- name: delete_events
+delete from events where subject in (select value from json_each(?1))
+  or subject in (select m.id from json_each(?1) j join messages m on m.id >= 'msg_' || substr(j.value, 5) and m.id < 'msg_' || substr(j.value, 5) || '~');
+
+-- name: delete_attempts
+delete from attempts where id in (
+  select a.id from json_each(?1) j join attempts a on a.id >= 'att_' || substr(j.value, 5) and a.id < 'att_' || substr(j.value, 5) || '~');
+
+-- name: delete_messages
+delete from messages where id in (
+  select m.id from json_each(?1) j join messages m on m.id >= 'msg_' || substr(j.value, 5) and m.id < 'msg_' || substr(j.value, 5) || '~');
+
+-- name: delete_notifications
+delete from notifications where id in (select value from json_each(?1));

@@ -109,6 +109,12 @@ class SqliteRecords:
         sql = "select seq, at, tenant, type, subject, detail from events where seq > ?1 and tenant = ?2 order by seq limit ?3"
         return await self._reader.run(lambda db: [_event(row) for row in db.execute(sql, (after, tenant, limit))])
 
+    async def figures(self) -> tuple[Any, Any]:
+        """How many dead letters there are, and how many messages are held in doubt."""
+        sql = "select (select count(*) from messages where dead = 1), (select count(*) from messages where state = 30)"
+        dead, doubts = await self._slow.run(lambda db: db.execute(sql).fetchall()[0])
+        return dead, doubts
+
     async def last_event(self) -> int:
         """The greatest `seq` so far."""
         return await self._reader.run(lambda db: db.execute("select coalesce(max(seq), 0) from events").get)

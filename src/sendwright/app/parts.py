@@ -1,27 +1,20 @@
-"""The composition root: the only module that sees everything. It puts the parts together, and takes them apart in order.
-
-Start: store and bus, sandbox, providers, egress, repair of what the process before left open, workers, promoter, API.
-Stop (SIGTERM): the API takes nothing more, workers finish what is in flight within `drain_s`, then the store closes.
-"""
+"""What a running Sendwright is made of, and how the parts are put together."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import ipaddress
 import os
 import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
-from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from sendwright.drivers.egress.gate import Gate, Route
-from sendwright.drivers.store.sqlite import SqliteBackend, open_sqlite
+from sendwright.drivers.store.sqlite import SqliteBackend
 from sendwright.engine.accept import Accept
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.fleet import Account, Fleet
@@ -32,15 +25,12 @@ from sendwright.engine.schedule import Promoter
 from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.telling import Tell, Telling
 from sendwright.engine.worker import Worker
-from sendwright.errors import OperatorError
 from sendwright.model.ids import IdMint
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.limit import Reserve, parse_rate
 from sendwright.providers import registry
 from sendwright.providers.contract import Provider
-from sendwright.sandbox.options import SandboxOptions
-from sendwright.sandbox.server import SandboxServer
-from sendwright.settings import Keys, Loaded, Settings, data_keys
+from sendwright.settings import Keys, Settings
 
 SANDBOX = "sandbox"
 
@@ -72,6 +62,14 @@ class Subscribers:
             tell(telling)
 
 
+class Figures:
+    """Counts that are read from the store now and then (upkeep.py), for whoever asks in between."""
+
+    dead = 0
+    in_doubt = 0
+    violations = 0
+
+
 class Parts(Struct, frozen=True):
     """What a running Sendwright is made of."""
 
@@ -89,72 +87,10 @@ class Parts(Struct, frozen=True):
     promoter: Promoter
     repairer: Repairer
     sandbox_url: str | None
+    figures: Figures
 
-
-class Roles(Struct, frozen=True):
-    """Which work this process does."""
-
-    plans_and_delivers: bool = True
-    schedules: bool = True
-
-
-class Running:
-    """An embedded Sendwright between start and stop; the API comes on top of it."""
-
-    def __init__(self, loaded: Loaded, roles: Roles | None = None) -> None:
-        self._loaded = loaded
-        self._roles = roles or Roles()
-        self._stack = AsyncExitStack()
-        self._tasks: list[asyncio.Task[Any]] = []
-        self.fatal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    async def start(self) -> Parts:
-        """Everything but the API, running. Raises `OperatorError` for what the operator must mend."""
-        settings = self._loaded.settings
-        keys = data_keys(settings.data, settings)
-        tell = Subscribers()
-        backend = await self._stack.enter_async_context(
-            open_sqlite(settings.store.path, keep_ms=lambda: settings.api.idempotency_keep_s * 1000)
-        )
-        sandbox_url = await self._sandbox()
-        providers = make_providers(settings, sandbox_url)
-        self.parts = parts = _assemble(settings, keys, tell, backend, providers, sandbox_url)
-        self._stack.push_async_callback(parts.gate.close)
-        await parts.fleet.reload()
-        await parts.repairer.turn()
-        if self._roles.plans_and_delivers:
-            parts.worker.start()
-        if self._roles.schedules:
-            self._tasks = [asyncio.create_task(parts.promoter.run()), asyncio.create_task(parts.repairer.run())]
-        return parts
-
-    async def stop(self) -> bool:
-        """Drains; True when everything in flight came to its end in time."""
-        parts = self.parts
-        drained = await parts.worker.drain(parts.settings.worker.drain_s)
-        parts.promoter.stop()
-        parts.repairer.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._stack.aclose()
-        return drained
-
-    async def _sandbox(self) -> str | None:
-        settings = self._loaded.settings
-        if not settings.sandbox_channels() or settings.sandbox.listen is None:
-            return None
-        host, _, port = settings.sandbox.listen.rpartition(":")
-        server = SandboxServer(SandboxOptions(host=host, port=int(port)))
-        fixed = self._loaded.sources.get("sandbox.listen", "default") != "default"
-        try:
-            bound = await server.start(host, int(port))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or fixed:
-                raise OperatorError(f"the sandbox can't listen on {settings.sandbox.listen}: {error.strerror}") from error
-            bound = await server.start(host, 0)
-        self._stack.push_async_callback(server.stop)
-        return f"http://{host}:{bound}"
+    def egress_route(self, name: str) -> Route:
+        return route_of(self.providers[name])
 
 
 def make_providers(settings: Settings, sandbox_url: str | None) -> dict[str, Provider]:
@@ -216,13 +152,17 @@ def _accounts(settings: Settings, providers: Iterable[Provider]) -> list[Account
     ]
 
 
+def route_of(provider: Provider) -> Route:
+    return Route(concurrency=provider.settings.concurrency, idle_s=provider.capabilities.idle_s)
+
+
 def new_token() -> Callable[[], str]:
     """Tokens that are never used twice: this incarnation's name and a count."""
     name, count = secrets.token_hex(6), iter(range(1, 1 << 62))
     return lambda: f"{name}-{next(count)}"
 
 
-def _assemble(
+def assemble(
     settings: Settings,
     keys: Keys,
     tell: Subscribers,
@@ -280,4 +220,5 @@ def _assemble(
             poke=promoter.poke,
         ),
         sandbox_url=sandbox_url,
+        figures=Figures(),
     )

@@ -1,0 +1,53 @@
+# One command each; CI calls the same ones. Bare `make` lists them.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help install up test quick lint types format docs chaos bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 18
+
+install: $(BIN)/.installed ## install into .venv, from the lock file (uv where it is present, plain pip otherwise)
+
+$(BIN)/.installed: pyproject.toml requirements.lock
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python "$(PYTHON)" .venv && \
+	  uv pip install --quiet --python $(BIN)/python -r requirements.lock && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps -e . ; \
+	else \
+	  "$(PYTHON)" -m venv .venv && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e . ; \
+	fi
+	@touch $@
+
+up: install ## start everything in one process: API, workers, scheduler, sandbox
+	@exec $(BIN)/sendwright up $(ARGS)
+
+test: install ## pass the tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+quick: install ## the tests that need no real process, in under a minute
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow" --ignore tests/acceptance
+
+lint: install ## ruff, mypy and the import contracts
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: install ## let ruff write the code its way
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+docs: install ## write the generated pages anew: settings, states, glossary
+	@$(BIN)/python scripts/docs.py
+
+chaos: install ## crash-point matrix and random kill -9 on real processes; prints lost, doubled, in doubt, recovery
+	@$(BIN)/python -m bench.chaos
+
+bench: install ## accept and end to end, CPU and rate, beside the pipelines a team would build instead
+	@$(BIN)/python -m bench.run
+
+clean: ## remove what install and the tests made
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,55 @@
+"""Logs: JSON lines on stderr, from what the engine tells. No address, no content and no secret ever gets here.
+
+A blocked or broken stderr never stops sending: what can't be written is counted and dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+from sendwright.engine import telling
+
+
+def set_up() -> None:
+    """Structured lines to stderr; uvicorn's own words join them from warnings up."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+class Logs:
+    """A subscriber. The same trouble at the same place is said once per hundred."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger()
+        self._said: dict[tuple[str, str], int] = {}
+        self.dropped = 0
+
+    def tell(self, told: telling.Telling) -> None:
+        match told:
+            case telling.Trouble(where, what):
+                count = self._said[where, what] = self._said.get((where, what), 0) + 1
+                if count % 100 == 1:
+                    self._say("warning", "trouble", where=where, what=what, count=count)
+                if len(self._said) > 1000:
+                    self._said.clear()
+            case telling.BreakerMoved(provider, state, why):
+                self._say("warning" if state != "closed" else "info", "breaker", provider=provider, state=state, why=why)
+            case _:
+                pass
+
+    def _say(self, level: str, event: str, **words: object) -> None:
+        try:
+            getattr(self._log, level)(event, **words)
+        except (OSError, ValueError):
+            self.dropped += 1

@@ -1,0 +1,179 @@
+"""Serving: the API over uvicorn in the process's own event loop, signals, and the order of going down.
+
+The first SIGTERM (or Ctrl-C) drains: no new connections, event streams end, requests and calls in flight finish. A
+second one exits at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+
+import uvicorn
+
+from sendwright.app import logs, upkeep
+from sendwright.app.metrics import Metrics
+from sendwright.app.parts import Parts
+from sendwright.app.running import Running
+from sendwright.app.standings import Standings
+from sendwright.errors import OperatorError
+from sendwright.policy.admission import LINK_SCHEMES, Rules
+from sendwright.providers.contract import EVERY_CHANNEL
+from sendwright.settings import Loaded
+from sendwright.web.api.app import build_app
+from sendwright.web.api.services import Services
+
+CLOSING_S = 10
+"""How long requests that are under way may take to finish."""
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours to handle: draining has more to do than the server knows of."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
+    """Runs all roles and the API until told to stop; returns the exit code. `started` is told the API's address."""
+    logs.set_up()
+    running = Running(loaded)
+    listening = _bind(loaded)
+    try:
+        parts = await running.start()
+    except BaseException:
+        listening.close()
+        raise
+    metrics, log = Metrics(parts), logs.Logs()
+    parts.tell.add(metrics.tell)
+    parts.tell.add(log.tell)
+    draining = asyncio.Event()
+    services = _services(parts, metrics, draining)
+    server = _Server(_config(build_app(services)))
+    _on_signals(draining)
+    chores = [asyncio.create_task(upkeep.keep_figures(parts)), asyncio.create_task(upkeep.sweep(parts))]
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    host, port = listening.getsockname()[:2]
+    started(parts, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    await _until_told(draining, serving)
+    server.should_exit = True
+    await serving
+    for chore in chores:
+        chore.cancel()
+    await asyncio.gather(*chores, return_exceptions=True)
+    await running.stop()
+    return 0
+
+
+def _bind(loaded: Loaded) -> socket.socket:
+    """The API's socket, before anything else starts: a port that is taken must stop the start."""
+    host, port = loaded.settings.listens_on()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise OperatorError(f"can't listen on {loaded.settings.api.listen}: {error.strerror}") from error
+    sock.setblocking(False)  # noqa: FBT003 — the standard library's own signature
+    return sock
+
+
+def _config(app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=CLOSING_S,
+        backlog=2048,
+    )
+
+
+def _on_signals(draining: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        if draining.is_set():
+            os._exit(1)
+        draining.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
+
+
+async def _until_told(draining: asyncio.Event, serving: asyncio.Task[None]) -> None:
+    told = asyncio.create_task(draining.wait())
+    await asyncio.wait({told, serving}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    draining.set()
+
+
+def _services(parts: Parts, metrics: Metrics, draining: asyncio.Event) -> Services:
+    settings = parts.settings
+    enabled = _Channels(parts)
+
+    async def ready() -> tuple[bool, Mapping[str, object]]:
+        await parts.backend.switchboard.read()
+        return True, {"store": "sqlite", "bus": "sqlite"}
+
+    return Services(
+        clock=parts.clock,
+        mint=parts.mint,
+        accept=parts.accept,
+        desk=parts.backend.desk,
+        ledger=parts.backend.ledger,
+        records=parts.backend.records,
+        bus=parts.backend.bus,
+        fleet=Standings(parts),
+        providers=parts.providers,
+        channels=enabled,
+        poke=parts.promoter.poke,
+        ready=ready,
+        metrics=metrics.render,
+        admin_key=parts.keys.admin_key,
+        signing_key=parts.keys.secret_key.reveal().encode(),
+        public_url=(settings.api.public_url or f"http://{settings.api.listen}").rstrip("/"),
+        rules=Rules(
+            known=frozenset({*EVERY_CHANNEL, *parts.fleet.channels}),
+            schemes=LINK_SCHEMES | frozenset(settings.api.link_schemes),
+        ),
+        docs_open=_is_loopback(settings.listens_on()[0]),
+        metrics_key=settings.api.metrics_key,
+        draining=draining,
+    )
+
+
+class _Channels:
+    """The channels that have an enabled provider, worked out anew only when the switches' epoch has moved."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._fleet = parts.fleet
+        self._epoch = -1
+        self._open: frozenset[str] = frozenset()
+
+    def __call__(self) -> frozenset[str]:
+        fleet = self._fleet
+        if fleet.epoch != self._epoch:
+            self._epoch = fleet.epoch
+            self._open = frozenset(c for c in fleet.channels if any(account.enabled for account in fleet.route(c)))
+        return self._open
+
+
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")

@@ -1,0 +1,42 @@
+"""What must be done now and then: figures for the metrics, old keys and old rows swept in slices.
+
+Every slice is small, so that none of it ever holds the writer long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from sendwright.app.parts import Parts
+from sendwright.engine.telling import Trouble
+from sendwright.errors import Unavailable
+
+FIGURES_S = 5.0
+SWEEP_S = 60.0
+
+
+async def keep_figures(parts: Parts) -> None:
+    """Reads the counts that metrics show."""
+    while True:
+        try:
+            parts.figures.dead, parts.figures.in_doubt = await parts.backend.records.figures()
+        except Unavailable as error:
+            parts.tell(Trouble("figures", str(error)))
+        await asyncio.sleep(FIGURES_S)
+
+
+async def sweep(parts: Parts) -> None:
+    """Forgets keys, content and rows that are past their time."""
+    settings = parts.settings
+    while True:
+        now = parts.clock.now_ms()
+        try:
+            swept = await parts.backend.sweeper.slice(
+                keys_before=now - settings.api.idempotency_keep_s * 1000,
+                content_before=now - settings.retention.content_s * 1000,
+                rows_before=now - settings.retention.events_s * 1000,
+            )
+        except Unavailable as error:
+            parts.tell(Trouble("sweep", str(error)))
+            swept = 0
+        await asyncio.sleep(0.05 if swept else SWEEP_S)

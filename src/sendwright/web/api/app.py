@@ -1,0 +1,69 @@
+"""The API as one ASGI application: the hot call first, then the route table through Starlette's router."""
+
+from __future__ import annotations
+
+from starlette.routing import Route, Router
+
+from sendwright.web.api import problems
+from sendwright.web.api.auth import Keys
+from sendwright.web.api.cursors import Cursors
+from sendwright.web.api.docs_page import described
+from sendwright.web.api.endpoint import Endpoint
+from sendwright.web.api.hot import PATH, PostNotification
+from sendwright.web.api.routes import CALLS
+from sendwright.web.api.services import Services
+from sendwright.web.api.table import Call
+from sendwright.web.api.wire import App, Receive, Scope, Send, always, headers_of, refuse, request_id
+
+
+def build_app(services: Services) -> App:
+    """The application that serves these services."""
+    keys = Keys(services.admin_key, services.metrics_key)
+    cursors = Cursors(services.signing_key)
+    shown = described(CALLS, services.public_url)
+    hot = PostNotification(services, keys)
+    router = Router(
+        [Route(path, Endpoint(calls, services, keys, cursors, shown)) for path, calls in _paths()],
+        default=_NotFound(services),
+        redirect_slashes=False,
+    )
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if scope["path"] == PATH and scope["method"] == "POST":
+                await hot(scope, receive, send)
+            else:
+                await router(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    return app
+
+
+class _NotFound:
+    """Every path that is not in the table."""
+
+    def __init__(self, services: Services) -> None:
+        self._always = always(services.public_url)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await refuse(problems.not_found(), request_id(headers_of(scope)), self._always, receive, send)
+
+
+def _paths() -> list[tuple[str, list[Call]]]:
+    """The table by path; those without a parameter first, so that `/batch` is no id."""
+    paths: dict[str, list[Call]] = {}
+    for call in CALLS:
+        paths.setdefault(call.path, []).append(call)
+    return sorted(paths.items(), key=lambda item: "{" in item[0])
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Starting and stopping belong to the composition root; the server is only told that there is nothing to wait for."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

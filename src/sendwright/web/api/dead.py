@@ -1,0 +1,121 @@
+"""Calls on the dead letters: what exhausted every step, why, and what to do with it, by ids or in bulk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from msgspec import UNSET, UnsetType
+
+from sendwright.model import ids
+from sendwright.model.records import MessageRecord, Page
+from sendwright.policy.duration import instant_ms
+from sendwright.policy.payload_schema import Fault
+from sendwright.web.api import problems
+from sendwright.web.api.messages import given, given_ms
+from sendwright.web.api.notifications import opened, sealed
+from sendwright.web.api.shapes import DeadCause, DeadFilters, DeadList, DeadQuery, DeadSelection, Handled
+from sendwright.web.api.table import Ask
+from sendwright.web.api.views import dead_row
+
+BULK_MAX = 10_000
+"""Most dead letters that one call handles: an answer should not take minutes."""
+_CHUNK = 200
+
+Handle = Callable[[str, str, int], Awaitable[bool]]
+
+
+async def list_dead(ask: Ask) -> DeadList:
+    query: DeadQuery = ask.query
+    records, tenant = ask.services.records, ask.caller.tenant
+    page = _page(tenant, query, query.limit, opened(ask, query))
+    listed = await records.list_messages(page)
+    causes = [DeadCause(*cause) for cause in await records.dead_causes(tenant)]
+    return DeadList([dead_row(row) for row in listed.rows], causes, sealed(ask, query, listed.next))
+
+
+async def replay_dead(ask: Ask) -> Handled:
+    """Only what is dead is sent again; a message that lives is skipped."""
+    records = ask.services.records
+
+    async def revive(tenant: str, message: str, now: int) -> bool:
+        row = await records.message(tenant, message)
+        return row is not None and row.dead and await ask.services.ledger.revive(tenant, message, now)
+
+    handled = await _handle(ask, revive)
+    ask.services.poke()
+    return handled
+
+
+async def drop_dead(ask: Ask) -> Handled:
+    return await _handle(ask, ask.services.ledger.drop)
+
+
+async def _handle(ask: Ask, handle: Handle) -> Handled:
+    selection: DeadSelection = ask.body
+    _judge(selection)
+    done = skipped = 0
+    more = False
+    async for chunk, rest in _selected(ask, selection):
+        now = ask.services.clock.now_ms()
+        came = await asyncio.gather(*(handle(ask.caller.tenant, message, now) for message in chunk))
+        done += sum(came)
+        skipped += len(came) - sum(came)
+        more = rest and done + skipped >= BULK_MAX
+        if more:
+            break
+    return Handled(done, skipped, more)
+
+
+def _judge(selection: DeadSelection) -> None:
+    if (selection.ids is UNSET) == (selection.filters is UNSET):
+        raise problems.of_faults([Fault("#", "conflict", "must have either ids or filters")])
+    if isinstance(selection.ids, list):
+        bad = (n for n, one in enumerate(selection.ids) if not ids.looks_like(ids.MESSAGE, one))
+        faults = [Fault(f"#/ids/{n}", "invalid_id", "is not the id of a message") for n in bad]
+    else:
+        faults = [fault for name in ("since", "until") for fault in _time_faults(name, getattr(selection.filters, name))]
+    if faults:
+        raise problems.of_faults(faults)
+
+
+def _time_faults(name: str, text: str | UnsetType) -> list[Fault]:
+    try:
+        given_ms(text)
+    except ValueError:
+        return [Fault(f"#/filters/{name}", "invalid_time", "must be a date and time by RFC 3339")]
+    return []
+
+
+async def _selected(ask: Ask, selection: DeadSelection) -> AsyncIterator[tuple[Sequence[str], bool]]:
+    """Chunks of messages, and whether there are more after each."""
+    if isinstance(selection.ids, list):
+        wanted = list(dict.fromkeys(selection.ids))
+        for start in range(0, len(wanted), _CHUNK):
+            yield wanted[start : start + _CHUNK], False
+        return
+    filters = DeadFilters() if isinstance(selection.filters, UnsetType) else selection.filters
+    before: str | None = None
+    while True:
+        listed = await ask.services.records.list_messages(_page(ask.caller.tenant, filters, _CHUNK, before))
+        rows: Sequence[MessageRecord] = listed.rows
+        if rows:
+            yield [row.id for row in rows], listed.next is not None
+        if listed.next is None:
+            return
+        before = listed.next
+
+
+def _page(tenant: str, filters: DeadFilters | DeadQuery, limit: int, before: str | None) -> Page:
+    return Page(
+        tenant=tenant,
+        limit=limit,
+        before=before,
+        since=None if isinstance(filters.since, UnsetType) else instant_ms(filters.since),
+        until=None if isinstance(filters.until, UnsetType) else instant_ms(filters.until),
+        notification=given(filters.notification),
+        channel=given(filters.channel),
+        provider=given(filters.provider),
+        recipient=given(filters.recipient),
+        dead=True,
+    )

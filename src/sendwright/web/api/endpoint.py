@@ -1,0 +1,173 @@
+"""One path of the table as an ASGI application: method, key, scope, query, body, handler, answer; in this order.
+
+The order is part of the promise: nobody without a key learns more than that a path exists, and nothing is read from
+a body before it is known who sends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from sendwright.errors import Unavailable
+from sendwright.web.api import problems
+from sendwright.web.api.auth import ADMIN_TENANT, Caller, Keys, unauthenticated
+from sendwright.web.api.cursors import Cursors
+from sendwright.web.api.problems import Refusal
+from sendwright.web.api.reading import read_json, read_query
+from sendwright.web.api.services import Services
+from sendwright.web.api.table import OPEN, WATCH, Answer, Ask, Call, Described, Stream
+from sendwright.web.api.wire import (
+    Gone,
+    Header,
+    Receive,
+    Scope,
+    Send,
+    always,
+    answer,
+    headers_of,
+    read_body,
+    refuse,
+    request_id,
+    require_json,
+)
+
+_LOG = structlog.get_logger("sendwright.api")
+_ENCODER = msgspec.json.Encoder()
+_NOBODY = Caller(ADMIN_TENANT, frozenset())
+
+
+class Endpoint:
+    """All calls of one path."""
+
+    def __init__(self, calls: Sequence[Call], services: Services, keys: Keys, cursors: Cursors, described: Described) -> None:
+        self._calls = {call.method: call for call in calls}
+        self._services = services
+        self._keys = keys
+        self._cursors = cursors
+        self._described = described
+        self._always = always(services.public_url)
+        methods = sorted({*self._calls, *(["HEAD"] if "GET" in self._calls else [])})
+        self._allow: tuple[Header, ...] = ((b"allow", ", ".join(methods).encode()),)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = headers_of(scope)
+        given = request_id(headers)
+        try:
+            call = self._called(scope["method"])
+            done = await self._handled(call, scope, headers, given, receive)
+            await self._answered(call, done, given, receive, send)
+        except Gone:
+            return
+        except Refusal as refusal:
+            await refuse(refusal, given, self._always, receive, send)
+        except Unavailable as fault:
+            await refuse(problems.unavailable(fault), given, self._always, receive, send)
+
+    def _called(self, method: str) -> Call:
+        call = self._calls.get("GET" if method == "HEAD" else method)
+        if call is None:
+            raise Refusal(405, "method_not_allowed", f"This path does not take {method[:20]}.", headers=self._allow)
+        return call
+
+    async def _handled(self, call: Call, scope: Scope, headers: dict[bytes, bytes], given: str, receive: Receive) -> Any:
+        if call.handler is None:
+            raise problems.not_found()
+        ask = Ask(
+            services=self._services,
+            cursors=self._cursors,
+            described=self._described,
+            caller=self._admitted(call, headers),
+            params=scope["path_params"],
+            headers=headers,
+            request_id=given,
+            query=None if call.body is bytes else read_query(call.query, scope["query_string"]),
+            body=await self._body(call, headers, receive),
+            raw_path=(scope.get("raw_path") or scope["path"].encode()).decode("latin-1"),
+            raw_query=scope["query_string"].decode("latin-1"),
+            method=scope["method"],
+        )
+        try:
+            return await call.handler(ask)
+        except (Refusal, Unavailable, asyncio.CancelledError):
+            raise
+        except Exception as fault:  # noqa: BLE001 -- the rim: nothing of it may reach the caller, all of it the log
+            _log(call, given, fault)
+            raise problems.internal() from None
+
+    def _admitted(self, call: Call, headers: dict[bytes, bytes]) -> Caller:
+        if call.scope == OPEN:
+            return _NOBODY
+        if call.scope == WATCH:
+            if not (self._services.docs_open or self._keys.may_watch(headers)):
+                raise unauthenticated()
+            return _NOBODY
+        caller = self._keys.caller(headers)
+        caller.require(call.scope)
+        return caller
+
+    async def _body(self, call: Call, headers: dict[bytes, bytes], receive: Receive) -> Any:
+        if call.body is None:
+            return None
+        services = self._services
+        if call.body is not bytes:
+            require_json(headers)
+        cap = services.batch_body_max if call.itemised else services.body_max
+        raw = await read_body(headers, receive, cap, services.body_within_s)
+        return raw if call.body is bytes else read_json(call.body, raw, itemised=call.itemised)
+
+    async def _answered(self, call: Call, done: Any, given: str, receive: Receive, send: Send) -> None:
+        if isinstance(done, Stream):
+            return await self._streamed(done, given, receive, send)
+        if isinstance(done, Struct) and not isinstance(done, Answer):
+            done = Answer(call.status, _ENCODER.encode(done))
+        common = self._always if done.csp is None else always(self._services.public_url, done.csp)
+        headers = [*common, *done.headers, (b"request-id", given.encode())]
+        if done.status != HTTPStatus.NO_CONTENT:
+            headers.append((b"content-type", done.media_type.encode()))
+        await answer(send, done.status, headers, done.body)
+        return None
+
+    async def _streamed(self, stream: Stream, given: str, receive: Receive, send: Send) -> None:
+        headers = [
+            *self._always,
+            *stream.headers,
+            (b"content-type", stream.media_type.encode()),
+            (b"request-id", given.encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        telling = asyncio.ensure_future(_tell(stream, send))
+        leaving = asyncio.ensure_future(_left(receive))
+        try:
+            await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            telling.cancel()
+            await asyncio.gather(telling, leaving, return_exceptions=True)
+
+
+async def _tell(stream: Stream, send: Send) -> None:
+    try:
+        async for chunk in stream.chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except Unavailable:
+        pass  # the reader comes back by itself, with the last id it saw
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _log(call: Call, given: str, fault: Exception) -> None:
+    """Where it broke, without what it was about: messages of foreign exceptions may quote addresses or content."""
+    frames = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__)[-8:]]
+    _LOG.error("request_failed", path=call.path, method=call.method, request_id=given, fault=type(fault).__name__, frames=frames)

@@ -1,0 +1,106 @@
+"""The event stream (server-sent events): rows of the event table in their order, from where the reader left off.
+
+Every event has its number as id, so a reader that comes back with Last-Event-ID misses none and sees none twice. A
+reader without one begins with what happens next. The stream ends when the process drains; readers come back by
+themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from typing import Any
+
+import msgspec
+from msgspec import Struct, UnsetType
+
+from sendwright.engine.ports import Records
+from sendwright.model.records import Event
+from sendwright.policy.duration import rfc3339
+from sendwright.web.api import problems
+from sendwright.web.api.services import Services
+from sendwright.web.api.shapes import EventsQuery
+from sendwright.web.api.table import Ask, Stream
+
+PAGE = 500
+_SEQ_MAX = 2**63 - 1
+_ENCODER = msgspec.json.Encoder()
+
+
+class EventData(Struct, frozen=True):
+    notification: str
+    message: str | None
+    detail: str
+
+
+class EventView(Struct, frozen=True):
+    """One event, as it is told to a stream."""
+
+    type: str
+    timestamp: str
+    data: EventData
+
+
+async def stream_events(ask: Ask) -> Stream:
+    query: EventsQuery = ask.query
+    types = frozenset() if isinstance(query.types, UnsetType) else frozenset(query.types.split(","))
+    after = _last_seen(ask.headers.get(b"last-event-id"))
+    if after is None:
+        after = await newest(ask.services.records, ask.caller.tenant)
+    return Stream(_told(ask.services, ask.caller.tenant, after, types), "text/event-stream", ((b"x-accel-buffering", b"no"),))
+
+
+async def newest(records: Records, tenant: str) -> int:
+    """The number of the tenant's newest event, found by halving: about forty look-ups in an index."""
+    low, high = 0, 1
+    while rows := await records.events(tenant, high, 1):
+        low, high = rows[0].seq, rows[0].seq * 2
+    while low < high:
+        middle = (low + high) // 2
+        rows = await records.events(tenant, middle, 1)
+        low, high = (rows[0].seq, high) if rows else (low, middle)
+    return low
+
+
+def _last_seen(header: bytes | None) -> int | None:
+    if header is None or header == b"":
+        return None
+    if not header.isdigit() or len(header) > 19 or int(header) > _SEQ_MAX:
+        raise problems.of_header("Last-Event-ID", "invalid_value", "must be the id of an event")
+    return int(header)
+
+
+async def _told(services: Services, tenant: str, after: int, types: Collection[str]) -> AsyncIterator[bytes]:
+    """Ends when the process drains."""
+    yield b"retry: 2000\n\n"
+    quiet_since = services.clock.monotonic()
+    draining = asyncio.ensure_future(services.draining.wait())
+    try:
+        while not draining.done():
+            events = await services.records.events(tenant, after, PAGE)
+            told = b"".join(_frame(event) for event in events if not types or event.type in types)
+            if events:
+                after = events[-1].seq
+            if told:
+                yield told
+                quiet_since = services.clock.monotonic()
+            elif services.clock.monotonic() - quiet_since >= services.heartbeat_s:
+                yield b": still here\n\n"
+                quiet_since = services.clock.monotonic()
+            if len(events) < PAGE:
+                await _pause(services, draining)
+    finally:
+        draining.cancel()
+
+
+async def _pause(services: Services, draining: asyncio.Future[Any]) -> None:
+    sleeping = asyncio.ensure_future(services.clock.sleep(services.events_every_s))
+    try:
+        await asyncio.wait((sleeping, draining), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        sleeping.cancel()
+
+
+def _frame(event: Event) -> bytes:
+    view = EventView(event.type, rfc3339(event.at), EventData(event.notification, event.message, event.detail))
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.seq, event.type.encode(), _ENCODER.encode(view))

@@ -1,0 +1,73 @@
+"""The providers' callbacks: verified on their raw bytes, durable on the bus before they are answered, then forgotten.
+
+A vendor repeats what was not answered with 2xx, so a repeat is good news already known: `observe` joins it again.
+Nothing is looked up here; whether anybody knows the reference is not the vendor's concern.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from sendwright.model import ids
+from sendwright.model.parcel import INBOUND, Sighting, pack
+from sendwright.providers.contract import Hook, Receipt, Verdict
+from sendwright.web.api import problems
+from sendwright.web.api.problems import Refusal
+from sendwright.web.api.table import Answer, Ask
+
+REF_MAX = 255
+DETAIL_MAX = 500
+PARAMETERS_MAX = 100
+
+
+async def take_hook(ask: Ask) -> Answer:
+    services = ask.services
+    provider = services.providers.get(ask.params["provider"])
+    if provider is None:
+        raise problems.not_found()
+    now_ms = services.clock.now_ms()
+    hook = hook_of(ask, now_ms / 1000)
+    match provider.verify(hook):
+        case Verdict.BAD:
+            raise Refusal(401, "unauthenticated", "The callback's signature is bad, stale or missing.")
+        case Verdict.FOREIGN:
+            raise Refusal(403, "forbidden", "This source may not call here.")
+    sightings = [pack(sighting_of(provider.name, receipt, now_ms)) for receipt in provider.events(hook)]
+    if sightings:
+        await services.bus.publish(INBOUND, sightings)
+    return Answer(204)
+
+
+def hook_of(ask: Ask, now: float) -> Hook:
+    """The callback as the vendor signed it: under our public address, whatever Host it came by."""
+    query = f"?{ask.raw_query}" if ask.raw_query else ""
+    try:
+        pairs = parse_qsl(ask.raw_query, keep_blank_values=True, max_num_fields=PARAMETERS_MAX)
+    except ValueError:
+        pairs = []
+    return Hook(
+        method=ask.method,
+        url=f"{ask.services.public_url}{ask.raw_path}{query}",
+        query=tuple(pairs),
+        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in ask.headers.items()),
+        body=ask.body or b"",
+        now=now,
+    )
+
+
+def sighting_of(provider: str, receipt: Receipt, now_ms: int) -> Sighting:
+    """What travels on. The vendor's words are cut and cleaned: they end in rows, timelines and pages."""
+    attempt = receipt.attempt if receipt.attempt and ids.looks_like(ids.ATTEMPT, receipt.attempt) else None
+    return Sighting(
+        provider=provider,
+        state=int(receipt.state),
+        attempt=attempt,
+        ref=_clean(receipt.ref, REF_MAX) if receipt.ref else None,
+        reason=receipt.reason.value if receipt.reason else None,
+        detail=_clean(receipt.detail, DETAIL_MAX),
+        at=now_ms if receipt.at is None else round(receipt.at * 1000),
+    )
+
+
+def _clean(text: str, at_most: int) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode()[:at_most]

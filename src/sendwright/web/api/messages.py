@@ -1,0 +1,86 @@
+"""Calls on messages: lists and details, cancel, and what a person may do by hand."""
+
+from __future__ import annotations
+
+from msgspec import UnsetType
+
+from sendwright.model import ids
+from sendwright.model.records import MessageRecord, Page
+from sendwright.model.states import message_state
+from sendwright.policy.duration import instant_ms
+from sendwright.web.api import problems
+from sendwright.web.api.notifications import cancel, opened, sealed
+from sendwright.web.api.problems import Refusal
+from sendwright.web.api.shapes import CancelledView, MessageList, MessagesQuery, MessageView, Moved
+from sendwright.web.api.table import Ask
+from sendwright.web.api.views import message_view, message_views
+
+
+async def list_messages(ask: Ask) -> MessageList:
+    query: MessagesQuery = ask.query
+    page = Page(
+        tenant=ask.caller.tenant,
+        limit=query.limit,
+        before=opened(ask, query),
+        since=given_ms(query.since),
+        until=given_ms(query.until),
+        notification=given(query.notification),
+        state=None if isinstance(query.state, UnsetType) else message_state(query.state),
+        channel=given(query.channel),
+        provider=given(query.provider),
+        recipient=given(query.recipient),
+        doubled=None if isinstance(query.doubled, UnsetType) else query.doubled,
+    )
+    listed = await ask.services.records.list_messages(page)
+    return MessageList(await message_views(ask.services.records, listed.rows), sealed(ask, query, listed.next))
+
+
+async def get_message(ask: Ask) -> MessageView:
+    return await message_view(ask.services.records, await _row(ask), whole=True)
+
+
+async def cancel_message(ask: Ask) -> CancelledView:
+    await _row(ask)
+    return await cancel(ask)
+
+
+async def resend_message(ask: Ask) -> Moved:
+    row = await _row(ask)
+    services = ask.services
+    if not await services.ledger.revive(ask.caller.tenant, row.id, services.clock.now_ms()):
+        raise Refusal(409, "in_flight", "The message is on its way: there is nothing to send again.")
+    services.poke()
+    return await _moved(ask, row)
+
+
+async def resolve_message(ask: Ask) -> Moved:
+    row = await _row(ask)
+    services = ask.services
+    state = await services.ledger.resolve(ask.caller.tenant, row.id, ask.body.verdict, services.clock.now_ms())
+    if state is None:
+        raise Refusal(409, "not_in_doubt", "The message is not in doubt.")
+    services.poke()
+    return Moved(row.id, state.label)  # type: ignore[arg-type]
+
+
+def given(text: str | UnsetType) -> str | None:
+    return None if isinstance(text, UnsetType) else text
+
+
+def given_ms(text: str | UnsetType) -> int | None:
+    return None if isinstance(text, UnsetType) else instant_ms(text)
+
+
+async def _row(ask: Ask) -> MessageRecord:
+    wanted, tenant = ask.params["id"], ask.caller.tenant
+    if not ids.looks_like(ids.MESSAGE, wanted) or not ask.services.mint.minted_for(tenant, ids.notification_of(wanted)):
+        raise problems.not_found()
+    row = await ask.services.records.message(tenant, wanted)
+    if row is None:
+        raise problems.not_found()
+    return row
+
+
+async def _moved(ask: Ask, before: MessageRecord) -> Moved:
+    row = await ask.services.records.message(ask.caller.tenant, before.id)
+    return Moved(before.id, (row or before).state.label)  # type: ignore[arg-type]

@@ -1,0 +1,156 @@
+"""From rows to answers. Reads, translates and masks; decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from sendwright.engine.ports import Records
+from sendwright.model import ids
+from sendwright.model.records import AttemptRecord, Event, MessageRecord, NotificationRecord, Wait
+from sendwright.model.states import MessageState, notification_state
+from sendwright.policy.duration import rfc3339
+from sendwright.web.api.masking import masked
+from sendwright.web.api.shapes import (
+    AttemptView,
+    DeadRow,
+    MessageView,
+    NotificationView,
+    ReasonView,
+    TimelineEntry,
+    WaitingFor,
+)
+
+
+async def message_view(records: Records, row: MessageRecord, *, whole: bool = False) -> MessageView:
+    """A message with its attempts and timeline. `whole` shows the address."""
+    attempts, timeline = await asyncio.gather(records.attempts(row.id), records.timeline(row.id))
+    address = address_of(row)
+    return MessageView(
+        id=row.id,
+        notification=ids.notification_of(row.id),
+        recipient=row.recipient,
+        address=address if whole or address is None else masked(address),
+        state=row.state.label,  # type: ignore[arg-type]  # the labels are that list; a test holds them together
+        step=row.step,
+        channel=channel_of(row),
+        provider=row.provider,
+        reason=reason_view(row.reason, row.detail),
+        waiting_for=_waiting_for(row),
+        cost=None,
+        currency=None,
+        updated_at=rfc3339(row.updated_at),
+        attempts=[attempt_view(attempt) for attempt in attempts],
+        timeline=_timeline(timeline),
+    )
+
+
+async def message_views(records: Records, rows: Iterable[MessageRecord]) -> list[MessageView]:
+    return list(await asyncio.gather(*(message_view(records, row) for row in rows)))
+
+
+def notification_view(row: NotificationRecord, messages: list[MessageView], messages_cursor: str | None) -> NotificationView:
+    return NotificationView(
+        id=row.id,
+        type=None,
+        state=_state_of(row).label,  # type: ignore[arg-type]
+        counts={state.label: count for state, count in sorted(row.counts.items()) if count},
+        priority=row.priority.label,  # type: ignore[arg-type]
+        category=row.category,  # type: ignore[arg-type]
+        metadata=row.metadata,
+        created_at=rfc3339(row.at),
+        send_at=time_view(row.send_at),
+        expires_at=time_view(row.expires_at),
+        messages=messages,
+        messages_cursor=messages_cursor,
+    )
+
+
+def unplanned_view(notification: str) -> NotificationView:
+    """What is known of an id that was answered with 202 and has not reached the store."""
+    return NotificationView(
+        id=notification,
+        type=None,
+        state="accepted",
+        counts={},
+        priority=None,
+        category=None,
+        metadata={},
+        created_at=rfc3339(ids.time_ms_of(notification) or 0),
+        send_at=None,
+        expires_at=None,
+        messages=[],
+        messages_cursor=None,
+    )
+
+
+def dead_row(row: MessageRecord) -> DeadRow:
+    address = address_of(row)
+    return DeadRow(
+        kind="message",
+        id=row.id,
+        notification=ids.notification_of(row.id),
+        recipient=row.recipient,
+        address=None if address is None else masked(address),
+        channel=channel_of(row),
+        provider=row.provider,
+        reason=reason_view(row.reason, row.detail),
+        updated_at=rfc3339(row.updated_at),
+    )
+
+
+def attempt_view(row: AttemptRecord) -> AttemptView:
+    return AttemptView(
+        id=row.id,
+        number=row.number,
+        channel=row.channel,
+        provider=row.provider,
+        state=row.state.label,  # type: ignore[arg-type]
+        ref=row.ref,
+        started_at=rfc3339(row.started_at),
+        finished_at=time_view(row.finished_at),
+        cost=None,
+        reason=reason_view(row.reason, row.detail),
+    )
+
+
+def reason_view(code: str | None, detail: str) -> ReasonView | None:
+    return None if code is None else ReasonView(code, detail)
+
+
+def time_view(ms: int | None) -> str | None:
+    return None if ms is None else rfc3339(ms)
+
+
+def address_of(row: MessageRecord) -> str | None:
+    """The address that it went to, or will go to next."""
+    if row.address is not None or not row.steps:
+        return row.address
+    return row.steps[min(row.step, len(row.steps) - 1)].address
+
+
+def channel_of(row: MessageRecord) -> str | None:
+    if row.channel is not None or not row.steps:
+        return row.channel
+    return row.steps[min(row.step, len(row.steps) - 1)].channel
+
+
+def _state_of(row: NotificationRecord) -> MessageState:
+    if row.cancelled_at is not None and not row.messages:
+        return MessageState.CANCELLED  # cancelled before it was planned: its messages will be born so
+    return notification_state([state for state, count in row.counts.items() if count])
+
+
+def _waiting_for(row: MessageRecord) -> WaitingFor | None:
+    wait = row.wait
+    if wait is None or row.state.settled:
+        return None
+    return WaitingFor(kind=wait.kind, name=wait.name, until=time_view(_until(wait)))  # type: ignore[arg-type]
+
+
+def _until(wait: Wait) -> int | None:
+    return wait.due_at if wait.until is None and wait.kind == "time" else wait.until
+
+
+def _timeline(events: Sequence[Event]) -> list[TimelineEntry]:
+    return [TimelineEntry(rfc3339(event.at), event.type, event.detail) for event in events]

@@ -1,0 +1,506 @@
+"""What every store shows (engine/ports.py, Records), the recount included."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from sendwright.model.content import Content
+from sendwright.model.ids import message_id
+from sendwright.model.notification import Priority
+from sendwright.model.parcel import Intake, Parcel, intake_lane, lane, pack, unbundle
+from sendwright.model.records import Event, Page, Plan, Wait
+from sendwright.model.states import AttemptState, MessageState
+from tests.conformance.backends import UnderTest, every_backend
+from tests.conformance.builders import (
+    EMAIL,
+    MINUTE,
+    NOW,
+    SMS,
+    TENANT,
+    accepted,
+    birth,
+    claimed,
+    in_doubt,
+    later,
+    lost,
+    new_id,
+    offer,
+    plan,
+    planned,
+    receipt,
+    rejected,
+    sent,
+)
+
+backend = every_backend()
+
+A = AttemptState
+M = MessageState
+
+
+async def every_page(list_: Callable[[Page], Awaitable[Any]], page: Page) -> list[str]:
+    """The ids of all pages, one after the other; a page never holds more than its limit."""
+    found: list[str] = []
+    while True:
+        listed = await list_(page)
+        assert len(listed.rows) <= page.limit
+        found += [row.id for row in listed.rows]
+        if listed.next is None:
+            return found
+        assert page.before is None or listed.next < page.before
+        page = Page(**{name: getattr(page, name) for name in Page.__struct_fields__} | {"before": listed.next})
+
+
+def notification_of(parcel: Parcel) -> str:
+    return f"ntf_{parcel.id[4:36]}"
+
+
+# One notification, one message
+
+
+async def test_a_notification_shows_what_was_asked_and_how_its_messages_are(backend: UnderTest) -> None:
+    # given
+    id = new_id()
+    births = [birth(id, 0), birth(id, 1), birth(id, 2, (), state=M.FAILED, reason="no_address")]
+    asked = plan(
+        *births,
+        id=id,
+        priority=Priority.HIGH,
+        on_doubt="hold",
+        content=Content(title="T", body="B"),
+        send_at=NOW - 1,
+        expires_at=NOW + MINUTE,
+        metadata={"order": "7", "ü": "世"},
+        key="order-7",
+    )
+    ((parcel, _),) = await backend.ledger.plan([asked])
+    await backend.ledger.settle(accepted(parcel, await claimed(backend.ledger, parcel)))
+    # when
+    record = await backend.records.notification(TENANT, id)
+    # then
+    assert record is not None
+    assert (record.id, record.tenant, record.at, record.priority) == (id, TENANT, NOW, Priority.HIGH)
+    assert (record.category, record.on_doubt, record.content) == ("transactional", "hold", Content(title="T", body="B"))
+    assert (record.send_at, record.expires_at, record.key) == (NOW - 1, NOW + MINUTE, "order-7")
+    assert (record.metadata, record.cancelled_at) == ({"order": "7", "ü": "世"}, None)
+    assert record.messages == 3
+    assert record.counts == {M.SENT: 1, M.QUEUED: 1, M.FAILED: 1}
+
+
+async def test_the_messages_of_a_notification_come_in_the_order_of_its_recipients_page_by_page(backend: UnderTest) -> None:
+    id = new_id()
+    await backend.ledger.plan([plan(*(birth(id, n, recipient=f"user-{n}") for n in range(70)), id=id)])
+    await planned(backend.ledger)
+    found: list[Any] = []
+    while rows := await backend.records.messages_of(id, 30, found[-1].id if found else None):
+        assert len(rows) <= 30
+        found += rows
+    assert [row.recipient for row in found] == [f"user-{n}" for n in range(70)]
+
+
+async def test_a_message_shows_its_wait(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger)
+    await backend.ledger.park(parcel, Wait("provider", NOW + 9, key="provider:x", name="x", until=NOW + 5), NOW)
+    row = await backend.records.message(TENANT, parcel.id)
+    (listed,) = (await backend.records.list_messages(Page(TENANT))).rows
+    (within,) = await backend.records.messages_of(notification_of(parcel), 10, None)
+    assert row is not None
+    assert row == listed == within
+    assert row.wait is not None
+    assert (row.wait.kind, row.wait.name, row.wait.until, row.wait.due_at) == ("provider", "x", NOW + 5, NOW + 9)
+
+
+async def test_attempts_come_by_number(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger, steps=(SMS, EMAIL))
+    parcels = [parcel]
+    for turn in range(12):
+        held = await claimed(backend.ledger, parcels[-1], f"token-{turn}")
+        await backend.ledger.settle(later(parcels[-1], held, f"token-{turn}", due_at=NOW, ref=f"SM{turn}"))
+        parcels += await backend.waiting.due(NOW, 10)
+    rows = await backend.records.attempts(parcel.id)
+    assert [(row.number, row.ref) for row in rows] == [(turn + 1, f"SM{turn}") for turn in range(12)]
+    assert list(await backend.records.attempts(message_id(new_id(), 0))) == []
+
+
+async def test_a_timeline_tells_of_the_acceptance_and_of_this_message_alone(backend: UnderTest) -> None:
+    id = new_id()
+    ((one, two),) = await backend.ledger.plan([plan(birth(id, 0), birth(id, 1), id=id)])
+    await backend.ledger.settle(accepted(two, await claimed(backend.ledger, two)))
+    held = await claimed(backend.ledger, one)
+    await backend.ledger.settle(accepted(one, held, at=NOW + 1))
+    await backend.ledger.observe(receipt(A.READ, held.attempt), NOW + 2)
+    events = await backend.records.timeline(one.id)
+    assert [(event.type, event.at) for event in events] == [
+        ("notification.accepted", NOW),
+        ("message.sent", NOW + 1),
+        ("message.read", NOW + 2),
+    ]
+    assert [event.message for event in events] == [None, one.id, one.id]
+
+
+async def test_what_nobody_knows_is_not_shown(backend: UnderTest) -> None:
+    await planned(backend.ledger)
+    for id in (new_id(), "", "ntf_", "nonsense"):
+        assert await backend.records.notification(TENANT, id) is None
+        assert await backend.records.message(TENANT, id) is None
+        assert list(await backend.records.messages_of(id, 10, None)) == []
+
+
+# Lists
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 100])
+async def test_lists_go_from_new_to_old_without_gaps_or_repeats(backend: UnderTest, limit: int) -> None:
+    # given
+    plans = [plan(birth(id, 0), birth(id, 1), id=id) for id in (new_id() for _ in range(10))]
+    await backend.ledger.plan(plans)
+    # when
+    messages = await every_page(backend.records.list_messages, Page(TENANT, limit))
+    notifications = await every_page(backend.records.list_notifications, Page(TENANT, limit))
+    # then
+    assert messages == sorted((each.id for one in plans for each in one.births), reverse=True)
+    assert notifications == sorted((each.id for each in plans), reverse=True)
+
+
+async def test_a_list_that_grows_while_it_is_read_repeats_nothing(backend: UnderTest) -> None:
+    first = [await planned(backend.ledger) for _ in range(6)]
+    listed = await backend.records.list_messages(Page(TENANT, 3))
+    await planned(backend.ledger)
+    rest = await every_page(backend.records.list_messages, Page(TENANT, 3, before=listed.next))
+    assert [row.id for row in listed.rows] + rest == sorted((parcel.id for parcel in first), reverse=True)
+
+
+async def test_an_empty_list_has_no_next_page(backend: UnderTest) -> None:
+    for list_ in (backend.records.list_messages, backend.records.list_notifications):
+        listed = await list_(Page(TENANT))
+        assert (listed.rows, listed.next) == ((), None)
+
+
+async def _various(backend: UnderTest) -> dict[str, str]:
+    """A message of every kind that a filter tells apart, by a name of ours; all of other notifications."""
+    ledger = backend.ledger
+    queued = await planned(ledger)
+    id = new_id()
+    await ledger.plan([plan(birth(id, 0, (EMAIL,), recipient="user-7"), id=id, key="order-7")])
+    taken, _ = await sent(ledger)
+    other = await planned(ledger)
+    held = await claimed(ledger, other, provider="vonage-eu")
+    await ledger.settle(accepted(other, held))
+    dead = await planned(ledger)
+    await ledger.settle(rejected(dead, await claimed(ledger, dead)))
+    doubted, _ = await in_doubt(ledger)
+    twice = await planned(ledger)
+    await ledger.settle(lost(twice, await claimed(ledger, twice)))
+    (again,) = await backend.waiting.due(NOW + MINUTE, 10)
+    await ledger.settle(accepted(again, await claimed(ledger, again, "token-2"), "token-2"))
+    found = {"queued": queued, "taken": taken, "other": other, "dead": dead, "doubted": doubted, "twice": twice}
+    return {name: parcel.id for name, parcel in found.items()} | {"email": message_id(id, 0)}
+
+
+FILTERS: list[tuple[dict[str, Any], set[str]]] = [
+    ({"state": M.QUEUED}, {"queued", "email"}),
+    ({"state": M.SENT}, {"taken", "other", "twice"}),
+    ({"state": M.IN_DOUBT}, {"doubted"}),
+    ({"state": M.READ}, set()),
+    ({"channel": "email"}, {"email"}),
+    ({"provider": "vonage-eu"}, {"other"}),
+    ({"recipient": "user-7"}, {"email"}),
+    ({"recipient": "user-8"}, set()),
+    ({"doubled": True}, {"twice"}),
+    ({"doubled": False, "state": M.SENT}, {"taken", "other"}),
+    ({"dead": True}, {"dead"}),
+    ({"dead": False, "channel": "sms"}, {"queued", "taken", "other", "doubted", "twice"}),
+    ({"state": M.SENT, "provider": "twilio-main", "doubled": False}, {"taken"}),
+]
+
+
+@pytest.mark.parametrize("limit", [2, 50])
+async def test_filters_of_messages_keep_what_fits_all_of_them(backend: UnderTest, limit: int) -> None:
+    names = {id: name for name, id in (await _various(backend)).items()}
+    for filters, expected in FILTERS:
+        found = await every_page(backend.records.list_messages, Page(TENANT, limit, **filters))
+        assert {names[id] for id in found} == expected, filters
+        assert len(found) == len(expected), filters
+
+
+async def test_the_messages_of_one_notification_can_be_filtered_out_of_all(backend: UnderTest) -> None:
+    id = new_id()
+    ((one, two),) = await backend.ledger.plan([plan(birth(id, 0), birth(id, 1), id=id)])
+    await planned(backend.ledger)
+    await backend.ledger.cancel(TENANT, one.id, NOW)
+    page = Page(TENANT, notification=id)
+    assert await every_page(backend.records.list_messages, page) == [two.id, one.id]
+    assert await every_page(backend.records.list_messages, Page(TENANT, notification=id, state=M.CANCELLED)) == [one.id]
+
+
+async def test_a_stretch_of_time_holds_its_first_millisecond_and_not_its_last(backend: UnderTest) -> None:
+    # given
+    times = [NOW - 1, NOW, NOW + 1, NOW + 2]
+    plans = {at: plan(at=at) for at in times}
+    await backend.ledger.plan(list(plans.values()))
+    # when
+    within = {"since": NOW, "until": NOW + 2}
+    messages = await every_page(backend.records.list_messages, Page(TENANT, 1, **within))
+    notifications = await every_page(backend.records.list_notifications, Page(TENANT, 1, **within))
+    # then
+    assert notifications == [plans[NOW + 1].id, plans[NOW].id]
+    assert messages == [message_id(plans[NOW + 1].id, 0), message_id(plans[NOW].id, 0)]
+
+
+async def test_notifications_are_found_by_key_and_by_the_lowest_state_of_their_messages(backend: UnderTest) -> None:
+    # given
+    names = await _various(backend)
+    id = new_id()
+    ((one, _),) = await backend.ledger.plan([plan(birth(id, 0), birth(id, 1), id=id)])
+    await backend.ledger.settle(accepted(one, await claimed(backend.ledger, one)))
+    # when
+    by_key = await every_page(backend.records.list_notifications, Page(TENANT, key="order-7"))
+    queued = await every_page(backend.records.list_notifications, Page(TENANT, 2, state=M.QUEUED))
+    # then
+    assert by_key == [f"ntf_{names['email'][4:36]}"]
+    assert set(queued) == {f"ntf_{names[name][4:36]}" for name in ("queued", "email")} | {id}
+    assert await every_page(backend.records.list_notifications, Page(TENANT, key="order-8")) == []
+
+
+async def test_the_causes_of_death_are_counted(backend: UnderTest) -> None:
+    # given
+    for provider in ("twilio-main", "twilio-main", "vonage-eu"):
+        parcel = await planned(backend.ledger)
+        await backend.ledger.settle(rejected(parcel, await claimed(backend.ledger, parcel, provider=provider)))
+    id = new_id()
+    await backend.ledger.plan([plan(birth(id, 0, (), state=M.FAILED, reason="unknown_recipient"), id=id)])
+    await sent(backend.ledger)
+    # when
+    causes = await backend.records.dead_causes(TENANT)
+    # then
+    assert sorted(tuple(cause) for cause in causes) == [
+        ("", "unknown_recipient", "", 1),
+        ("sms", "blocked", "twilio-main", 2),
+        ("sms", "blocked", "vonage-eu", 1),
+    ]
+
+
+async def test_tenants_never_see_each_others(backend: UnderTest) -> None:
+    # given
+    id = new_id("globex")
+    theirs = plan(birth(id, 0, recipient="user-7"), birth(id, 1, (), state=M.FAILED), id=id, tenant="globex", key="order-7")
+    await backend.ledger.plan([theirs])
+    ours = await planned(backend.ledger)
+    # when, then
+    records = backend.records
+    assert await records.notification(TENANT, id) is None
+    assert await records.message(TENANT, message_id(id, 0)) is None
+    assert await every_page(records.list_messages, Page(TENANT)) == [ours.id]
+    assert await every_page(records.list_messages, Page(TENANT, notification=id)) == []
+    assert await every_page(records.list_messages, Page(TENANT, recipient="user-7")) == []
+    assert await every_page(records.list_messages, Page(TENANT, dead=True)) == []
+    assert await every_page(records.list_notifications, Page(TENANT)) == [notification_of(ours)]
+    assert await every_page(records.list_notifications, Page(TENANT, key="order-7")) == []
+    assert list(await records.dead_causes(TENANT)) == []
+    assert {event.tenant for event in await records.events(TENANT, 0, 100)} == {TENANT}
+    assert {event.tenant for event in await records.events("globex", 0, 100)} == {"globex"}
+    assert await every_page(records.list_messages, Page("globex")) == [message_id(id, 1), message_id(id, 0)]
+
+
+# Events
+
+
+async def all_events(backend: UnderTest, limit: int, after: int = 0) -> list[Event]:
+    found: list[Event] = []
+    while page := await backend.records.events(TENANT, found[-1].seq if found else after, limit):
+        assert len(page) <= limit
+        found += page
+    return found
+
+
+async def test_events_come_in_the_order_of_what_happened_page_by_page(backend: UnderTest) -> None:
+    # given
+    parcel, held = await sent(backend.ledger, steps=(SMS, EMAIL))
+    await backend.ledger.observe(receipt(A.FAILED, held.attempt, reason="unreachable"), NOW)
+    await backend.ledger.cancel(TENANT, parcel.id, NOW)
+    # when
+    events = await all_events(backend, 2)
+    # then
+    assert [(event.type, event.notification, event.message) for event in events] == [
+        ("notification.accepted", notification_of(parcel), None),
+        ("message.sent", notification_of(parcel), parcel.id),
+        ("message.queued", notification_of(parcel), parcel.id),
+        ("message.cancelled", notification_of(parcel), parcel.id),
+    ]
+    seqs = [event.seq for event in events]
+    assert seqs == sorted(set(seqs))
+    assert await all_events(backend, 10, after=seqs[1]) == events[2:]
+    assert list(await backend.records.events(TENANT, seqs[-1], 10)) == []
+
+
+async def test_the_straight_path_has_one_event_for_the_notification_and_one_for_each_message(backend: UnderTest) -> None:
+    id = new_id()
+    (parcels,) = await backend.ledger.plan([plan(*(birth(id, n) for n in range(3)), id=id)])
+    for parcel in parcels:
+        await backend.ledger.settle(accepted(parcel, await claimed(backend.ledger, parcel)))
+    types = [event.type for event in await all_events(backend, 100)]
+    assert types == ["notification.accepted", *["message.sent"] * 3]
+
+
+async def test_an_event_names_the_reason(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger)
+    await backend.ledger.settle(rejected(parcel, await claimed(backend.ledger, parcel)))
+    assert [event.detail for event in await all_events(backend, 100)] == ["", "blocked"]
+
+
+async def test_no_event_is_ever_inserted_before_one_that_was_shown(backend: UnderTest) -> None:
+    # given
+    parcels = [await planned(backend.ledger) for _ in range(60)]
+    held = [await claimed(backend.ledger, parcel, parcel.id) for parcel in parcels]
+    shown: list[Event] = []
+
+    async def follow() -> None:
+        while len(shown) < 120:
+            shown.extend(await backend.records.events(TENANT, shown[-1].seq if shown else 0, 7))
+            await asyncio.sleep(0)
+
+    # when
+    follower = asyncio.ensure_future(follow())
+    await asyncio.gather(*(backend.ledger.settle(accepted(p, h, p.id)) for p, h in zip(parcels, held, strict=True)))
+    await asyncio.wait_for(follower, 20)
+    # then
+    assert shown == await all_events(backend, 1000)
+
+
+async def test_events_survive_a_crash_and_the_numbers_go_on(backend: UnderTest) -> None:
+    await sent(backend.ledger)
+    before = await all_events(backend, 100)
+    again = await backend.restart()
+    assert await all_events(again, 100) == before
+    await planned(again.ledger)
+    assert (await all_events(again, 100))[-1].seq > before[-1].seq
+
+
+# Audit
+
+
+async def accept_and_plan(backend: UnderTest, count: int) -> list[Parcel]:
+    """Takes that many notifications from offer to the lanes, as the engine would; done bundles included."""
+    for number in range(count):
+        await backend.desk.offer(offer(key=f"order-{number}" if number % 2 else None))
+    parcels: list[Parcel] = []
+    while backend.bus.depth(intake_lane(Priority.NORMAL)):
+        delivery = await backend.bus.take(intake_lane(Priority.NORMAL))
+        planned_ = await backend.ledger.plan([_plan_of(intake) for intake in unbundle(Intake, delivery.body)])
+        parcels += [parcel for group in planned_ for parcel in group]
+        await backend.bus.publish(lane("sms", Priority.NORMAL), [pack(parcel) for group in planned_ for parcel in group])
+        await backend.bus.done(delivery)
+    return parcels
+
+
+def _plan_of(intake: Intake) -> Plan:
+    return plan(id=intake.id, at=intake.at, process=intake.process, number=intake.number, key=intake.key)
+
+
+async def deliver_all(backend: UnderTest) -> None:
+    name = lane("sms", Priority.NORMAL)
+    while backend.bus.depth(name):
+        delivery = await backend.bus.take(name)
+        for parcel in unbundle(Parcel, delivery.body):
+            held = await claimed(backend.ledger, parcel, parcel.id)
+            await backend.ledger.settle(accepted(parcel, held, parcel.id))
+        await backend.bus.done(delivery)
+
+
+async def test_the_recount_of_an_empty_store_is_empty(backend: UnderTest) -> None:
+    audit = await backend.records.audit()
+    assert (audit.accepted, audit.planned, audit.waiting, audit.messages) == (0, 0, 0, 0)
+    assert audit.violations == ()
+
+
+async def test_the_recount_is_clean_at_every_stage_of_a_normal_run(backend: UnderTest) -> None:
+    for number in range(4):
+        await backend.desk.offer(offer(key=f"early-{number}"))
+    audit = await backend.records.audit()
+    assert (audit.accepted, audit.planned, audit.waiting, audit.messages) == (4, 0, 4, 0)
+    assert audit.violations == ()
+
+    await accept_and_plan(backend, 6)
+    audit = await backend.records.audit()
+    assert (audit.accepted, audit.planned, audit.waiting, audit.messages) == (10, 10, 0, 10)
+    assert audit.by_state == {"queued": 10}
+    assert audit.violations == ()
+
+    await deliver_all(backend)
+    audit = await backend.records.audit()
+    assert audit.by_state == {"sent": 10}
+    assert audit.violations == ()
+
+
+async def test_the_recount_is_clean_over_every_way_that_a_message_can_go(backend: UnderTest) -> None:
+    # given
+    parcels = await accept_and_plan(backend, 8)
+    ledger = backend.ledger
+    held = [await claimed(ledger, parcel, parcel.id) for parcel in parcels[:6]]
+    for settle, parcel, claim in zip((accepted, later, rejected, lost, accepted), parcels, held, strict=False):
+        await ledger.settle(settle(parcel, claim, parcel.id))
+    await ledger.observe(receipt(A.DELIVERED, held[4].attempt), NOW)
+    await ledger.cancel(TENANT, parcels[6].id, NOW)
+    await ledger.park(parcels[7], Wait("rate", None, key="provider:x"), NOW)
+    delivery = await backend.bus.take(lane("sms", Priority.NORMAL))
+    while True:
+        await backend.bus.done(delivery)
+        if not backend.bus.depth(delivery.lane):
+            break
+        delivery = await backend.bus.take(delivery.lane)
+    # when
+    audit = await backend.records.audit()
+    # then
+    assert audit.violations == ()
+    assert audit.by_state == {"sent": 1, "queued": 2, "failed": 1, "sending": 2, "delivered": 1, "cancelled": 1}
+    assert audit.messages == 8
+    # and after what repair, a person and a crash do
+    await ledger.repair(NOW + MINUTE, lambda _: False, lambda _: 0)
+    await ledger.revive(TENANT, parcels[2].id, NOW)
+    again = await backend.restart()
+    assert (await again.records.audit()).violations == ()
+
+
+async def test_an_accepted_notification_that_was_forgotten_is_named(backend: UnderTest) -> None:
+    # given: somebody says done and never planned
+    await accept_and_plan(backend, 3)
+    lost_one = offer(key="lost")
+    await backend.desk.offer(lost_one)
+    delivery = await backend.bus.take(intake_lane(Priority.NORMAL))
+    (intake,) = unbundle(Intake, delivery.body)
+    await backend.bus.done(delivery)
+    # when
+    audit = await backend.records.audit()
+    # then
+    assert (audit.accepted, audit.planned, audit.waiting) == (4, 3, 0)
+    named = " ".join(f"{violation.id} {violation.detail}" for violation in audit.violations)
+    assert intake.process in named
+    assert str(intake.number) in named
+    assert lost_one.id in named
+
+
+async def test_a_message_whose_parcel_was_forgotten_is_named(backend: UnderTest) -> None:
+    # given
+    parcels = await accept_and_plan(backend, 2)
+    for _ in range(10):
+        if not backend.bus.depth(lane("sms", Priority.NORMAL)):
+            break
+        await backend.bus.done(await backend.bus.take(lane("sms", Priority.NORMAL)))
+    # when
+    audit = await backend.records.audit()
+    # then
+    assert {violation.id for violation in audit.violations} == {parcel.id for parcel in parcels}
+
+
+async def test_what_was_taken_and_is_not_done_is_still_in_flight_for_the_recount(backend: UnderTest) -> None:
+    await backend.desk.offer(offer())
+    await backend.bus.take(intake_lane(Priority.NORMAL))
+    audit = await backend.records.audit()
+    assert (audit.accepted, audit.waiting, audit.violations) == (1, 1, ())
+    again = await backend.restart()
+    audit = await again.records.audit()
+    assert (audit.accepted, audit.waiting, audit.violations) == (1, 1, ())

@@ -1,0 +1,69 @@
+"""What every switchboard promises (engine/ports.py, Switchboard)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sendwright.model.records import Claimed, Refused, Switch
+from tests.conformance.backends import UnderTest, every_backend
+from tests.conformance.builders import claim, planned
+
+backend = every_backend()
+
+
+async def test_nothing_is_switched_at_first(backend: UnderTest) -> None:
+    epoch, switches = await backend.switchboard.read()
+    assert list(switches) == []
+    assert epoch == 1
+
+
+async def test_what_is_set_is_read_with_its_epoch(backend: UnderTest) -> None:
+    switch = Switch("twilio-main", enabled=False, weight=0, rate="10/s", concurrency=7)
+    epoch = await backend.switchboard.set(switch)
+    assert await backend.switchboard.read() == (epoch, [switch])
+
+
+async def test_every_setting_raises_the_epoch_even_to_the_same(backend: UnderTest) -> None:
+    before, _ = await backend.switchboard.read()
+    epochs = [await backend.switchboard.set(Switch("twilio-main", enabled=False)) for _ in range(3)]
+    assert before < epochs[0] < epochs[1] < epochs[2]
+
+
+async def test_settings_at_the_same_time_get_different_epochs(backend: UnderTest) -> None:
+    epochs = await asyncio.gather(*(backend.switchboard.set(Switch(f"provider-{number}", weight=1)) for number in range(20)))
+    assert len(set(epochs)) == 20
+    epoch, switches = await backend.switchboard.read()
+    assert epoch == max(epochs)
+    assert {switch.provider for switch in switches} == {f"provider-{number}" for number in range(20)}
+
+
+async def test_the_last_setting_of_a_provider_replaces_the_one_before(backend: UnderTest) -> None:
+    await backend.switchboard.set(Switch("twilio-main", enabled=False, weight=3))
+    await backend.switchboard.set(Switch("vonage-eu", enabled=True))
+    await backend.switchboard.set(Switch("twilio-main", rate="5/min"))
+    _, switches = await backend.switchboard.read()
+    found = {switch.provider: switch for switch in switches}
+    assert found == {
+        "twilio-main": Switch("twilio-main", rate="5/min"),
+        "vonage-eu": Switch("vonage-eu", enabled=True),
+    }
+
+
+async def test_switches_and_epoch_survive_a_crash(backend: UnderTest) -> None:
+    epoch = await backend.switchboard.set(Switch("twilio-main", enabled=False))
+    again = await backend.restart()
+    assert await again.switchboard.read() == (epoch, [Switch("twilio-main", enabled=False)])
+    assert await again.switchboard.set(Switch("twilio-main")) > epoch
+
+
+async def test_a_claim_holds_the_newest_epoch_or_is_refused_and_leaves_no_attempt(backend: UnderTest) -> None:
+    # given
+    parcel = await planned(backend.ledger)
+    older, _ = await backend.switchboard.read()
+    await backend.switchboard.set(Switch("twilio-main", weight=2))
+    newer = await backend.switchboard.set(Switch("twilio-main", weight=3))
+    # when, then
+    for stale in (older, newer - 1):
+        assert await backend.ledger.claim(claim(parcel, epoch=stale)) == Refused("epoch")
+    assert list(await backend.records.attempts(parcel.id)) == []
+    assert isinstance(await backend.ledger.claim(claim(parcel, epoch=newer)), Claimed)

@@ -1,0 +1,339 @@
+"""A world for the API's tests: the ports as small fakes that keep what they were told, and a clock that stands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from sendwright.errors import BusDown
+from sendwright.model import ids
+from sendwright.model.content import Content
+from sendwright.model.ids import IdMint, message_id
+from sendwright.model.notification import Payload, Priority
+from sendwright.model.parcel import Sighting, Step
+from sendwright.model.records import (
+    AttemptRecord,
+    Audit,
+    Cancelled,
+    Conflict,
+    Event,
+    Listed,
+    MessageRecord,
+    NotificationRecord,
+    Page,
+    Running,
+    Taken,
+    Violation,
+)
+from sendwright.model.states import AttemptState, MessageState
+from sendwright.policy.admission import Rules
+from sendwright.providers.contract import (
+    Capabilities,
+    CommonSettings,
+    Hook,
+    Outgoing,
+    Provider,
+    Receipt,
+    Reply,
+    Secret,
+    Verdict,
+)
+from sendwright.web.api.app import build_app
+from sendwright.web.api.services import ProviderPatch, ProviderStanding, Services, Trial
+
+from .asgi_client import Client
+
+NOW = 1_795_000_000_000
+KEY = "an-admin-key-of-at-least-32-characters"
+LIVE = frozenset({"sms", "email", "push", "inapp", "webhook"})
+
+
+class StandingClock:
+    def __init__(self) -> None:
+        self.ms = NOW
+        self.slept = 0
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def monotonic(self) -> float:
+        return self.ms / 1000
+
+    async def sleep(self, seconds: float) -> None:
+        self.ms += round(seconds * 1000)
+        self.slept += 1
+        await asyncio.sleep(0)
+
+
+class Desk:
+    """Accepts, and knows keys. `fault` is raised instead, for as long as it is set."""
+
+    def __init__(self, mint: IdMint, clock: StandingClock) -> None:
+        self.mint, self.clock = mint, clock
+        self.taken: list[tuple[str, Payload, bytes, str | None, str | None]] = []
+        self.keys: dict[tuple[str, str], tuple[str, bytes]] = {}
+        self.fault: Exception | None = None
+        self.running = False
+        self.faulty_from = 10**9
+
+    async def accept(
+        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
+    ) -> Taken | Conflict | Running:
+        if self.fault is not None and (self.faulty_from == 10**9 or len(self.taken) >= self.faulty_from):
+            raise self.fault
+        if self.running:
+            return Running(1.0)
+        fingerprint = msgspec.json.encode(msgspec.json.decode(raw), order="sorted")
+        if key is not None and (tenant, key) in self.keys:
+            first, before = self.keys[tenant, key]
+            return Taken(first, replayed=True) if before == fingerprint else Conflict()
+        new = self.mint.notification(tenant, self.clock.now_ms(), len(self.taken).to_bytes(9, "big"))
+        self.taken.append((tenant, payload, raw, key, trace))
+        if key is not None:
+            self.keys[tenant, key] = (new, fingerprint)
+        return Taken(new)
+
+    async def offer(self, offer: Any) -> Taken:
+        raise AssertionError("the API offers through `accept`")
+
+    async def stored(self, tenant: str, key: str) -> str | None:
+        found = self.keys.get((tenant, key))
+        return None if found is None else found[0]
+
+
+class Rows:
+    """Records over plain lists."""
+
+    def __init__(self) -> None:
+        self.notifications: dict[str, NotificationRecord] = {}
+        self.messages: dict[str, MessageRecord] = {}
+        self.attempt_rows: list[AttemptRecord] = []
+        self.event_rows: list[Event] = []
+        self.pages: list[Page] = []
+        self.violations: tuple[Violation, ...] = ()
+        self.fault: Exception | None = None
+
+    async def notification(self, tenant: str, notification: str) -> NotificationRecord | None:
+        if self.fault is not None:
+            raise self.fault
+        row = self.notifications.get(notification)
+        return row if row is not None and row.tenant == tenant else None
+
+    async def messages_of(self, notification: str, limit: int, after: str | None) -> Sequence[MessageRecord]:
+        rows = sorted((m for m in self.messages.values() if ids.notification_of(m.id) == notification), key=lambda m: m.id)
+        return [m for m in rows if after is None or m.id > after][:limit]
+
+    async def message(self, tenant: str, message: str) -> MessageRecord | None:
+        row = self.messages.get(message)
+        return row if row is not None and row.tenant == tenant else None
+
+    async def attempts(self, message: str) -> Sequence[AttemptRecord]:
+        return [a for a in self.attempt_rows if a.message == message]
+
+    async def timeline(self, message: str) -> Sequence[Event]:
+        return [e for e in self.event_rows if e.message == message]
+
+    async def list_messages(self, page: Page) -> Listed[MessageRecord]:
+        self.pages.append(page)
+        rows = [m for m in self.messages.values() if m.tenant == page.tenant]
+        rows = [m for m in rows if page.dead is None or m.dead == page.dead]
+        rows = [m for m in rows if page.state is None or m.state == page.state]
+        rows = [m for m in rows if page.provider is None or m.provider == page.provider]
+        return _paged(rows, page)
+
+    async def list_notifications(self, page: Page) -> Listed[NotificationRecord]:
+        self.pages.append(page)
+        rows = [n for n in self.notifications.values() if n.tenant == page.tenant]
+        return _paged([n for n in rows if page.key is None or n.key == page.key], page)
+
+    async def dead_causes(self, tenant: str) -> Sequence[tuple[str, str, str, int]]:
+        return [("sms", "rejected", "twilio-main", sum(m.dead for m in self.messages.values()))]
+
+    async def events(self, tenant: str, after: int, limit: int) -> Sequence[Event]:
+        return [e for e in self.event_rows if e.tenant == tenant and e.seq > after][:limit]
+
+    async def audit(self) -> Audit:
+        return Audit(1, 1, 0, 1, {"sent": 1}, self.violations)
+
+
+def _paged(rows: list[Any], page: Page) -> Listed[Any]:
+    rows = sorted((r for r in rows if page.before is None or r.id < page.before), key=lambda r: r.id, reverse=True)
+    shown = rows[: page.limit]
+    return Listed(tuple(shown), shown[-1].id if len(rows) > len(shown) else None)
+
+
+class Book:
+    """A ledger that notes what it was asked, and does the little that answers show."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.asked: list[tuple[Any, ...]] = []
+
+    async def cancel(self, tenant: str, target: str, now: int) -> Cancelled:
+        self.asked.append(("cancel", tenant, target))
+        return Cancelled(cancelled=1, too_late=2, unplanned=3)
+
+    async def resolve(self, tenant: str, message: str, verdict: str, now: int) -> MessageState | None:
+        self.asked.append(("resolve", tenant, message, verdict))
+        return MessageState.SENT if self.rows.messages[message].state == MessageState.IN_DOUBT else None
+
+    async def revive(self, tenant: str, message: str, now: int) -> bool:
+        self.asked.append(("revive", tenant, message))
+        row = self.rows.messages.get(message)
+        if row is None or row.state == MessageState.SENDING:
+            return False
+        self.rows.messages[message] = msgspec.structs.replace(row, state=MessageState.QUEUED, dead=False)
+        return True
+
+    async def drop(self, tenant: str, message: str, now: int) -> bool:
+        self.asked.append(("drop", tenant, message))
+        row = self.rows.messages.get(message)
+        if row is None or not row.dead:
+            return False
+        self.rows.messages[message] = msgspec.structs.replace(row, dead=False)
+        return True
+
+
+class Lanes:
+    def __init__(self) -> None:
+        self.published: list[tuple[str, Sighting]] = []
+        self.down = False
+
+    async def publish(self, lane: str, parcels: Sequence[bytes]) -> None:
+        if self.down:
+            raise BusDown("down")
+        self.published += [(lane, msgspec.json.decode(parcel, type=Sighting)) for parcel in parcels]
+
+
+class Vendor(Provider):
+    """Signs by a header; reports whatever its query says."""
+
+    kind = "vendor"
+    settings_type = CommonSettings
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, None)
+        self.hooks: list[Hook] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(("sms",))
+
+    def build(self, out: Outgoing) -> Any:
+        raise ValueError
+
+    def parse(self, reply: Reply) -> Any:
+        raise ValueError
+
+    def verify(self, hook: Hook) -> Verdict:
+        self.hooks.append(hook)
+        return {"good": Verdict.GOOD, "foreign": Verdict.FOREIGN}.get(hook.header("signature") or "", Verdict.BAD)
+
+    def events(self, hook: Hook) -> Sequence[Receipt]:
+        ref = hook.param("ref")
+        return [Receipt(AttemptState.DELIVERED, attempt=hook.param("a"), ref=ref, detail=hook.body.decode("latin-1"))] if ref else []
+
+
+class Crew:
+    def __init__(self) -> None:
+        self.patches: list[tuple[str, ProviderPatch]] = []
+        self.rows = {"twilio-main": ProviderStanding("twilio-main", "twilio", ("sms",), True, 1, "closed", 0, rate="100/s")}
+
+    async def standings(self) -> Sequence[ProviderStanding]:
+        return list(self.rows.values())
+
+    async def switch(self, name: str, patch: ProviderPatch) -> None:
+        self.patches.append((name, patch))
+        if isinstance(patch.enabled, bool):
+            self.rows[name] = msgspec.structs.replace(self.rows[name], enabled=patch.enabled)
+
+    async def test(self, name: str, to: str) -> Trial:
+        if not to.startswith("+"):
+            raise ValueError("not a number")
+        return Trial("accepted", ref="SM1")
+
+
+class World:
+    """The application with everything that it stands on."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = StandingClock()
+        self.mint = IdMint(b"s" * 32)
+        self.desk = Desk(self.mint, self.clock)
+        self.rows = Rows()
+        self.book = Book(self.rows)
+        self.bus = Lanes()
+        self.crew = Crew()
+        self.vendor = Vendor("twilio-main")
+        self.pokes = 0
+        self.able = True
+        self.draining = asyncio.Event()
+        given: dict[str, Any] = {
+            "public_url": "https://notify.example.com",
+            "rules": Rules(),
+            "channels": lambda: LIVE,
+            **settings,
+        }
+        self.services = Services(
+            clock=self.clock,
+            mint=self.mint,
+            accept=self.desk,
+            desk=self.desk,
+            ledger=self.book,  # type: ignore[arg-type]
+            records=self.rows,
+            bus=self.bus,  # type: ignore[arg-type]
+            fleet=self.crew,
+            providers={"twilio-main": self.vendor},
+            poke=self._poke,
+            ready=self._ready,
+            metrics=lambda: b"sendwright_build_info 1\n",
+            admin_key=Secret(KEY),
+            signing_key=b"k" * 32,
+            draining=self.draining,
+            **given,
+        )
+        self.app = build_app(self.services)
+        self.stranger = Client(self.app)
+        self.client = Client(self.app, {"authorization": f"Bearer {KEY}"})
+        self.neighbour = Client(self.app, {"authorization": f"Bearer {KEY}", "sendwright-tenant": "acme"})
+
+    def _poke(self) -> None:
+        self.pokes += 1
+
+    async def _ready(self) -> tuple[bool, dict[str, object]]:
+        return self.able, {"bus": "up" if self.able else "down"}
+
+    def born(self, count: int = 1, *, number: int = 0, **members: Any) -> tuple[str, list[str]]:
+        """A planned notification with messages; returns their ids."""
+        notification = self.mint.notification("default", NOW - 1000 + number, number.to_bytes(9, "big"))
+        names = [message_id(notification, ordinal) for ordinal in range(count)]
+        given = {"state": MessageState.SENT, "steps": (Step("sms", "+14155550123"),), **members}
+        for name in names:
+            self.rows.messages[name] = MessageRecord(
+                id=name,
+                tenant="default",
+                step=0,
+                number=1,
+                priority=Priority.HIGH,
+                on_doubt="resend",
+                accepted_at=NOW - 1000,
+                updated_at=NOW,
+                provider="twilio-main",
+                **given,
+            )
+        self.rows.notifications[notification] = NotificationRecord(
+            id=notification,
+            tenant="default",
+            at=NOW - 1000,
+            priority=Priority.HIGH,
+            category="transactional",
+            on_doubt="resend",
+            content=Content(body="hello"),
+            messages=count,
+            counts={given["state"]: count},
+            metadata={"order": "1"},
+        )
+        return notification, names
