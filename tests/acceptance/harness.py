@@ -211,7 +211,7 @@ def twilio(oracle: Oracle, *, name: str = "twilio-main", concurrency: int = 200,
 
 
 def sms(number: int, **more: Any) -> dict[str, Any]:
-    return {"to": {"phone": f"+1500{5550000 + number % 9999:07d}"}, "content": {"body": f"message {number}"}, **more}
+    return {"to": {"phone": f"+1415{5550000 + number % 9999:07d}"}, "content": {"body": f"message {number}"}, **more}
 
 
 class Caller:

@@ -8,20 +8,18 @@ method inside its transaction, when all is written and nothing is committed, whi
 from __future__ import annotations
 
 import asyncio
-import itertools
 import shutil
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
 from sendwright.drivers.store.memory import MemoryBackend
+from sendwright.drivers.store.sqlite import SqliteBackend, open_sqlite
 from sendwright.engine.ports import Bus, IntakeDesk, Ledger, Records, Switchboard, Waiting
 from tests.conformance.builders import ManualClock
 
@@ -50,6 +48,8 @@ class UnderTest(Protocol):
     """None where a transaction can't be held open."""
     grace_s: float
     """How long a call that was started needs to come to where it has to queue or block."""
+    sees_lanes: bool
+    """The recount can look into the lanes, so that it knows which parcels are under way."""
 
     async def restart(self) -> UnderTest: ...
 
@@ -61,6 +61,7 @@ class UnderTest(Protocol):
 class _Memory:
     name = "memory"
     grace_s = 0.0
+    sees_lanes = True
 
     def __init__(self, backend: MemoryBackend, clock: ManualClock) -> None:
         self._backend = backend
@@ -112,11 +113,11 @@ async def memory() -> AsyncIterator[UnderTest]:
 class _Sqlite:
     name = "sqlite"
     grace_s = 0.0
+    sees_lanes = True
 
-    def __init__(self, backend: Any, stack: AsyncExitStack, open_sqlite: Any) -> None:
+    def __init__(self, backend: SqliteBackend, stack: AsyncExitStack) -> None:
         self._backend = backend
         self._stack = stack
-        self._open = open_sqlite
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
 
@@ -127,7 +128,7 @@ class _Sqlite:
         for suffix in ("", "-wal"):
             if Path(f"{path}{suffix}").exists():
                 shutil.copyfile(f"{path}{suffix}", f"{copied}{suffix}")
-        return _Sqlite(await self._stack.enter_async_context(self._open(copied)), self._stack, self._open)
+        return _Sqlite(await self._stack.enter_async_context(open_sqlite(copied)), self._stack)
 
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -167,22 +168,12 @@ class _ThreadGate:
 
 @asynccontextmanager
 async def sqlite() -> AsyncIterator[UnderTest]:
-    open_sqlite = import_module("sendwright.drivers.store.sqlite").open_sqlite
     with tempfile.TemporaryDirectory() as folder:
         async with AsyncExitStack() as stack:
-            yield _Sqlite(await stack.enter_async_context(open_sqlite(Path(folder) / "a.db")), stack, open_sqlite)
+            yield _Sqlite(await stack.enter_async_context(open_sqlite(Path(folder) / "a.db")), stack)
 
 
-def _has_sqlite() -> bool:
-    if find_spec("sendwright.drivers.store.sqlite") is None:
-        return False
-    try:
-        return hasattr(import_module("sendwright.drivers.store.sqlite"), "open_sqlite")
-    except ImportError:
-        return False
-
-
-BACKENDS: list[Callable[[], AbstractAsyncContextManager[UnderTest]]] = [memory, *([sqlite] if _has_sqlite() else [])]
+BACKENDS: list[Callable[[], AbstractAsyncContextManager[UnderTest]]] = [memory, sqlite]
 
 
 def every_backend() -> Any:
@@ -194,58 +185,3 @@ def every_backend() -> Any:
             yield opened
 
     return backend
-
-
-Interleaving = tuple[str, int | None]
-INTERLEAVINGS: list[Interleaving] = [(first, gap) for first, gap in itertools.product(("first", "second"), (None, 0, 1, 2, 3))]
-"""Which of two calls starts, and how: None holds it open before its commit while the other comes (a backend that can't
-do that starts the other one turn of the event loop later); a number starts the other that many turns later."""
-
-
-def spelled(interleaving: Interleaving) -> str:
-    first, gap = interleaving
-    return f"{first}-held" if gap is None else f"{first}-ahead-by-{gap}"
-
-
-class Call:
-    """One call of a port method: its name, and what makes it."""
-
-    def __init__(self, method: str, make: Callable[[], Any]) -> None:
-        self.method = method
-        self._make = make
-
-    async def __call__(self) -> Any:
-        return await self._make()
-
-
-async def race(backend: UnderTest, interleaving: Interleaving, first: Call, second: Call) -> tuple[Any, Any]:
-    """Runs both so interleaved; returns their results in the order in which they are given, not in which they ran."""
-    starts, gap = interleaving
-    early, late = (first, second) if starts == "first" else (second, first)
-    if gap is None and backend.hold is not None:
-        results = await _held(backend, early, late)
-    else:
-        results = await _apart(early, late, 1 if gap is None else gap)
-    return results if starts == "first" else (results[1], results[0])
-
-
-async def _held(backend: UnderTest, early: Call, late: Call) -> tuple[Any, Any]:
-    assert backend.hold is not None
-    async with backend.hold(early.method) as held:
-        one = asyncio.ensure_future(early())
-        reached = asyncio.ensure_future(held.reached())
-        await asyncio.wait({one, reached}, return_when=asyncio.FIRST_COMPLETED)
-        assert reached.done(), f"{early.method} came back before its commit was reached"
-        other = asyncio.ensure_future(late())
-        for _ in range(3):
-            await asyncio.sleep(backend.grace_s / 3)
-        held.release()
-        return await one, await other
-
-
-async def _apart(early: Call, late: Call, turns: int) -> tuple[Any, Any]:
-    one = asyncio.ensure_future(early())
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    other = asyncio.ensure_future(late())
-    return await one, await other

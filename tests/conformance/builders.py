@@ -60,15 +60,15 @@ def birth(notification: str, ordinal: int = 0, steps: tuple[Step, ...] = (SMS,),
     return Birth(message_id(notification, ordinal), steps, changed.pop("state", MessageState.QUEUED), **changed)
 
 
-def plan(*births: Birth, id: str | None = None, steps: tuple[Step, ...] = (SMS,), **changed: Any) -> Plan:
+def plan(*births: Birth, notification: str | None = None, steps: tuple[Step, ...] = (SMS,), **changed: Any) -> Plan:
     """One notification; without births it is planned into one queued message."""
     tenant = changed.pop("tenant", TENANT)
     at = changed.pop("at", NOW)
-    id = id or new_id(tenant, at)
+    ntf = notification or new_id(tenant, at)
     on_doubt: OnDoubt = changed.pop("on_doubt", "resend")
     priority = changed.pop("priority", Priority.NORMAL)
     content = changed.pop("content", Content(body="Hello"))
-    return Plan(id, tenant, at, priority, "transactional", on_doubt, content, births or (birth(id, 0, steps),), **changed)
+    return Plan(ntf, tenant, at, priority, "transactional", on_doubt, content, births or (birth(ntf, 0, steps),), **changed)
 
 
 async def planned(ledger: Ledger, **changed: Any) -> Parcel:
@@ -79,10 +79,10 @@ async def planned(ledger: Ledger, **changed: Any) -> Parcel:
 
 async def scheduled(ledger: Ledger, due_at: int, **changed: Any) -> str:
     """The id of a message that waits for its time."""
-    id = new_id()
+    ntf = new_id()
     wait = Wait("time", due_at, until=due_at)
-    await ledger.plan([plan(birth(id, state=MessageState.SCHEDULED, wait=wait), id=id, **changed)])
-    return message_id(id, 0)
+    await ledger.plan([plan(birth(ntf, state=MessageState.SCHEDULED, wait=wait), notification=ntf, **changed)])
+    return message_id(ntf, 0)
 
 
 def claim(parcel: Parcel, token: str = "token-1", **changed: Any) -> Claim:

@@ -1,6 +1,7 @@
-"""What every ledger promises (engine/ports.py, Ledger): plan, claim, park, end, advance.
+"""What every ledger promises (engine/ports.py, Ledger): plan and claim.
 
-Settling and receipts are in test_ledger_evidence.py; what people and repair do is in test_ledger_hands.py.
+Steps and waits are in test_ledger_steps.py, outcomes in test_ledger_settle.py, receipts in test_ledger_observe.py, and what
+people and repair do in test_ledger_hands.py.
 """
 
 from __future__ import annotations
@@ -34,15 +35,11 @@ from tests.conformance.builders import (
     plan,
     planned,
     refused,
-    rejected,
     scheduled,
-    sent,
     state_of,
 )
 
 backend = every_backend()
-
-ENDED = [MessageState.FAILED, MessageState.EXPIRED]
 
 
 # Plan
@@ -50,14 +47,14 @@ ENDED = [MessageState.FAILED, MessageState.EXPIRED]
 
 async def test_a_plan_returns_a_parcel_for_every_queued_message_in_order(backend: UnderTest) -> None:
     # given
-    id = new_id()
-    births = [birth(id, ordinal, (SMS, EMAIL), recipient=f"user-{ordinal}") for ordinal in range(40)]
-    asked = plan(*births, id=id, priority=Priority.HIGH, expires_at=NOW + MINUTE, on_doubt="hold", trace="00-abc")
+    ntf = new_id()
+    births = [birth(ntf, ordinal, (SMS, EMAIL), recipient=f"user-{ordinal}") for ordinal in range(40)]
+    asked = plan(*births, notification=ntf, priority=Priority.HIGH, expires_at=NOW + MINUTE, on_doubt="hold", trace="00-abc")
     # when
     (parcels,) = await backend.ledger.plan([asked])
     # then
     expected = Parcel(
-        id=message_id(id, 0),
+        id=message_id(ntf, 0),
         tenant=TENANT,
         steps=(SMS, EMAIL),
         content=Content(body="Hello"),
@@ -68,13 +65,13 @@ async def test_a_plan_returns_a_parcel_for_every_queued_message_in_order(backend
         trace="00-abc",
     )
     assert parcels[0] == expected
-    assert [parcel.id for parcel in parcels] == [message_id(id, ordinal) for ordinal in range(40)]
+    assert [parcel.id for parcel in parcels] == [message_id(ntf, ordinal) for ordinal in range(40)]
 
 
 async def test_a_planned_message_has_its_row(backend: UnderTest) -> None:
-    id = new_id()
-    await backend.ledger.plan([plan(birth(id, 0, (SMS, EMAIL), recipient="user-1"), id=id, expires_at=NOW + MINUTE)])
-    row = await message_of(backend, message_id(id, 0))
+    ntf = new_id()
+    await backend.ledger.plan([plan(birth(ntf, 0, (SMS, EMAIL), recipient="user-1"), notification=ntf, expires_at=NOW + MINUTE)])
+    row = await message_of(backend, message_id(ntf, 0))
     assert (row.state, row.step, row.number, row.steps) == (MessageState.QUEUED, 0, 0, (SMS, EMAIL))
     assert (row.recipient, row.channel, row.address) == ("user-1", SMS.channel, SMS.address)
     assert (row.accepted_at, row.expires_at, row.wait, row.dead, row.doubled) == (NOW, NOW + MINUTE, None, False, False)
@@ -82,19 +79,19 @@ async def test_a_planned_message_has_its_row(backend: UnderTest) -> None:
 
 async def test_what_waits_or_ended_at_birth_gets_no_parcel(backend: UnderTest) -> None:
     # given
-    id = new_id()
+    ntf = new_id()
     births = [
-        birth(id, 0, state=MessageState.SCHEDULED, wait=Wait("time", NOW + MINUTE)),
-        birth(id, 1, (), state=MessageState.FAILED, reason="unknown_recipient", detail="nobody"),
-        birth(id, 2),
-        birth(id, 3, state=MessageState.QUEUED, wait=Wait("rate", None, key="lane:sms")),
+        birth(ntf, 0, state=MessageState.SCHEDULED, wait=Wait("time", NOW + MINUTE)),
+        birth(ntf, 1, (), state=MessageState.FAILED, reason="unknown_recipient", detail="nobody"),
+        birth(ntf, 2),
+        birth(ntf, 3, state=MessageState.QUEUED, wait=Wait("rate", None, key="lane:sms")),
     ]
     # when
-    (parcels,) = await backend.ledger.plan([plan(*births, id=id)])
+    (parcels,) = await backend.ledger.plan([plan(*births, notification=ntf)])
     # then
-    assert [parcel.id for parcel in parcels] == [message_id(id, 2)]
-    assert (await message_of(backend, message_id(id, 0))).wait.due_at == NOW + MINUTE
-    failed = await message_of(backend, message_id(id, 1))
+    assert [parcel.id for parcel in parcels] == [message_id(ntf, 2)]
+    assert (await message_of(backend, message_id(ntf, 0))).wait.due_at == NOW + MINUTE
+    failed = await message_of(backend, message_id(ntf, 1))
     assert (failed.state, failed.reason, failed.dead) == (MessageState.FAILED, "unknown_recipient", True)
     assert await kinds_of(backend, failed.id) == ["message.failed"]
     assert await backend.waiting.parked() == {("lane:sms", Priority.NORMAL): 1}
@@ -109,29 +106,29 @@ async def test_several_plans_at_once_answer_in_their_order(backend: UnderTest) -
 
 async def test_the_first_plan_wins_and_a_redelivered_one_gets_what_is_stored(backend: UnderTest) -> None:
     # given
-    id = new_id()
-    first = plan(birth(id, 0, (SMS, EMAIL)), birth(id, 1), id=id, content=Content(body="first"), trace="00-abc")
+    ntf = new_id()
+    first = plan(birth(ntf, 0, (SMS, EMAIL)), birth(ntf, 1), notification=ntf, content=Content(body="first"), trace="00-abc")
     (parcels,) = await backend.ledger.plan([first])
     # when
-    second = plan(birth(id, 0, (EMAIL,)), birth(id, 1), birth(id, 2), id=id, content=Content(body="second"))
+    second = plan(birth(ntf, 0, (EMAIL,)), birth(ntf, 1), birth(ntf, 2), notification=ntf, content=Content(body="second"))
     (again,) = await backend.ledger.plan([second])
     # then
     assert list(again) == list(parcels)
-    assert await backend.records.message(TENANT, message_id(id, 2)) is None
+    assert await backend.records.message(TENANT, message_id(ntf, 2)) is None
     assert [event.type for event in await backend.records.events(TENANT, 0, 10)] == ["notification.accepted"]
 
 
 async def test_a_notification_that_is_planned_twice_in_one_call_is_planned_once(backend: UnderTest) -> None:
-    id = new_id()
-    answers = await backend.ledger.plan([plan(id=id), plan(id=id)])
-    assert [[parcel.id for parcel in parcels] for parcels in answers] == [[message_id(id, 0)]] * 2
+    ntf = new_id()
+    answers = await backend.ledger.plan([plan(notification=ntf), plan(notification=ntf)])
+    assert [[parcel.id for parcel in parcels] for parcels in answers] == [[message_id(ntf, 0)]] * 2
     assert [event.type for event in await backend.records.events(TENANT, 0, 10)] == ["notification.accepted"]
 
 
 async def test_a_redelivered_plan_leaves_out_what_was_claimed_parked_or_ended_since(backend: UnderTest) -> None:
     # given
-    id = new_id()
-    asked = plan(*(birth(id, ordinal) for ordinal in range(4)), id=id)
+    ntf = new_id()
+    asked = plan(*(birth(ntf, ordinal) for ordinal in range(4)), notification=ntf)
     ((one, two, three, four),) = await backend.ledger.plan([asked])
     await claimed(backend.ledger, one)
     await backend.ledger.park(two, Wait("provider", None, key="provider:x"), NOW)
@@ -151,53 +148,53 @@ async def test_a_redelivered_plan_leaves_out_what_is_queued_for_a_retry(backend:
 
 async def test_a_notification_that_was_cancelled_before_is_born_cancelled(backend: UnderTest) -> None:
     # given
-    id = new_id()
-    assert await backend.ledger.cancel(TENANT, id, NOW) == Cancelled(unplanned=1)
-    births = [birth(id, 0), birth(id, 1, state=MessageState.SCHEDULED, wait=Wait("time", NOW + MINUTE))]
+    ntf = new_id()
+    assert await backend.ledger.cancel(TENANT, ntf, NOW) == Cancelled(unplanned=1)
+    births = [birth(ntf, 0), birth(ntf, 1, state=MessageState.SCHEDULED, wait=Wait("time", NOW + MINUTE))]
     # when
-    (parcels,) = await backend.ledger.plan([plan(*births, id=id)])
+    (parcels,) = await backend.ledger.plan([plan(*births, notification=ntf)])
     # then
     assert list(parcels) == []
     for ordinal in (0, 1):
-        row = await message_of(backend, message_id(id, ordinal))
+        row = await message_of(backend, message_id(ntf, ordinal))
         assert (row.state, row.wait, row.dead) == (MessageState.CANCELLED, None, False)
         assert await kinds_of(backend, row.id) == ["message.cancelled"]
     assert await backend.waiting.next_due() is None
-    record = await backend.records.notification(TENANT, id)
+    record = await backend.records.notification(TENANT, ntf)
     assert record is not None
     assert record.cancelled_at == NOW
 
 
 async def test_what_had_failed_at_birth_stays_failed_when_it_is_born_cancelled(backend: UnderTest) -> None:
-    id = new_id()
-    await backend.ledger.cancel(TENANT, id, NOW)
-    await backend.ledger.plan([plan(birth(id, 0, (), state=MessageState.FAILED, reason="no_address"), id=id)])
-    assert await state_of(backend, message_id(id, 0)) == MessageState.FAILED
+    ntf = new_id()
+    await backend.ledger.cancel(TENANT, ntf, NOW)
+    await backend.ledger.plan([plan(birth(ntf, 0, (), state=MessageState.FAILED, reason="no_address"), notification=ntf)])
+    assert await state_of(backend, message_id(ntf, 0)) == MessageState.FAILED
 
 
 async def test_a_plan_after_a_cancellation_is_still_the_first_and_a_redelivered_one_brings_nothing_back(backend: UnderTest) -> None:
-    id = new_id()
-    await backend.ledger.cancel(TENANT, id, NOW)
-    await backend.ledger.plan([plan(id=id)])
-    (again,) = await backend.ledger.plan([plan(birth(id, 0), birth(id, 1), id=id)])
+    ntf = new_id()
+    await backend.ledger.cancel(TENANT, ntf, NOW)
+    await backend.ledger.plan([plan(notification=ntf)])
+    (again,) = await backend.ledger.plan([plan(birth(ntf, 0), birth(ntf, 1), notification=ntf)])
     assert list(again) == []
-    assert await state_of(backend, message_id(id, 0)) == MessageState.CANCELLED
-    assert await backend.records.message(TENANT, message_id(id, 1)) is None
+    assert await state_of(backend, message_id(ntf, 0)) == MessageState.CANCELLED
+    assert await backend.records.message(TENANT, message_id(ntf, 1)) is None
 
 
 async def test_a_stranger_cancelling_a_notification_before_its_plan_stops_nothing(backend: UnderTest) -> None:
-    id = new_id()
-    await backend.ledger.cancel("globex", id, NOW)
-    (parcels,) = await backend.ledger.plan([plan(id=id)])
-    assert [parcel.id for parcel in parcels] == [message_id(id, 0)]
-    assert await state_of(backend, message_id(id, 0)) == MessageState.QUEUED
+    ntf = new_id()
+    await backend.ledger.cancel("globex", ntf, NOW)
+    (parcels,) = await backend.ledger.plan([plan(notification=ntf)])
+    assert [parcel.id for parcel in parcels] == [message_id(ntf, 0)]
+    assert await state_of(backend, message_id(ntf, 0)) == MessageState.QUEUED
 
 
 async def test_a_cancellation_before_the_plan_survives_a_crash(backend: UnderTest) -> None:
-    id = new_id()
-    await backend.ledger.cancel(TENANT, id, NOW)
+    ntf = new_id()
+    await backend.ledger.cancel(TENANT, ntf, NOW)
     again = await backend.restart()
-    (parcels,) = await again.ledger.plan([plan(id=id)])
+    (parcels,) = await again.ledger.plan([plan(notification=ntf)])
     assert list(parcels) == []
 
 
@@ -335,8 +332,8 @@ async def test_a_message_in_doubt_that_is_to_be_sent_again_can_be_claimed(backen
 
 async def test_claims_of_many_messages_at_once_decide_each_alone(backend: UnderTest) -> None:
     # given
-    id = new_id()
-    (parcels,) = await backend.ledger.plan([plan(*(birth(id, ordinal) for ordinal in range(100)), id=id)])
+    ntf = new_id()
+    (parcels,) = await backend.ledger.plan([plan(*(birth(ntf, ordinal) for ordinal in range(100)), notification=ntf)])
     await backend.ledger.cancel(TENANT, parcels[50].id, NOW)
     # when
     answers = await asyncio.gather(*(backend.ledger.claim(claim(parcel, f"token-{parcel.id}")) for parcel in parcels))
@@ -352,135 +349,3 @@ async def test_a_claim_survives_a_crash(backend: UnderTest) -> None:
     again = await backend.restart()
     assert isinstance(await again.ledger.claim(claim(parcel, "other")), Refused)
     assert await again.ledger.claim(claim(parcel, "mine")) == held
-
-
-# Park, end, advance
-
-
-async def test_a_parked_message_has_its_wait_and_keeps_its_state(backend: UnderTest) -> None:
-    parcel = await planned(backend.ledger)
-    wait = Wait("provider", NOW + MINUTE, key="provider:x", name="x", until=NOW + 5)
-    assert await backend.ledger.park(parcel, wait, NOW + 1)
-    row = await message_of(backend, parcel)
-    assert row.state == MessageState.QUEUED
-    assert (row.wait.kind, row.wait.due_at, row.wait.key, row.wait.name, row.wait.until) == (
-        "provider",
-        NOW + MINUTE,
-        "provider:x",
-        "x",
-        NOW + 5,
-    )
-
-
-async def test_parking_anew_replaces_the_wait(backend: UnderTest) -> None:
-    parcel = await planned(backend.ledger)
-    await backend.ledger.park(parcel, Wait("provider", None, key="provider:x"), NOW)
-    await backend.ledger.park(parcel, Wait("rate", None, key="provider:y"), NOW)
-    assert await backend.waiting.parked() == {("provider:y", Priority.NORMAL): 1}
-
-
-async def _claimed_away(backend: UnderTest, parcel: Parcel) -> None:
-    await claimed(backend.ledger, parcel)
-
-
-async def _tried_once(backend: UnderTest, parcel: Parcel) -> None:
-    await backend.ledger.settle(later(parcel, await claimed(backend.ledger, parcel)))
-
-
-async def _sent(backend: UnderTest, parcel: Parcel) -> None:
-    await backend.ledger.settle(accepted(parcel, await claimed(backend.ledger, parcel)))
-
-
-async def _cancelled(backend: UnderTest, parcel: Parcel) -> None:
-    await backend.ledger.cancel(TENANT, parcel.id, NOW)
-
-
-async def _advanced(backend: UnderTest, parcel: Parcel) -> None:
-    await backend.ledger.advance(parcel, 1, "unreachable", "", NOW)
-
-
-OVERTAKEN = [_claimed_away, _tried_once, _sent, _cancelled, _advanced]
-
-
-@pytest.mark.parametrize("overtaken", OVERTAKEN, ids=lambda each: each.__name__.lstrip("_"))
-@pytest.mark.parametrize("method", ["park", "end", "advance"])
-async def test_a_stale_parcel_changes_nothing(backend: UnderTest, overtaken: object, method: str) -> None:
-    # given
-    parcel = await planned(backend.ledger, steps=(SMS, EMAIL, SMS))
-    await overtaken(backend, parcel)  # type: ignore[operator]
-    before = await message_of(backend, parcel)
-    # when
-    calls = {
-        "park": lambda: backend.ledger.park(parcel, Wait("rate", None, key="provider:x"), NOW + 1),
-        "end": lambda: backend.ledger.end(parcel, MessageState.EXPIRED, "expired", "", NOW + 1),
-        "advance": lambda: backend.ledger.advance(parcel, 2, "unreachable", "", NOW + 1),
-    }
-    answer = await calls[method]()
-    # then
-    assert answer is False
-    assert await message_of(backend, parcel) == before
-    assert await backend.waiting.parked() == {}
-
-
-@pytest.mark.parametrize("method", ["park", "end", "advance"])
-async def test_a_message_that_nobody_knows_is_not_parked_ended_or_advanced(backend: UnderTest, method: str) -> None:
-    unknown = Parcel(message_id(new_id(), 0), TENANT, (SMS, EMAIL), Content(body="?"), NOW)
-    calls = {
-        "park": lambda: backend.ledger.park(unknown, Wait("time", NOW), NOW),
-        "end": lambda: backend.ledger.end(unknown, MessageState.FAILED, "unknown", "", NOW),
-        "advance": lambda: backend.ledger.advance(unknown, 1, "unknown", "", NOW),
-    }
-    assert await calls[method]() is False
-    assert await backend.waiting.next_due() is None
-
-
-@pytest.mark.parametrize("state", ENDED, ids=str)
-async def test_ending_a_message_takes_its_wait_and_says_why(backend: UnderTest, state: MessageState) -> None:
-    # given
-    parcel = await planned(backend.ledger)
-    await backend.ledger.park(parcel, Wait("rate", NOW + MINUTE, key="provider:x"), NOW)
-    # when
-    assert await backend.ledger.end(parcel, state, "no_provider", "none is left", NOW + 7)
-    # then
-    row = await message_of(backend, parcel)
-    assert (row.state, row.reason, row.detail, row.wait) == (state, "no_provider", "none is left", None)
-    assert row.updated_at == NOW + 7
-    assert row.dead == (state == MessageState.FAILED)
-    assert await kinds_of(backend, parcel) == [f"message.{state.label}"]
-    assert await backend.ledger.end(parcel, state, "no_provider", "none is left", NOW + 8) is False
-
-
-async def test_an_advanced_message_is_due_at_once_at_the_later_step_with_nothing_tried(backend: UnderTest) -> None:
-    # given
-    parcel = await planned(backend.ledger, steps=(SMS, EMAIL))
-    await backend.ledger.settle(later(parcel, await claimed(backend.ledger, parcel)))
-    (retry,) = await backend.waiting.due(NOW + MINUTE, 10)
-    assert (retry.calls, retry.tried) == (1, ("twilio-main",))
-    # when
-    assert await backend.ledger.advance(retry, 1, "unreachable", "no answer", NOW + MINUTE)
-    # then
-    (parcel,) = await backend.waiting.due(NOW + MINUTE, 10)
-    assert (parcel.step, parcel.number, parcel.calls, parcel.backoff_s, parcel.tried) == (1, 1, 0, 0, ())
-    assert parcel.channel == "email"
-    await claimed(backend.ledger, parcel, "token-2")
-
-
-@pytest.mark.parametrize("step", [0, 2, 7])
-async def test_a_message_is_not_advanced_to_a_step_that_is_not_a_later_one_of_its_plan(backend: UnderTest, step: int) -> None:
-    parcel = await planned(backend.ledger, steps=(SMS, EMAIL))
-    assert await backend.ledger.advance(parcel, step, "unreachable", "", NOW) is False
-    assert await backend.waiting.next_due() is None
-
-
-async def test_the_last_rejection_fails_the_message_and_lists_it_in_the_dead_letters(backend: UnderTest) -> None:
-    parcel = await planned(backend.ledger)
-    state = await backend.ledger.settle(rejected(parcel, await claimed(backend.ledger, parcel)))
-    row = await message_of(backend, parcel)
-    assert state == row.state == MessageState.FAILED
-    assert (row.dead, row.reason, row.wait) == (True, "blocked", None)
-
-
-async def test_what_was_sent_is_not_parked_again(backend: UnderTest) -> None:
-    parcel, _ = await sent(backend.ledger)
-    assert await backend.ledger.park(parcel, Wait("time", NOW), NOW) is False
-    assert await backend.waiting.next_due() is None

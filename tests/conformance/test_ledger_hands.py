@@ -63,21 +63,21 @@ async def failed(backend: UnderTest, **changed: object) -> Parcel:
 
 async def test_cancelling_counts_what_was_stopped_and_what_was_too_late(backend: UnderTest) -> None:
     # given
-    id = new_id()
-    births = [birth(id, ordinal) for ordinal in range(6)]
-    births += [birth(id, 6, state=MessageState.SCHEDULED, wait=Wait("time", NOW + MINUTE))]
-    births += [birth(id, 7, (), state=MessageState.FAILED, reason="no_address")]
-    ((queued, parked, retried, open_, doubted, taken),) = await backend.ledger.plan([plan(*births, id=id)])
+    ntf = new_id()
+    births = [birth(ntf, ordinal) for ordinal in range(6)]
+    births += [birth(ntf, 6, state=MessageState.SCHEDULED, wait=Wait("time", NOW + MINUTE))]
+    births += [birth(ntf, 7, (), state=MessageState.FAILED, reason="no_address")]
+    ((queued, parked, retried, open_, doubted, taken),) = await backend.ledger.plan([plan(*births, notification=ntf)])
     await backend.ledger.park(parked, Wait("rate", None, key="provider:x"), NOW)
     await backend.ledger.settle(later(retried, await claimed(backend.ledger, retried)))
     await claimed(backend.ledger, open_)
     await backend.ledger.settle(lost(doubted, await claimed(backend.ledger, doubted)))
     await backend.ledger.settle(accepted(taken, await claimed(backend.ledger, taken)))
     # when
-    answer = await backend.ledger.cancel(TENANT, id, NOW + 9)
+    answer = await backend.ledger.cancel(TENANT, ntf, NOW + 9)
     # then: queued, parked, retried and scheduled; open, doubted, taken and failed
     assert answer == Cancelled(cancelled=4, too_late=4)
-    for parcel in (queued, parked, retried, message_id(id, 6)):
+    for parcel in (queued, parked, retried, message_id(ntf, 6)):
         row = await message_of(backend, parcel)
         assert (row.state, row.wait, row.updated_at, row.dead) == (MessageState.CANCELLED, None, NOW + 9, False)
     assert await state_of(backend, open_) == MessageState.SENDING
@@ -98,19 +98,19 @@ async def test_cancelling_again_gives_the_same_answer_and_tells_it_once(backend:
 
 
 async def test_cancelling_one_message_leaves_the_others(backend: UnderTest) -> None:
-    id = new_id()
-    ((one, two),) = await backend.ledger.plan([plan(birth(id, 0), birth(id, 1), id=id)])
+    ntf = new_id()
+    ((one, two),) = await backend.ledger.plan([plan(birth(ntf, 0), birth(ntf, 1), notification=ntf)])
     assert await backend.ledger.cancel(TENANT, one.id, NOW) == Cancelled(cancelled=1)
     assert await state_of(backend, one) == MessageState.CANCELLED
     assert await state_of(backend, two) == MessageState.QUEUED
 
 
 async def test_a_message_that_waits_for_its_digest_can_be_cancelled(backend: UnderTest) -> None:
-    id = new_id()
+    ntf = new_id()
     wait = Wait("window", NOW + MINUTE)
-    await backend.ledger.plan([plan(birth(id, state=MessageState.DIGESTING, wait=wait), id=id)])
-    assert await backend.ledger.cancel(TENANT, id, NOW) == Cancelled(cancelled=1)
-    assert (await message_of(backend, message_id(id, 0))).wait is None
+    await backend.ledger.plan([plan(birth(ntf, state=MessageState.DIGESTING, wait=wait), notification=ntf)])
+    assert await backend.ledger.cancel(TENANT, ntf, NOW) == Cancelled(cancelled=1)
+    assert (await message_of(backend, message_id(ntf, 0))).wait is None
 
 
 async def test_a_cancelled_message_is_never_claimed(backend: UnderTest) -> None:
@@ -144,8 +144,8 @@ async def test_cancelling_a_message_that_nobody_knows_counts_nothing(backend: Un
 
 
 async def test_cancelling_a_notification_that_is_not_planned_yet_counts_it_each_time(backend: UnderTest) -> None:
-    id = new_id()
-    assert [await backend.ledger.cancel(TENANT, id, NOW) for _ in range(2)] == [Cancelled(unplanned=1)] * 2
+    ntf = new_id()
+    assert [await backend.ledger.cancel(TENANT, ntf, NOW) for _ in range(2)] == [Cancelled(unplanned=1)] * 2
 
 
 # Resolve
@@ -246,10 +246,10 @@ async def test_what_arrived_is_not_revived_for_it_is_never_taken_back(backend: U
 
 
 async def test_a_message_without_any_step_is_not_revived(backend: UnderTest) -> None:
-    id = new_id()
-    await backend.ledger.plan([plan(birth(id, 0, (), state=MessageState.FAILED, reason="unknown_recipient"), id=id)])
-    assert await backend.ledger.revive(TENANT, message_id(id, 0), NOW) is False
-    assert (await message_of(backend, message_id(id, 0))).dead
+    ntf = new_id()
+    await backend.ledger.plan([plan(birth(ntf, 0, (), state=MessageState.FAILED, reason="unknown_recipient"), notification=ntf)])
+    assert await backend.ledger.revive(TENANT, message_id(ntf, 0), NOW) is False
+    assert (await message_of(backend, message_id(ntf, 0))).dead
 
 
 async def test_sent_cancelled_and_doubted_messages_can_be_sent_again_by_hand(backend: UnderTest) -> None:

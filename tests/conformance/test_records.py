@@ -1,4 +1,4 @@
-"""What every store shows (engine/ports.py, Records), the recount included."""
+"""What every store shows (engine/ports.py, Records). The recount is in test_audit.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from sendwright.model.content import Content
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
-from sendwright.model.parcel import Intake, Parcel, intake_lane, lane, pack, unbundle
-from sendwright.model.records import Event, Page, Plan, Wait
+from sendwright.model.parcel import Parcel
+from sendwright.model.records import Event, Page, Wait
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
@@ -28,7 +28,6 @@ from tests.conformance.builders import (
     later,
     lost,
     new_id,
-    offer,
     plan,
     planned,
     receipt,
@@ -64,11 +63,11 @@ def notification_of(parcel: Parcel) -> str:
 
 async def test_a_notification_shows_what_was_asked_and_how_its_messages_are(backend: UnderTest) -> None:
     # given
-    id = new_id()
-    births = [birth(id, 0), birth(id, 1), birth(id, 2, (), state=M.FAILED, reason="no_address")]
+    ntf = new_id()
+    births = [birth(ntf, 0), birth(ntf, 1), birth(ntf, 2, (), state=M.FAILED, reason="no_address")]
     asked = plan(
         *births,
-        id=id,
+        notification=ntf,
         priority=Priority.HIGH,
         on_doubt="hold",
         content=Content(title="T", body="B"),
@@ -80,10 +79,10 @@ async def test_a_notification_shows_what_was_asked_and_how_its_messages_are(back
     ((parcel, _),) = await backend.ledger.plan([asked])
     await backend.ledger.settle(accepted(parcel, await claimed(backend.ledger, parcel)))
     # when
-    record = await backend.records.notification(TENANT, id)
+    record = await backend.records.notification(TENANT, ntf)
     # then
     assert record is not None
-    assert (record.id, record.tenant, record.at, record.priority) == (id, TENANT, NOW, Priority.HIGH)
+    assert (record.id, record.tenant, record.at, record.priority) == (ntf, TENANT, NOW, Priority.HIGH)
     assert (record.category, record.on_doubt, record.content) == ("transactional", "hold", Content(title="T", body="B"))
     assert (record.send_at, record.expires_at, record.key) == (NOW - 1, NOW + MINUTE, "order-7")
     assert (record.metadata, record.cancelled_at) == ({"order": "7", "ü": "世"}, None)
@@ -92,11 +91,11 @@ async def test_a_notification_shows_what_was_asked_and_how_its_messages_are(back
 
 
 async def test_the_messages_of_a_notification_come_in_the_order_of_its_recipients_page_by_page(backend: UnderTest) -> None:
-    id = new_id()
-    await backend.ledger.plan([plan(*(birth(id, n, recipient=f"user-{n}") for n in range(70)), id=id)])
+    ntf = new_id()
+    await backend.ledger.plan([plan(*(birth(ntf, n, recipient=f"user-{n}") for n in range(70)), notification=ntf)])
     await planned(backend.ledger)
     found: list[Any] = []
-    while rows := await backend.records.messages_of(id, 30, found[-1].id if found else None):
+    while rows := await backend.records.messages_of(ntf, 30, found[-1].id if found else None):
         assert len(rows) <= 30
         found += rows
     assert [row.recipient for row in found] == [f"user-{n}" for n in range(70)]
@@ -127,8 +126,8 @@ async def test_attempts_come_by_number(backend: UnderTest) -> None:
 
 
 async def test_a_timeline_tells_of_the_acceptance_and_of_this_message_alone(backend: UnderTest) -> None:
-    id = new_id()
-    ((one, two),) = await backend.ledger.plan([plan(birth(id, 0), birth(id, 1), id=id)])
+    ntf = new_id()
+    ((one, two),) = await backend.ledger.plan([plan(birth(ntf, 0), birth(ntf, 1), notification=ntf)])
     await backend.ledger.settle(accepted(two, await claimed(backend.ledger, two)))
     held = await claimed(backend.ledger, one)
     await backend.ledger.settle(accepted(one, held, at=NOW + 1))
@@ -144,10 +143,10 @@ async def test_a_timeline_tells_of_the_acceptance_and_of_this_message_alone(back
 
 async def test_what_nobody_knows_is_not_shown(backend: UnderTest) -> None:
     await planned(backend.ledger)
-    for id in (new_id(), "", "ntf_", "nonsense"):
-        assert await backend.records.notification(TENANT, id) is None
-        assert await backend.records.message(TENANT, id) is None
-        assert list(await backend.records.messages_of(id, 10, None)) == []
+    for ntf in (new_id(), "", "ntf_", "nonsense"):
+        assert await backend.records.notification(TENANT, ntf) is None
+        assert await backend.records.message(TENANT, ntf) is None
+        assert list(await backend.records.messages_of(ntf, 10, None)) == []
 
 
 # Lists
@@ -156,7 +155,7 @@ async def test_what_nobody_knows_is_not_shown(backend: UnderTest) -> None:
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])
 async def test_lists_go_from_new_to_old_without_gaps_or_repeats(backend: UnderTest, limit: int) -> None:
     # given
-    plans = [plan(birth(id, 0), birth(id, 1), id=id) for id in (new_id() for _ in range(10))]
+    plans = [plan(birth(ntf, 0), birth(ntf, 1), notification=ntf) for ntf in (new_id() for _ in range(10))]
     await backend.ledger.plan(plans)
     # when
     messages = await every_page(backend.records.list_messages, Page(TENANT, limit))
@@ -184,8 +183,8 @@ async def _various(backend: UnderTest) -> dict[str, str]:
     """A message of every kind that a filter tells apart, by a name of ours; all of other notifications."""
     ledger = backend.ledger
     queued = await planned(ledger)
-    id = new_id()
-    await ledger.plan([plan(birth(id, 0, (EMAIL,), recipient="user-7"), id=id, key="order-7")])
+    ntf = new_id()
+    await ledger.plan([plan(birth(ntf, 0, (EMAIL,), recipient="user-7"), notification=ntf, key="order-7")])
     taken, _ = await sent(ledger)
     other = await planned(ledger)
     held = await claimed(ledger, other, provider="vonage-eu")
@@ -198,7 +197,7 @@ async def _various(backend: UnderTest) -> dict[str, str]:
     (again,) = await backend.waiting.due(NOW + MINUTE, 10)
     await ledger.settle(accepted(again, await claimed(ledger, again, "token-2"), "token-2"))
     found = {"queued": queued, "taken": taken, "other": other, "dead": dead, "doubted": doubted, "twice": twice}
-    return {name: parcel.id for name, parcel in found.items()} | {"email": message_id(id, 0)}
+    return {name: parcel.id for name, parcel in found.items()} | {"email": message_id(ntf, 0)}
 
 
 FILTERS: list[tuple[dict[str, Any], set[str]]] = [
@@ -220,21 +219,21 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
 
 @pytest.mark.parametrize("limit", [2, 50])
 async def test_filters_of_messages_keep_what_fits_all_of_them(backend: UnderTest, limit: int) -> None:
-    names = {id: name for name, id in (await _various(backend)).items()}
+    names = {ntf: name for name, ntf in (await _various(backend)).items()}
     for filters, expected in FILTERS:
         found = await every_page(backend.records.list_messages, Page(TENANT, limit, **filters))
-        assert {names[id] for id in found} == expected, filters
+        assert {names[ntf] for ntf in found} == expected, filters
         assert len(found) == len(expected), filters
 
 
 async def test_the_messages_of_one_notification_can_be_filtered_out_of_all(backend: UnderTest) -> None:
-    id = new_id()
-    ((one, two),) = await backend.ledger.plan([plan(birth(id, 0), birth(id, 1), id=id)])
+    ntf = new_id()
+    ((one, two),) = await backend.ledger.plan([plan(birth(ntf, 0), birth(ntf, 1), notification=ntf)])
     await planned(backend.ledger)
     await backend.ledger.cancel(TENANT, one.id, NOW)
-    page = Page(TENANT, notification=id)
+    page = Page(TENANT, notification=ntf)
     assert await every_page(backend.records.list_messages, page) == [two.id, one.id]
-    assert await every_page(backend.records.list_messages, Page(TENANT, notification=id, state=M.CANCELLED)) == [one.id]
+    assert await every_page(backend.records.list_messages, Page(TENANT, notification=ntf, state=M.CANCELLED)) == [one.id]
 
 
 async def test_a_stretch_of_time_holds_its_first_millisecond_and_not_its_last(backend: UnderTest) -> None:
@@ -254,15 +253,15 @@ async def test_a_stretch_of_time_holds_its_first_millisecond_and_not_its_last(ba
 async def test_notifications_are_found_by_key_and_by_the_lowest_state_of_their_messages(backend: UnderTest) -> None:
     # given
     names = await _various(backend)
-    id = new_id()
-    ((one, _),) = await backend.ledger.plan([plan(birth(id, 0), birth(id, 1), id=id)])
+    ntf = new_id()
+    ((one, _),) = await backend.ledger.plan([plan(birth(ntf, 0), birth(ntf, 1), notification=ntf)])
     await backend.ledger.settle(accepted(one, await claimed(backend.ledger, one)))
     # when
     by_key = await every_page(backend.records.list_notifications, Page(TENANT, key="order-7"))
     queued = await every_page(backend.records.list_notifications, Page(TENANT, 2, state=M.QUEUED))
     # then
     assert by_key == [f"ntf_{names['email'][4:36]}"]
-    assert set(queued) == {f"ntf_{names[name][4:36]}" for name in ("queued", "email")} | {id}
+    assert set(queued) == {f"ntf_{names[name][4:36]}" for name in ("queued", "email")} | {ntf}
     assert await every_page(backend.records.list_notifications, Page(TENANT, key="order-8")) == []
 
 
@@ -271,8 +270,8 @@ async def test_the_causes_of_death_are_counted(backend: UnderTest) -> None:
     for provider in ("twilio-main", "twilio-main", "vonage-eu"):
         parcel = await planned(backend.ledger)
         await backend.ledger.settle(rejected(parcel, await claimed(backend.ledger, parcel, provider=provider)))
-    id = new_id()
-    await backend.ledger.plan([plan(birth(id, 0, (), state=M.FAILED, reason="unknown_recipient"), id=id)])
+    ntf = new_id()
+    await backend.ledger.plan([plan(birth(ntf, 0, (), state=M.FAILED, reason="unknown_recipient"), notification=ntf)])
     await sent(backend.ledger)
     # when
     causes = await backend.records.dead_causes(TENANT)
@@ -286,16 +285,18 @@ async def test_the_causes_of_death_are_counted(backend: UnderTest) -> None:
 
 async def test_tenants_never_see_each_others(backend: UnderTest) -> None:
     # given
-    id = new_id("globex")
-    theirs = plan(birth(id, 0, recipient="user-7"), birth(id, 1, (), state=M.FAILED), id=id, tenant="globex", key="order-7")
+    ntf = new_id("globex")
+    theirs = plan(
+        birth(ntf, 0, recipient="user-7"), birth(ntf, 1, (), state=M.FAILED), notification=ntf, tenant="globex", key="order-7"
+    )
     await backend.ledger.plan([theirs])
     ours = await planned(backend.ledger)
     # when, then
     records = backend.records
-    assert await records.notification(TENANT, id) is None
-    assert await records.message(TENANT, message_id(id, 0)) is None
+    assert await records.notification(TENANT, ntf) is None
+    assert await records.message(TENANT, message_id(ntf, 0)) is None
     assert await every_page(records.list_messages, Page(TENANT)) == [ours.id]
-    assert await every_page(records.list_messages, Page(TENANT, notification=id)) == []
+    assert await every_page(records.list_messages, Page(TENANT, notification=ntf)) == []
     assert await every_page(records.list_messages, Page(TENANT, recipient="user-7")) == []
     assert await every_page(records.list_messages, Page(TENANT, dead=True)) == []
     assert await every_page(records.list_notifications, Page(TENANT)) == [notification_of(ours)]
@@ -303,7 +304,7 @@ async def test_tenants_never_see_each_others(backend: UnderTest) -> None:
     assert list(await records.dead_causes(TENANT)) == []
     assert {event.tenant for event in await records.events(TENANT, 0, 100)} == {TENANT}
     assert {event.tenant for event in await records.events("globex", 0, 100)} == {"globex"}
-    assert await every_page(records.list_messages, Page("globex")) == [message_id(id, 1), message_id(id, 0)]
+    assert await every_page(records.list_messages, Page("globex")) == [message_id(ntf, 1), message_id(ntf, 0)]
 
 
 # Events
@@ -338,8 +339,8 @@ async def test_events_come_in_the_order_of_what_happened_page_by_page(backend: U
 
 
 async def test_the_straight_path_has_one_event_for_the_notification_and_one_for_each_message(backend: UnderTest) -> None:
-    id = new_id()
-    (parcels,) = await backend.ledger.plan([plan(*(birth(id, n) for n in range(3)), id=id)])
+    ntf = new_id()
+    (parcels,) = await backend.ledger.plan([plan(*(birth(ntf, n) for n in range(3)), notification=ntf)])
     for parcel in parcels:
         await backend.ledger.settle(accepted(parcel, await claimed(backend.ledger, parcel)))
     types = [event.type for event in await all_events(backend, 100)]
@@ -378,129 +379,3 @@ async def test_events_survive_a_crash_and_the_numbers_go_on(backend: UnderTest) 
     assert await all_events(again, 100) == before
     await planned(again.ledger)
     assert (await all_events(again, 100))[-1].seq > before[-1].seq
-
-
-# Audit
-
-
-async def accept_and_plan(backend: UnderTest, count: int) -> list[Parcel]:
-    """Takes that many notifications from offer to the lanes, as the engine would; done bundles included."""
-    for number in range(count):
-        await backend.desk.offer(offer(key=f"order-{number}" if number % 2 else None))
-    parcels: list[Parcel] = []
-    while backend.bus.depth(intake_lane(Priority.NORMAL)):
-        delivery = await backend.bus.take(intake_lane(Priority.NORMAL))
-        planned_ = await backend.ledger.plan([_plan_of(intake) for intake in unbundle(Intake, delivery.body)])
-        parcels += [parcel for group in planned_ for parcel in group]
-        await backend.bus.publish(lane("sms", Priority.NORMAL), [pack(parcel) for group in planned_ for parcel in group])
-        await backend.bus.done(delivery)
-    return parcels
-
-
-def _plan_of(intake: Intake) -> Plan:
-    return plan(id=intake.id, at=intake.at, process=intake.process, number=intake.number, key=intake.key)
-
-
-async def deliver_all(backend: UnderTest) -> None:
-    name = lane("sms", Priority.NORMAL)
-    while backend.bus.depth(name):
-        delivery = await backend.bus.take(name)
-        for parcel in unbundle(Parcel, delivery.body):
-            held = await claimed(backend.ledger, parcel, parcel.id)
-            await backend.ledger.settle(accepted(parcel, held, parcel.id))
-        await backend.bus.done(delivery)
-
-
-async def test_the_recount_of_an_empty_store_is_empty(backend: UnderTest) -> None:
-    audit = await backend.records.audit()
-    assert (audit.accepted, audit.planned, audit.waiting, audit.messages) == (0, 0, 0, 0)
-    assert audit.violations == ()
-
-
-async def test_the_recount_is_clean_at_every_stage_of_a_normal_run(backend: UnderTest) -> None:
-    for number in range(4):
-        await backend.desk.offer(offer(key=f"early-{number}"))
-    audit = await backend.records.audit()
-    assert (audit.accepted, audit.planned, audit.waiting, audit.messages) == (4, 0, 4, 0)
-    assert audit.violations == ()
-
-    await accept_and_plan(backend, 6)
-    audit = await backend.records.audit()
-    assert (audit.accepted, audit.planned, audit.waiting, audit.messages) == (10, 10, 0, 10)
-    assert audit.by_state == {"queued": 10}
-    assert audit.violations == ()
-
-    await deliver_all(backend)
-    audit = await backend.records.audit()
-    assert audit.by_state == {"sent": 10}
-    assert audit.violations == ()
-
-
-async def test_the_recount_is_clean_over_every_way_that_a_message_can_go(backend: UnderTest) -> None:
-    # given
-    parcels = await accept_and_plan(backend, 8)
-    ledger = backend.ledger
-    held = [await claimed(ledger, parcel, parcel.id) for parcel in parcels[:6]]
-    for settle, parcel, claim in zip((accepted, later, rejected, lost, accepted), parcels, held, strict=False):
-        await ledger.settle(settle(parcel, claim, parcel.id))
-    await ledger.observe(receipt(A.DELIVERED, held[4].attempt), NOW)
-    await ledger.cancel(TENANT, parcels[6].id, NOW)
-    await ledger.park(parcels[7], Wait("rate", None, key="provider:x"), NOW)
-    delivery = await backend.bus.take(lane("sms", Priority.NORMAL))
-    while True:
-        await backend.bus.done(delivery)
-        if not backend.bus.depth(delivery.lane):
-            break
-        delivery = await backend.bus.take(delivery.lane)
-    # when
-    audit = await backend.records.audit()
-    # then
-    assert audit.violations == ()
-    assert audit.by_state == {"sent": 1, "queued": 2, "failed": 1, "sending": 2, "delivered": 1, "cancelled": 1}
-    assert audit.messages == 8
-    # and after what repair, a person and a crash do
-    await ledger.repair(NOW + MINUTE, lambda _: False, lambda _: 0)
-    await ledger.revive(TENANT, parcels[2].id, NOW)
-    again = await backend.restart()
-    assert (await again.records.audit()).violations == ()
-
-
-async def test_an_accepted_notification_that_was_forgotten_is_named(backend: UnderTest) -> None:
-    # given: somebody says done and never planned
-    await accept_and_plan(backend, 3)
-    lost_one = offer(key="lost")
-    await backend.desk.offer(lost_one)
-    delivery = await backend.bus.take(intake_lane(Priority.NORMAL))
-    (intake,) = unbundle(Intake, delivery.body)
-    await backend.bus.done(delivery)
-    # when
-    audit = await backend.records.audit()
-    # then
-    assert (audit.accepted, audit.planned, audit.waiting) == (4, 3, 0)
-    named = " ".join(f"{violation.id} {violation.detail}" for violation in audit.violations)
-    assert intake.process in named
-    assert str(intake.number) in named
-    assert lost_one.id in named
-
-
-async def test_a_message_whose_parcel_was_forgotten_is_named(backend: UnderTest) -> None:
-    # given
-    parcels = await accept_and_plan(backend, 2)
-    for _ in range(10):
-        if not backend.bus.depth(lane("sms", Priority.NORMAL)):
-            break
-        await backend.bus.done(await backend.bus.take(lane("sms", Priority.NORMAL)))
-    # when
-    audit = await backend.records.audit()
-    # then
-    assert {violation.id for violation in audit.violations} == {parcel.id for parcel in parcels}
-
-
-async def test_what_was_taken_and_is_not_done_is_still_in_flight_for_the_recount(backend: UnderTest) -> None:
-    await backend.desk.offer(offer())
-    await backend.bus.take(intake_lane(Priority.NORMAL))
-    audit = await backend.records.audit()
-    assert (audit.accepted, audit.waiting, audit.violations) == (1, 1, ())
-    again = await backend.restart()
-    audit = await again.records.audit()
-    assert (audit.accepted, audit.waiting, audit.violations) == (1, 1, ())

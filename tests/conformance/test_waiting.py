@@ -67,10 +67,12 @@ async def test_a_wait_is_due_from_its_very_millisecond_on(backend: UnderTest, no
 
 async def test_a_due_parcel_carries_what_a_worker_needs(backend: UnderTest) -> None:
     # given
-    id = new_id()
-    born = birth(id, 0, (SMS, EMAIL), state=MessageState.SCHEDULED, wait=Wait("time", NOW))
+    ntf = new_id()
+    born = birth(ntf, 0, (SMS, EMAIL), state=MessageState.SCHEDULED, wait=Wait("time", NOW))
     content = Content(title="T", body="B")
-    asked = plan(born, id=id, priority=Priority.BULK, on_doubt="hold", expires_at=NOW + MINUTE, trace="00-abc", content=content)
+    asked = plan(
+        born, notification=ntf, priority=Priority.BULK, on_doubt="hold", expires_at=NOW + MINUTE, trace="00-abc", content=content
+    )
     await backend.ledger.plan([asked])
     # when
     (parcel,) = await backend.waiting.due(NOW, 10)
@@ -211,7 +213,11 @@ async def test_parked_counts_by_key_and_priority_and_leaves_time_out(backend: Un
             await parked(backend, behind(), priority)
     await parked(backend, behind("tenant:acme"))
     await scheduled(backend.ledger, NOW)
-    assert await backend.waiting.parked() == {(KEY, Priority.CRITICAL): 1, (KEY, Priority.BULK): 3, ("tenant:acme", Priority.NORMAL): 1}
+    assert await backend.waiting.parked() == {
+        (KEY, Priority.CRITICAL): 1,
+        (KEY, Priority.BULK): 3,
+        ("tenant:acme", Priority.NORMAL): 1,
+    }
 
 
 async def test_next_due_is_the_earliest_of_all(backend: UnderTest) -> None:
@@ -284,16 +290,16 @@ async def test_a_promoted_parcel_that_was_claimed_twice_is_sent_once(backend: Un
 
 async def test_many_waits_are_promoted_in_slices_without_losing_any(backend: UnderTest) -> None:
     # given
-    id = new_id()
-    births = [birth(id, ordinal, state=MessageState.SCHEDULED, wait=Wait("time", NOW + ordinal % 7)) for ordinal in range(500)]
-    await backend.ledger.plan([plan(*births, id=id)])
+    ntf = new_id()
+    births = [birth(ntf, ordinal, state=MessageState.SCHEDULED, wait=Wait("time", NOW + ordinal % 7)) for ordinal in range(500)]
+    await backend.ledger.plan([plan(*births, notification=ntf)])
     # when
     found: list[str] = []
     while parcels := await backend.waiting.due(NOW + 10, 64):
         found += [parcel.id for parcel in parcels]
         await backend.waiting.promoted(parcels, NOW + 10)
     # then
-    assert sorted(found) == sorted(message_id(id, ordinal) for ordinal in range(500))
-    record = await backend.records.notification(TENANT, id)
+    assert sorted(found) == sorted(message_id(ntf, ordinal) for ordinal in range(500))
+    record = await backend.records.notification(TENANT, ntf)
     assert record is not None
     assert record.counts == {MessageState.QUEUED: 500}

@@ -234,7 +234,9 @@ class Vendor(Provider):
 
     def events(self, hook: Hook) -> Sequence[Receipt]:
         ref = hook.param("ref")
-        return [Receipt(AttemptState.DELIVERED, attempt=hook.param("a"), ref=ref, detail=hook.body.decode("latin-1"))] if ref else []
+        return (
+            [Receipt(AttemptState.DELIVERED, attempt=hook.param("a"), ref=ref, detail=hook.body.decode("latin-1"))] if ref else []
+        )
 
 
 class Crew:

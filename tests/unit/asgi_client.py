@@ -71,7 +71,9 @@ class Client:
     async def stream(self, path: str, headers: dict[str, str] | None = None) -> AsyncIterator[_Exchange]:
         """A response that does not end by itself; leaving hangs up."""
         exchange = _Exchange([b""])
-        running = asyncio.ensure_future(self.app(_scope("GET", path, {**self.headers, **(headers or {})}), exchange.receive, exchange.send))
+        running = asyncio.ensure_future(
+            self.app(_scope("GET", path, {**self.headers, **(headers or {})}), exchange.receive, exchange.send)
+        )
         try:
             yield exchange
         finally:

@@ -12,7 +12,7 @@ REJECTED = {
     Scope.CALL: (Next.NEXT_PROVIDER, Next.NEXT_STEP),
     Scope.RECIPIENT: (Next.NEXT_STEP, Next.NEXT_STEP),
     Scope.SENDER: (Next.NEXT_PROVIDER, Next.NEXT_STEP),
-    Scope.CONTENT: (Next.FAIL, Next.FAIL),
+    Scope.CONTENT: (Next.NEXT_STEP, Next.NEXT_STEP),
     Scope.ACCOUNT: (Next.NEXT_PROVIDER, Next.NEXT_STEP),
 }
 LATER = {
@@ -47,14 +47,17 @@ def test_a_misconfigured_provider_is_passed_by_and_waited_for_when_it_is_the_onl
     assert react(Misconfigured("401"), others=False) is Next.RETRY_LATER
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_only_content_that_this_channel_alone_refuses_goes_on_to_the_next_step(reason: Reason) -> None:
-    expected = Next.NEXT_STEP if reason.value in {"too_long", "window_closed"} else Next.FAIL
-
-    assert react(Rejected(reason, scope=Scope.CONTENT)) is expected
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason != Reason.EXPIRED])
+def test_content_that_one_channel_refuses_may_be_right_for_the_next(reason: Reason) -> None:
+    assert react(Rejected(reason, scope=Scope.CONTENT)) is Next.NEXT_STEP
 
 
-@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("scope", Scope)
+def test_what_expired_before_its_first_byte_goes_nowhere_else(scope: Scope) -> None:
+    assert react(Rejected(Reason.EXPIRED, scope=scope)) is Next.EXPIRE
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason != Reason.EXPIRED])
 def test_a_refused_recipient_is_tried_on_the_next_step_whatever_the_reason(reason: Reason) -> None:
     assert react(Rejected(reason)) is Next.NEXT_STEP
 

@@ -112,8 +112,8 @@ class Settler:
                 return self._retry_later(parcel, outcome, calls, now)
             case Next.NEXT_STEP:
                 return after_step(parcel, now, reason or Reason.REJECTED.value, detail)
-            case Next.FAIL:
-                return Decision(MessageState.FAILED, parcel.step, calls=calls, reason=reason, detail=detail)
+            case Next.EXPIRE:
+                return Decision(MessageState.EXPIRED, parcel.step, calls=calls, reason=reason)
             case Next.DOUBT:
                 return self._doubt(parcel, account, calls, now, detail)
 

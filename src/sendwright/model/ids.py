@@ -25,6 +25,7 @@ MESSAGE = "msg_"
 ATTEMPT = "att_"
 
 RANDOM_BYTES = 9
+HEAD_BYTES = 20
 _CORE = 32
 _ORDINAL = 2
 _NUMBER = 3
@@ -84,14 +85,14 @@ def ordinal_of(message: str) -> int:
 def time_ms_of(any_id: str) -> int | None:
     """Milliseconds since 1970 inside an id, or None when it is not one of ours."""
     raw = _decode(any_id[4 : 4 + _CORE])
-    return None if raw is None else int.from_bytes(raw[:6], "big")
+    return None if raw is None or len(raw) != HEAD_BYTES else int.from_bytes(raw[:6], "big")
 
 
 def looks_like(prefix: str, text: str) -> bool:
     """True when `text` has the shape of an id with this prefix (whether or not it exists)."""
     length = {NOTIFICATION: _CORE, MESSAGE: _CORE + _ORDINAL, ATTEMPT: _CORE + _ORDINAL + _NUMBER}[prefix]
     tail = text[4:]
-    return text.startswith(prefix) and len(tail) == length and all(c in _CROCKFORD for c in tail.encode())
+    return text.startswith(prefix) and len(tail) == length and tail.isascii() and all(c in _CROCKFORD for c in tail.encode())
 
 
 def floor(prefix: str, at_ms: int) -> str:

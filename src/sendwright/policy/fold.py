@@ -9,7 +9,7 @@ The rules, first match wins:
   2. any attempt taken by a provider (and none open that holds the claim): sent; its plan is over
   3. the holder's decision
   4. an attempt is open: sending
-  5. a doubt that is held: in doubt; one that will be sent again: as it waits
+  5. a doubt that is held: in doubt; one that waits to be sent again: as it waits
   6. every attempt failed: what waits goes on waiting; what was sent, open or in doubt takes the next step, or fails
 """
 
@@ -26,7 +26,6 @@ from sendwright.model.states import AttemptState, MessageState
 
 _TAKEN = frozenset({AttemptState.SENT, AttemptState.DELIVERED, AttemptState.READ})
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
-_WAITING = frozenset({MessageState.SCHEDULED, MessageState.QUEUED})
 _MAY_ADVANCE = frozenset({MessageState.SENDING, MessageState.SENT, MessageState.IN_DOUBT})
 
 
@@ -54,17 +53,21 @@ def fold(message: MessageRecord, attempts: Sequence[AttemptRecord], now: int, de
         return _over(message, attempts, MessageState.READ if best == AttemptState.READ else MessageState.DELIVERED)
     taken = any(a.state in _TAKEN for a in attempts)
     if decision is not None:
-        return _over(message, attempts, MessageState.SENT) if taken else _decided(message, attempts, decision)
+        return _over(message, attempts, MessageState.SENT) if taken else _decided(attempts, decision)
     if message.token is not None and any(a.state == AttemptState.SENDING for a in attempts):
         return _as_it_is(message, attempts)
     if taken:
         return _over(message, attempts, MessageState.SENT)
-    if any(a.state == AttemptState.IN_DOUBT for a in attempts) and message.state != MessageState.SENT:
-        return _in_doubt(message, attempts)
-    if message.state in _MAY_ADVANCE and attempts:
-        last = attempts[-1]
-        return _decided(message, attempts, next_step(message, now, last.reason or Reason.UNKNOWN.value, last.detail))
-    return _as_it_is(message, attempts)
+    if message.state not in _MAY_ADVANCE or not attempts:
+        return _as_it_is(message, attempts)
+    if any(a.state == AttemptState.IN_DOUBT for a in attempts):
+        if message.on_doubt == "hold":
+            return _decided(attempts, doubt("hold", message.step, message.calls, now, 0))
+        if message.state != MessageState.SENT and message.token is None:
+            return _as_it_is(message, attempts)
+    last = attempts[-1]
+    step = max(a.step for a in attempts)
+    return _decided(attempts, next_step(message, step, now, last.reason or Reason.UNKNOWN.value, last.detail))
 
 
 def doubled(attempts: Sequence[AttemptRecord]) -> bool:
@@ -72,11 +75,10 @@ def doubled(attempts: Sequence[AttemptRecord]) -> bool:
     return sum(a.state not in _REFUTED for a in attempts) > 1
 
 
-def next_step(message: MessageRecord, now: int, reason: str, detail: str = "") -> Decision:
-    """On to the next step of the plan, due at once; `failed` when there is none."""
-    step = message.step + 1
-    if step < len(message.steps):
-        return Decision(MessageState.QUEUED, step, wait=Wait("time", now), reason=reason, detail=detail)
+def next_step(message: MessageRecord, tried: int, now: int, reason: str, detail: str = "") -> Decision:
+    """On to the step after the last that was tried, due at once; `failed` when there is none."""
+    if tried + 1 < len(message.steps):
+        return Decision(MessageState.QUEUED, tried + 1, wait=Wait("time", now), reason=reason, detail=detail)
     return Decision(MessageState.FAILED, message.step, calls=message.calls, reason=reason, detail=detail)
 
 
@@ -101,7 +103,7 @@ def _over(message: MessageRecord, attempts: Sequence[AttemptRecord], state: Mess
     )
 
 
-def _decided(message: MessageRecord, attempts: Sequence[AttemptRecord], decision: Decision) -> Standing:
+def _decided(attempts: Sequence[AttemptRecord], decision: Decision) -> Standing:
     return Standing(
         state=decision.state,
         step=decision.step,
@@ -115,12 +117,6 @@ def _decided(message: MessageRecord, attempts: Sequence[AttemptRecord], decision
         reason=decision.reason,
         detail=decision.detail,
     )
-
-
-def _in_doubt(message: MessageRecord, attempts: Sequence[AttemptRecord]) -> Standing:
-    if message.on_doubt == "hold" and message.state not in _WAITING:
-        return _decided(message, attempts, doubt("hold", message.step, message.calls, 0, 0))
-    return _as_it_is(message, attempts)
 
 
 def _as_it_is(message: MessageRecord, attempts: Sequence[AttemptRecord]) -> Standing:

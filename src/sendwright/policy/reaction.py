@@ -20,8 +20,8 @@ class Next(StrEnum):
     """This message waits, then tries this step again."""
     NEXT_STEP = "next_step"
     """On to the plan's next step; failed where there is none."""
-    FAIL = "fail"
-    """Failed, whatever steps are left."""
+    EXPIRE = "expire"
+    """Too late, whatever steps are left."""
     DOUBT = "doubt"
     """Nobody may send it again until the doubt is settled, or its `on_doubt` says so."""
 
@@ -31,7 +31,7 @@ _REJECTED = {
     Scope.SENDER: Next.NEXT_PROVIDER,
     Scope.ACCOUNT: Next.NEXT_PROVIDER,
     Scope.RECIPIENT: Next.NEXT_STEP,
-    Scope.CONTENT: Next.FAIL,
+    Scope.CONTENT: Next.NEXT_STEP,
 }
 _LATER = {
     Scope.CALL: Next.NEXT_PROVIDER,
@@ -40,7 +40,6 @@ _LATER = {
     Scope.RECIPIENT: Next.RETRY_LATER,
     Scope.CONTENT: Next.RETRY_LATER,
 }
-_THIS_CHANNEL_ALONE = frozenset({Reason.TOO_LONG, Reason.WINDOW_CLOSED})
 
 
 def react(outcome: Outcome, *, others: bool = True) -> Next:
@@ -48,18 +47,15 @@ def react(outcome: Outcome, *, others: bool = True) -> Next:
 
     Without others, a refusal that was the provider's own takes the next step, and all else waits.
 
-    Refused content ends the message although steps may be left: other providers of the channel would filter the same
-    words, each such call costs the sender's standing, and what one network takes for fraud is not to be carried on by
-    the next channel unseen. The exceptions are refusals that measure the content by this channel's own rule, its
-    length or its session window: another channel has another rule, so they take the next step.
+    Refused content takes the next step like every refusal: another channel has other rules for length, windows and words.
     """
     match outcome:
         case Accepted():
             return Next.SENT
         case Unsure():
             return Next.DOUBT
-        case Rejected(reason=reason, scope=Scope.CONTENT) if reason in _THIS_CHANNEL_ALONE:
-            return Next.NEXT_STEP
+        case Rejected(reason=Reason.EXPIRED):
+            return Next.EXPIRE
         case Rejected(scope=scope):
             return _or_else(_REJECTED[scope], Next.NEXT_STEP, others=others)
         case Later(scope=scope):

@@ -67,6 +67,11 @@ _STRICT = json.JSONDecoder(object_pairs_hook=_members, parse_int=float)
 
 def twice_named(raw: bytes) -> Malformed | None:
     """A fault when some object of valid JSON names a member twice. RecursionError when it is very deep."""
+    if b"\\" not in raw:
+        parts = raw.split(b'"')  # without escapes every second part is a string, and a name where a colon follows
+        names = [name for name, after in zip(parts[1::2], parts[2::2], strict=True) if b":" in after]
+        if len(names) == len(set(names)):
+            return None
     try:
         _STRICT.decode(raw.decode())
     except _Twice:

@@ -131,6 +131,9 @@ class ConsoleLine(Struct, frozen=True, tag="console"):
 
 Request = HttpRequest | ConsoleLine
 
+OURS = frozenset({"pool", "late"})
+"""Phases in which a request was not sent for a reason of our own: they say nothing of the provider's health."""
+
 
 class Reply(Struct, frozen=True, tag="reply"):
     """A complete answer. Header names are lower case."""
@@ -292,7 +295,7 @@ class Provider(ABC):
             case Reply():
                 return self.parse(answer)
             case NotSent(phase, detail):
-                return Later(detail=f"{phase}: {detail}", called=False)
+                return Later(detail=f"{phase}: {detail}", ill=phase not in OURS, called=False)
             case Lost(phase, detail):
                 return Unsure(detail=f"{phase}: {detail}")
 

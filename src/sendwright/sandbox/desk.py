@@ -104,6 +104,9 @@ class Desk:
             return self._treat(self._case(dialect, asked))
         except OSError:
             return Turn(dialect.failure(500, None, ()) if dialect is self._twilio else problem(500, "log", _NO_FILE), counted=True)
+        except Exception:
+            self.log.closed()
+            raise
 
     def _case(self, dialect: Dialect, asked: Asked) -> _Case:
         refusal = asked.refusal or (dialect.opted_out(asked) if asked.to in self.faults.opted_out else None)

@@ -1,7 +1,8 @@
 """HTTP/1.1 on a socket, made for misbehaving on purpose: it can reset, fall silent, drip and flood.
 
 One connection answers one request at a time; a caller that sends the next before the answer is there is refused.
-Requests have at most 1 MB, bodies by length or in chunks. `stop` lets whole answers out for a second, then cuts.
+Requests have at most 1 MB, bodies by length or in chunks. A caller that closes has left, be it only its own half.
+`stop` lets whole answers out for a second, then cuts.
 """
 
 from __future__ import annotations
@@ -151,14 +152,13 @@ class _Connection(asyncio.Protocol):
             self._keep = False  # the request itself was answered; nothing else is spoken here
             if self._turn is None:
                 self._transport.close()
+        except httptools.HttpParserCallbackError as error:
+            self._refuse(500, "fault", "The sandbox itself has failed.")
+            context = {"message": "the sandbox could not answer a request", "exception": error.__context__ or error}
+            asyncio.get_running_loop().call_exception_handler(context)
         except httptools.HttpParserError:
             if not self._transport.is_closing():
                 self._refuse(400, "not_http", "This is not HTTP/1.1 as the sandbox speaks it.")
-
-    def eof_received(self) -> bool:
-        """A caller that has closed its half still gets the answer that it waits for."""
-        self._keep = False
-        return self._turn is not None
 
     def pause_writing(self) -> None:
         self._writable = False

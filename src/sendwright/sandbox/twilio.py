@@ -171,7 +171,9 @@ def _fields(body: bytes) -> list[tuple[str, str]]:
 
 
 def _plain(coded: str) -> str:
-    spaced = coded.replace("+", " ") if "+" in coded else coded
+    spaced = coded.replace("+", " ")
+    if "%" in spaced:
+        spaced = spaced.replace("%2B", "+")  # every number begins with it, and can't be part of another escape
     return unquote(spaced) if "%" in spaced else spaced
 
 

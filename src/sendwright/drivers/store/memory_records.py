@@ -48,7 +48,7 @@ class MemoryRecords:
 
     async def attempts(self, message: str) -> Sequence[AttemptRecord]:
         row = self._tables.messages.rows.get(message)
-        return self._tables.attempts_of(row) if row is not None else []
+        return self._tables.committed_attempts_of(row) if row is not None else []
 
     async def timeline(self, message: str) -> Sequence[Event]:
         notification = notification_of(message)
@@ -117,7 +117,7 @@ class _Recount:
                 if id_ not in tables.messages.rows:
                     yield Violation("lost", id_, "planned, and not stored")
         for message in tables.messages.rows.values():
-            if len(tables.attempts_of(message)) != message.number:
+            if len(tables.committed_attempts_of(message)) != message.number:
                 yield Violation("attempts", message.id, "more were claimed than are stored")
 
     def _stranded(self) -> Iterator[Violation]:
@@ -129,7 +129,7 @@ class _Recount:
                 if waits:
                     yield Violation("wait", message.id, f"{message.state.label}, and still waiting")
             elif message.token is not None:
-                if not any(attempt.id in tables.open.rows for attempt in tables.attempts_of(message)):
+                if not any(attempt.id in tables.open.rows for attempt in tables.committed_attempts_of(message)):
                     yield Violation("stranded", message.id, "sending, and no attempt is open")
             elif not waits and message.id not in self._carried and notification_of(message.id) not in self._on_intake:
                 yield Violation("stranded", message.id, f"{message.state.label}, on no lane and not waiting")

@@ -161,9 +161,15 @@ class Tables:
             self.by_ref.put((attempt.provider, attempt.ref), attempt.id)
 
     def attempts_of(self, message: MessageRecord) -> list[AttemptRecord]:
-        """By number."""
+        """By number, as the running transaction sees them."""
         found = (self.attempts.get(attempt_id(message.id, number)) for number in range(1, message.number + 1))
         return [attempt for attempt in found if attempt is not None]
+
+    def committed_attempts_of(self, message: MessageRecord) -> list[AttemptRecord]:
+        """By number, without what a running transaction has drafted."""
+        rows = self.attempts.rows
+        found = (attempt_id(message.id, number) for number in range(1, message.number + 1))
+        return [rows[id_] for id_ in found if id_ in rows]
 
     def put_wait(self, message: MessageRecord, wait: Wait | None) -> None:
         """The message's one wait; None takes it away."""

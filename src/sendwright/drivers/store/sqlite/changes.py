@@ -95,7 +95,7 @@ class Advance(_OfParcel, frozen=True):
 
     def apply(self, folio: Folio) -> bool:
         row = self.row(folio)
-        if row is None:
+        if row is None or not row.step < self.step < len(row.steps):
             return False
         wait = Wait("time", self.now)
         decision = Decision(MessageState.QUEUED, self.step, wait=wait, reason=self.reason, detail=self.detail)
@@ -142,7 +142,7 @@ class Revive(_OfTenant, frozen=True):
 
     def apply(self, folio: Folio) -> bool:
         row = self.row(folio)
-        if row is None or not row.state.settled or not row.steps:
+        if row is None or not row.state.settled or not row.steps or row.state >= MessageState.DELIVERED:
             return False
         folio.put(row, _standing(row, MessageState.QUEUED, wait=Wait("time", self.now)), self.now)
         return True

@@ -48,23 +48,26 @@ class PlanAll(Operation):
 
     def apply(self, db: apsw.Connection, items: list[Sequence[Plan]]) -> list[list[list[Parcel]]]:
         plans = {plan.id: plan for item in items for plan in item}
-        existing = {row[0]: row for row in fetch(db, SQL["plan_existing"], rows_of(list(plans))) or ()}
-        cancelled = {id_ for id_, (_, planned, cancelled_at) in existing.items() if not planned and cancelled_at is not None}
-        fresh = [_cancelled(plan) if plan.id in cancelled else plan for plan in plans.values()]
-        fresh = [plan for plan in fresh if plan.id not in existing or plan.id in cancelled]
-        self._insert(db, fresh, cancelled)
+        existing = {id_: (tenant, planned) for id_, tenant, planned in fetch(db, SQL["plan_existing"], rows_of(list(plans))) or ()}
+        unplanned = {id_ for id_, (_, planned) in existing.items() if not planned}
+        fresh = [
+            _cancelled(plan) if plan.id in unplanned and existing[plan.id][0] == plan.tenant else plan
+            for plan in plans.values()
+            if plan.id not in existing or plan.id in unplanned
+        ]
+        self._insert(db, fresh, unplanned)
         stored = {plan.id: _parcels(plan) for plan in fresh}
-        for id_ in existing.keys() - cancelled:
+        for id_ in existing.keys() - unplanned:
             low = ids.MESSAGE + id_[4:]
             stored[id_] = parcels_from(db.execute(SQL["unsent_of"], (low, low + "~")).get)
         return [[stored[plan.id] for plan in item] for item in items]
 
-    def _insert(self, db: apsw.Connection, plans: list[Plan], cancelled: set[str]) -> None:
+    def _insert(self, db: apsw.Connection, plans: list[Plan], unplanned: set[str]) -> None:
         if not plans:
             return
         db.execute(SQL["plan_notifications"], (rows_of([_notification_row(p) for p in plans]),))
-        if cancelled:
-            rows = [_notification_row(p) for p in plans if p.id in cancelled]
+        if unplanned:
+            rows = [_notification_row(p) for p in plans if p.id in unplanned]
             db.execute(SQL["plan_over_cancelled"], (rows_of(rows),))
         messages, events, waits = [], [], []
         for plan in plans:
@@ -227,7 +230,7 @@ class SettleAll(Operation):
             db.execute(SQL["settle_events"], (rows,))
         if other:
             self._fold(db, items, other, states)
-        self._strays(db, items)
+        self._strays(db, items, states)
         return states
 
     def _fold(self, db: apsw.Connection, items: list[Settlement], which: list[int], states: list[MessageState]) -> None:
@@ -243,7 +246,7 @@ class SettleAll(Operation):
             states[index] = folio.messages[s.message].state
         folio.save(max(items[index].at for index in which))
 
-    def _strays(self, db: apsw.Connection, items: list[Settlement]) -> None:
+    def _strays(self, db: apsw.Connection, items: list[Settlement], states: list[MessageState]) -> None:
         """Receipts that came by reference before this settlement brought it."""
         if not db.execute(SQL["strays_any"]).get:
             return
@@ -258,6 +261,9 @@ class SettleAll(Operation):
             s = by_ref[sighting.provider, sighting.ref or ""]
             _join(folio, s.message, s.attempt, sighting, s.at)
         folio.save(max(s.at for s in items))
+        for index, s in enumerate(items):
+            if s.message in folio.messages:
+                states[index] = folio.messages[s.message].state
         db.execute(SQL["strays_delete"], (rows_of(rows),))
 
 
@@ -323,7 +329,9 @@ class CancelAll(Operation):
         if target.startswith(ids.MESSAGE):
             return self._messages(db, tenant, [target], now)
         db.execute(SQL["cancel_notification"], (target, tenant, now))
-        planned = db.execute("select planned from notifications where id = ?1 and tenant = ?2", (target, tenant)).get
+        owner, planned = db.execute("select tenant, planned from notifications where id = ?1", (target,)).fetchall()[0]
+        if owner != tenant:
+            return Cancelled()
         if not planned:
             return Cancelled(unplanned=1)
         low = ids.MESSAGE + target[4:]
@@ -333,10 +341,14 @@ class CancelAll(Operation):
         folio = Folio(db, self._serials, wanted)
         cancelled = too_late = 0
         for row in list(folio.messages.values()):
-            if row.tenant != tenant or row.state == MessageState.CANCELLED:
+            if row.tenant != tenant:
+                continue
+            if row.state == MessageState.CANCELLED:
+                cancelled += 1
                 continue
             refuted = all(a.state in {AttemptState.REJECTED, AttemptState.FAILED} for a in folio.attempts[row.id])
-            if waits_for(row, row.step, row.number) and refuted:
+            waits = row.state == MessageState.DIGESTING or waits_for(row, row.step, row.number)
+            if waits and refuted:
                 folio.refold(row.id, now, Decision(MessageState.CANCELLED, row.step, calls=row.calls))
                 cancelled += 1
             else:

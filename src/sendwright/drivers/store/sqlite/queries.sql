@@ -8,12 +8,13 @@ from json_each(?1) where true
 on conflict (id) do nothing;
 
 -- name: plan_existing
--- [id, planned, cancelled_at] of those ids (a JSON array) that have a row.
-select json_group_array(json_array(n.id, n.planned, n.cancelled_at)) from json_each(?1) j join notifications n on n.id = j.value;
+-- [id, tenant, planned] of those ids (a JSON array) that have a row.
+select json_group_array(json_array(n.id, n.tenant, n.planned)) from json_each(?1) j join notifications n on n.id = j.value;
 
 -- name: plan_over_cancelled
--- A cancellation came first: the plan fills in its row.
+-- A cancellation came first: the plan fills in its row. A stranger's cancels nothing.
 update notifications set
+  cancelled_at = iif(notifications.tenant = c.value->>1, notifications.cancelled_at, null), tenant = c.value->>1,
   priority = c.value->>3, category = c.value->>4, on_doubt = c.value->>5, send_at = c.value->>6, expires_at = c.value->>7,
   key = c.value->>8, process = c.value->>9, number = c.value->>10, messages = c.value->>11, planned = 1,
   content = c.value->12, metadata = c.value->13, trace = c.value->>14, at = c.value->>2
@@ -148,7 +149,7 @@ select json_group_array(json_array(id, owner, deadline_at, provider)) from attem
 -- name: cancel_notification
 -- ?1 id, ?2 tenant, ?3 now.
 insert into notifications (id, tenant, at, cancelled_at) values (?1, ?2, ?3, ?3)
-on conflict (id) do update set cancelled_at = coalesce(cancelled_at, excluded.cancelled_at);
+on conflict (id) do update set cancelled_at = coalesce(cancelled_at, excluded.cancelled_at) where tenant = excluded.tenant;
 
 -- name: messages_within
 -- ?1: smallest, ?2: beyond the greatest message id. Ids of a notification's messages.
@@ -164,7 +165,7 @@ join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32);
 -- name: waits_pull
 -- ?1 key, ?2 priority, ?3 limit.
 select json_group_array(json_array(json_array({message}), json(n.content), n.trace))
-from (select message from waits where key = ?1 and key <> 'time' and priority = ?2 order by at, message limit ?3) w
+from (select message from waits where key = ?1 and key <> 'time' and priority = ?2 order by serial limit ?3) w
 join messages m on m.id = w.message
 join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32);
 

@@ -63,6 +63,8 @@ class SqliteRecords:
         return _record(rows[0]) if rows else None
 
     async def messages_of(self, notification: str, limit: int, after: str | None) -> Sequence[MessageRecord]:
+        if not ids.looks_like(ids.NOTIFICATION, notification):
+            return []
         low = ids.MESSAGE + notification[4:]
         sql = _list_sql("m.id > ?1 and m.id < ?2", "m.id", "?3")
         return await self._reader.run(lambda db: _MESSAGES.decode(db.execute(sql, (after or low, low + "~", limit)).get))

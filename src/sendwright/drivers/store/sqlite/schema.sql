@@ -96,7 +96,7 @@ create table waits (
 ) without rowid;
 
 create index waits_due on waits (due_at, message) where due_at is not null;
-create index waits_parked on waits (key, priority, at, message) where key <> 'time';
+create index waits_parked on waits (key, priority, serial) where key <> 'time';
 
 -- What happened, written by the transaction in which it did.
 create table events (

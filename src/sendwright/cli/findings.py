@@ -1,0 +1,230 @@
+"""What `check` finds out: the store, what was switched at run time, each provider's host, callbacks, and what to mind.
+
+It sends nothing, makes no file and no key. A store that is free is opened as a start would open it, with its own tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from sendwright.app.parts import callback_base, is_private
+from sendwright.cli.api import Api, NoAnswer, Refused
+from sendwright.cli.reach import api_of
+from sendwright.drivers.store.sqlite import open_sqlite
+from sendwright.errors import OperatorError
+from sendwright.model.records import Switch
+from sendwright.providers import registry
+from sendwright.providers.contract import HttpRequest, Outgoing, Provider
+from sendwright.settings import Loaded, Row, Settings
+from sendwright.settings.keys import ADMIN_KEY_FILE, SECRET_KEY_FILE
+
+CONNECT_S = 5.0
+"""How long a connection to a provider's host may take, in seconds."""
+AT_ONCE = 16
+RUN_TIME = "run time"
+_FREE_OF_CHARGE = {"sandbox", "console"}
+_SAMPLES = {"sms": "+15005550006", "whatsapp": "+15005550006", "email": "check@example.com", "webhook": "https://example.com/"}
+
+
+class Tried(Struct, frozen=True):
+    """One thing that was tried."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Found(Struct, frozen=True):
+    """Everything that was found."""
+
+    tried: list[Tried]
+    warnings: list[str]
+    switched: list[Row]
+    """What was switched at run time and overrides the settings."""
+
+    @property
+    def ok(self) -> bool:
+        return all(tried.ok for tried in self.tried)
+
+
+def examine(loaded: Loaded) -> Found:
+    """Tries everything that these settings name."""
+    settings = loaded.settings
+    providers = [registry.make(name, raw) for name, raw in settings.providers.items()]
+    store, switches = _store(loaded)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        tried = list(pool.map(_provider, providers))
+    warnings = [*_warnings(settings, providers), *_open_files(settings)]
+    return Found([store, *tried, *_callbacks(settings, providers)], warnings, [*_rows(switches)])
+
+
+# The store
+
+
+def _store(loaded: Loaded) -> tuple[Tried, Sequence[Switch]]:
+    path = loaded.settings.store.path
+    if _is_held(path):
+        return _running(loaded, path)
+    if not path.exists():
+        return _to_be_made(path), ()
+    try:
+        switches = asyncio.run(_opened(path))
+    except (OperatorError, OSError) as error:
+        return Tried("store", ok=False, detail=str(error)), ()
+    return Tried("store", ok=True, detail=f"{path} opens, and no process uses it"), switches
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process has the file's lock; it is let go at once where we got it ourselves."""
+    try:
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _running(loaded: Loaded, path: Path) -> tuple[Tried, Sequence[Switch]]:
+    """The process that holds the file is asked."""
+    held = f"{path} is held by a running process"
+    try:
+        api = api_of(loaded)
+        ready = api.get("/readyz")
+    except Refused as error:
+        return Tried("store", ok=False, detail=f"{held}, which is not ready: {error}"), ()
+    except (NoAnswer, OperatorError) as error:
+        return Tried("store", ok=False, detail=f"{held}, and {error}"), ()
+    parts = ", ".join(f"{name} {value}" for name, value in ready.items() if name != "ready")
+    return Tried("store", ok=True, detail=f"{held}, ready at {api.base} ({parts})"), _switched_in(api, loaded.settings)
+
+
+def _switched_in(api: Api, settings: Settings) -> list[Switch]:
+    """What the running process does otherwise than these settings say."""
+    try:
+        standings = api.get("/v1/providers")["data"]
+    except (NoAnswer, Refused):
+        return []
+    return [_difference(settings, standing) for standing in standings if standing["name"] in settings.providers]
+
+
+def _difference(settings: Settings, standing: dict[str, Any]) -> Switch:
+    own = registry.make(standing["name"], settings.providers[standing["name"]]).settings
+    return Switch(
+        standing["name"],
+        enabled=None if standing["enabled"] else False,
+        rate=standing["rate"] if standing["rate"] != own.rate else None,
+        concurrency=standing["concurrency"] if standing["concurrency"] != own.concurrency else None,
+    )
+
+
+async def _opened(path: Path) -> Sequence[Switch]:
+    async with open_sqlite(path) as backend:
+        _, switches = await backend.switchboard.read()
+        return switches
+
+
+def _to_be_made(path: Path) -> Tried:
+    place = next(folder for folder in path.absolute().parents if folder.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        return Tried("store", ok=False, detail=f"{path} can't be made: {place} is not a folder that may be written")
+    return Tried("store", ok=True, detail=f"{path} is not there yet; the first start makes it")
+
+
+def _rows(switches: Iterable[Switch]) -> Iterator[Row]:
+    for switch in switches:
+        for name in ("enabled", "weight", "rate", "concurrency"):
+            value = getattr(switch, name)
+            if value is not None:
+                shown = str(value).lower() if isinstance(value, bool) else str(value)
+                yield Row(f"providers.{switch.provider}.{name}", shown, "", RUN_TIME, "")
+
+
+# Providers
+
+
+def _provider(provider: Provider) -> Tried:
+    """A connection to the provider's host, and nothing more."""
+    name = f"provider {provider.name}"
+    target = target_of(provider)
+    if provider.capabilities.transport != "http":
+        return Tried(name, ok=True, detail=f"{provider.kind}: needs no connection")
+    if target is None:
+        return Tried(name, ok=True, detail=f"{provider.kind}: its host depends on the message; not tried")
+    host, port = target
+    try:
+        socket.create_connection(target, timeout=CONNECT_S).close()
+    except OSError as error:
+        why = "it took too long" if isinstance(error, TimeoutError) else error.strerror or type(error).__name__
+        return Tried(name, ok=False, detail=f"{provider.kind}: no connection to {host}:{port} ({why})")
+    return Tried(name, ok=True, detail=f"{provider.kind}: {host}:{port} takes connections")
+
+
+def target_of(provider: Provider) -> tuple[str, int] | None:
+    """Host and port of the provider's first request, which is built and not sent; else those of its settings."""
+    channel = provider.capabilities.channels[0]
+    sample = Outgoing("check", "check", channel, _SAMPLES.get(channel, "check"), "check", idempotency_key="check")
+    try:
+        request = next(provider.flow(sample))
+        url = request.url if isinstance(request, HttpRequest) else None
+    except ValueError:
+        url = getattr(provider.settings, "base_url", None) or getattr(provider.settings, "url", None)
+    parts = urlsplit(url or "")
+    if parts.hostname is None:
+        return None
+    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _callbacks(settings: Settings, providers: Iterable[Provider]) -> Iterator[Tried]:
+    """Where each provider that reports back will do so; no failure: without reports messages stay `sent`."""
+    for provider in providers:
+        if provider.capabilities.receipts:
+            base = callback_base(settings, provider)
+            where = f"come to {base}" if base else "can't arrive: [api] public_url is not set"
+            yield Tried(f"callbacks {provider.name}", ok=True, detail=where)
+
+
+# What to mind
+
+
+def _warnings(settings: Settings, providers: Sequence[Provider]) -> Iterator[str]:
+    channels = settings.sandbox_channels()
+    if channels:
+        yield f"the sandbox is in use: no real person gets what is sent by {', '.join(channels)}"
+    for provider in providers:
+        common = provider.settings
+        if provider.kind == "sandbox":
+            yield f"{provider.name} is a sandbox: no real person gets what it is given"
+        if "sms" in provider.capabilities.channels and common.rate is None and provider.kind not in _FREE_OF_CHARGE:
+            yield f"{provider.name} sends SMS without a limit: set rate"
+        if provider.capabilities.receipts and callback_base(settings, provider) is None:
+            yield f"{provider.name} can't report back: set [api] public_url to what it can reach"
+    if settings.api.public_url is None and not is_private(settings.listens_on()[0]):
+        yield "[api] public_url is not set, while the API listens on more than this machine"
+
+
+def _open_files(settings: Settings) -> Iterator[str]:
+    """Keys that others on this machine can read."""
+    data = settings.data
+    for path, mode in ((data, 0o700), (data / ADMIN_KEY_FILE, 0o600), (data / SECRET_KEY_FILE, 0o600)):
+        try:
+            found = stat.S_IMODE(path.stat().st_mode)
+        except OSError:
+            continue
+        if found & 0o077:
+            yield f"{path} is open to others: chmod {mode:o} {path}"

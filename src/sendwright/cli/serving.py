@@ -1,0 +1,164 @@
+"""`up` and `sandbox`: the commands that run until they are told to stop."""
+
+# ruff: noqa: PLC0415 -- an engine is imported where it is run, never for a help page
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from typing import TYPE_CHECKING
+
+import click
+
+from sendwright.cli import words
+from sendwright.cli.frame import Command, data_folder
+from sendwright.cli.reach import KEY, address_of, load_checked
+from sendwright.cli.shown import say
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from sendwright.app.parts import Parts
+    from sendwright.sandbox.options import SandboxOptions
+    from sendwright.settings import Loaded
+
+
+@click.command(
+    "up",
+    cls=Command,
+    json=False,
+    examples=(
+        "sendwright up",
+        "sendwright up --data /var/lib/sendwright --listen 127.0.0.1:9420",
+        "sendwright up --config /etc/sendwright.toml",
+    ),
+)
+@click.option("--listen", type=words.listen, metavar="H:P", help="Where the API listens; port 0 takes any free one.")
+def up(listen: str | None) -> None:
+    """Run everything in one process, on embedded SQLite.
+
+    That is the API, workers, the scheduler and, where no provider is named, the sandbox. SIGTERM drains: what is in
+    flight is finished, then it exits 0. A second one exits at once.
+    """
+    from sendwright.app.serve import up as serve
+
+    loaded = load_checked(data_folder(), listen)
+    click.get_current_context().exit(_run(serve(loaded, lambda parts, address: _started(loaded, parts, address))))
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    import asyncio
+
+    try:
+        import uvloop
+    except ImportError:  # not there on every system
+        return asyncio.run(main)
+    code: int = uvloop.run(main)
+    return code
+
+
+def _started(loaded: Loaded, parts: Parts, address: str) -> None:
+    """What a person needs now. The admin key is shown once: when it was made by this start."""
+    import apsw
+
+    from sendwright.settings.keys import ADMIN_KEY_FILE
+
+    kept = loaded.settings.api.admin_key is None
+    place = (loaded.settings.data / ADMIN_KEY_FILE).resolve()
+    host, _, port = address.removeprefix("http://").rpartition(":")
+    local = address_of(host.strip("[]"), int(port))
+    key = f"$(cat {shlex.quote(str(place))})" if kept else f"${_variable(loaded.sources['api.admin_key'])}"
+    say(f"Sendwright listens on {address}")
+    if parts.keys.created:
+        say(f"  admin key     {parts.keys.admin_key.reveal()}")
+        say(f"                made now and shown this once; kept in {place}")
+    else:
+        say(f"  admin key     in {place}" if kept else "  admin key     that of the settings ([api] admin_key)")
+    if parts.sandbox_url is not None:
+        say(f"  sandbox       {parts.sandbox_url}/  (a phone and a mailbox: nothing leaves this machine)")
+    say(f"  data          {loaded.settings.data}")
+    say(f"  SQLite        {apsw.sqlite_lib_version()}")
+    say(f"  try           {curl_line(local, key, sandbox=_tries_safely(parts))}")
+    for note in parts.keys.notes:
+        say(f"  note          {note}")
+
+
+def _tries_safely(parts: Parts) -> bool:
+    """Whether an SMS goes to the sandbox and to nobody else."""
+    names = [account.name for account in parts.fleet.route("sms")] if "sms" in parts.fleet.channels else []
+    return bool(names) and all(parts.providers[name].kind == "sandbox" for name in names)
+
+
+def _variable(source: str) -> str:
+    """The environment variable that holds the admin key; for one of the file, the variable that every command reads."""
+    kind, _, name = source.partition(" ")
+    return name if kind == "environment" else KEY
+
+
+def curl_line(address: str, key: str, *, sandbox: bool) -> str:
+    """A line to paste; `key` is what the shell makes a key of. It sends only where that reaches no real person."""
+    line = f'curl -sS -H "Authorization: Bearer {key}"'
+    if not sandbox:
+        return f"{line} {address}/v1/providers"
+    body = '{"to":{"phone":"+15005550009"},"content":{"body":"Hello"}}'
+    return f"{line} -H 'Content-Type: application/json' -d '{body}' {address}/v1/notifications"
+
+
+@click.command(
+    "sandbox",
+    cls=Command,
+    json=False,
+    data=False,
+    examples=(
+        "sendwright sandbox",
+        "sendwright sandbox --listen 127.0.0.1:9000 --log requests.jsonl --latency-ms 50",
+        "sendwright sandbox --no-receipts",
+    ),
+)
+@click.option("--listen", type=words.listen, default="127.0.0.1:8425", show_default=True, metavar="H:P", help="Where it listens.")
+@click.option(
+    "--log", type=click.Path(dir_okay=False), metavar="FILE", help="Append a line for every request, before it is answered."
+)
+@click.option("--latency-ms", type=click.FloatRange(min=0), default=0, metavar="N", help="How long every answer takes.")
+@click.option("--no-receipts", is_flag=True, help="Report nothing back.")
+def sandbox(listen: str, log: str | None, latency_ms: float, no_receipts: bool) -> None:
+    """Run the sandbox on its own.
+
+    It speaks the vendors' wire protocols, makes faults on request, and shows what it was given on a page.
+    """
+    from sendwright.sandbox.options import SandboxOptions
+    from sendwright.settings import host_port
+
+    host, port = host_port(listen)
+    options = SandboxOptions(host=host, port=port, log_path=log, latency_ms=latency_ms, receipts=not no_receipts)
+    click.get_current_context().exit(_run(_serve_sandbox(options)))
+
+
+async def _serve_sandbox(options: SandboxOptions) -> int:
+    """Until SIGTERM or Ctrl-C, which end it in order; a second one ends it at once."""
+    import asyncio
+
+    from sendwright.errors import OperatorError
+    from sendwright.sandbox.run import run
+
+    serving = asyncio.create_task(run(options))
+    told = False
+
+    def stop() -> None:
+        nonlocal told
+        if told:
+            os._exit(1)
+        told = True
+        serving.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        return 0
+    except OSError as error:
+        raise OperatorError(f"the sandbox can't start: {error.strerror or type(error).__name__}") from error
+    return 0
