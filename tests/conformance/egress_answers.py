@@ -82,7 +82,11 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "a NUL in a header": (b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nhi", "head"),
     "an upgrade": (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nhi", "head"),
     "an upgrade to nothing": (b"HTTP/1.1 101 Switching Protocols\r\n\r\nhi", "head"),
-    "a status below 100": (b"HTTP/1.1 042 Odd\r\nContent-Length: 2\r\n\r\nhi", "head"),
+    "a status below 100": (b"HTTP/1.1 042 Odd\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "head"),
+    "an upgrade, then an answer": (
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        "head",
+    ),
 }
 
 OVERSIZE: dict[str, tuple[bytes, str]] = {

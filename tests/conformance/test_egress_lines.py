@@ -98,6 +98,18 @@ async def test_a_line_rests_no_longer_than_the_route_says(client: Client, serve:
 
 
 @every_client
+async def test_a_line_that_rested_too_long_is_not_used_although_the_loop_had_no_time_to_close_it(
+    client: Client, serve: Serve
+) -> None:
+    server = serve(each_time)
+    async with client(Route(idle_s=0.1)) as egress:
+        assert isinstance(await call(egress, post(server.url)), Reply)
+        server.peers[0].pause(0.15)  # blocks the loop, on purpose
+        assert isinstance(await call(egress, post(server.url)), Reply)
+    assert server.connections == 2
+
+
+@every_client
 async def test_a_line_that_was_given_back_unused_is_kept(client: Client, serve: Serve) -> None:
     server = serve(each_time)
     async with client() as egress:

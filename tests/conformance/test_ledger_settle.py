@@ -176,14 +176,24 @@ async def test_a_late_acceptance_joins_and_moves_a_doubt_to_sent(backend: UnderT
     assert await backend.waiting.next_due() is None
 
 
-async def test_a_late_retry_decision_is_not_applied(backend: UnderTest) -> None:
+async def test_a_late_retry_decision_holds_while_only_repair_has_acted_meanwhile(backend: UnderTest) -> None:
     parcel = await planned(backend.ledger, steps=(SMS, EMAIL))
     held = await claimed(backend.ledger, parcel)
     await repaired(backend)
-    await backend.ledger.settle(later(parcel, held, due_at=NOW + 77))
+    state = await backend.ledger.settle(later(parcel, held, due_at=NOW + 77))
     row = await message_of(backend, parcel)
-    assert row.wait is None or row.wait.due_at != NOW + 77
-    assert row.tried == ()
+    assert (state, row.step, row.wait.due_at) == (MessageState.QUEUED, 0, NOW + 77)
+
+
+async def test_a_late_retry_decision_is_not_applied_once_it_was_claimed_anew(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger, steps=(SMS, EMAIL))
+    held = await claimed(backend.ledger, parcel)
+    await repaired(backend)
+    (again,) = await backend.waiting.due(NOW + MINUTE, 10)
+    await claimed(backend.ledger, again, token="another", now=NOW + MINUTE)
+    state = await backend.ledger.settle(later(parcel, held, due_at=NOW + 77))
+    row = await message_of(backend, parcel)
+    assert (state, row.token, row.wait) == (MessageState.SENDING, "another", None)
 
 
 async def test_late_evidence_of_a_refusal_refutes_the_doubt_and_starts_the_next_step(backend: UnderTest) -> None:
@@ -192,7 +202,7 @@ async def test_late_evidence_of_a_refusal_refutes_the_doubt_and_starts_the_next_
     await repaired(backend)
     state = await backend.ledger.settle(rejected(parcel, held, at=NOW + 5))
     row = await message_of(backend, parcel)
-    assert (state, row.step, row.wait.due_at) == (MessageState.QUEUED, 1, NOW + 5)
+    assert (state, row.step, row.wait.due_at) == (MessageState.QUEUED, 1, NOW)
 
 
 async def test_late_evidence_beside_a_newer_open_attempt_leaves_that_one_its_claim(backend: UnderTest) -> None:

@@ -242,7 +242,11 @@ class Vendor(Provider):
 class Crew:
     def __init__(self) -> None:
         self.patches: list[tuple[str, ProviderPatch]] = []
-        self.rows = {"twilio-main": ProviderStanding("twilio-main", "twilio", ("sms",), True, 1, "closed", 0, rate="100/s")}
+        self.rows = {
+            "twilio-main": ProviderStanding(
+                "twilio-main", "twilio", ("sms",), enabled=True, weight=1, breaker="closed", in_flight=0
+            )
+        }
 
     async def standings(self) -> Sequence[ProviderStanding]:
         return list(self.rows.values())

@@ -25,7 +25,7 @@ from sendwright.drivers.store.sqlite import open_sqlite
 from sendwright.errors import OperatorError
 from sendwright.model.records import Switch
 from sendwright.providers import registry
-from sendwright.providers.contract import HttpRequest, Outgoing, Provider
+from sendwright.providers.contract import EVERY_CHANNEL, HttpRequest, Outgoing, Provider
 from sendwright.settings import Loaded, Row, Settings
 from sendwright.settings.keys import ADMIN_KEY_FILE, SECRET_KEY_FILE
 
@@ -120,14 +120,17 @@ def _switched_in(api: Api, settings: Settings) -> list[Switch]:
         standings = api.get("/v1/providers")["data"]
     except (NoAnswer, Refused):
         return []
-    return [_difference(settings, standing) for standing in standings if standing["name"] in settings.providers]
+    return [_difference(settings, standing) for standing in standings]
 
 
 def _difference(settings: Settings, standing: dict[str, Any]) -> Switch:
-    own = registry.make(standing["name"], settings.providers[standing["name"]]).settings
+    name, enabled = standing["name"], None if standing["enabled"] else False
+    if name not in settings.providers:
+        return Switch(name, enabled=enabled)
+    own = registry.make(name, settings.providers[name]).settings
     return Switch(
-        standing["name"],
-        enabled=None if standing["enabled"] else False,
+        name,
+        enabled=enabled,
         rate=standing["rate"] if standing["rate"] != own.rate else None,
         concurrency=standing["concurrency"] if standing["concurrency"] != own.concurrency else None,
     )
@@ -205,7 +208,8 @@ def _callbacks(settings: Settings, providers: Iterable[Provider]) -> Iterator[Tr
 def _warnings(settings: Settings, providers: Sequence[Provider]) -> Iterator[str]:
     channels = settings.sandbox_channels()
     if channels:
-        yield f"the sandbox is in use: no real person gets what is sent by {', '.join(channels)}"
+        shown = "any channel" if set(channels) >= set(EVERY_CHANNEL) else ", ".join(channels)
+        yield f"the sandbox is in use: no real person gets what is sent by {shown}"
     for provider in providers:
         common = provider.settings
         if provider.kind == "sandbox":

@@ -44,11 +44,13 @@ def _list() -> None:
 
 
 def _row(standing: dict[str, Any]) -> list[object]:
+    from sendwright.providers.contract import EVERY_CHANNEL  # noqa: PLC0415 -- not for a help page
+
     share, latency = standing["success_rate"], standing["latency_ms"]
     return [
         standing["name"],
         standing["kind"],
-        ",".join(standing["channels"]),
+        "every one" if set(standing["channels"]) >= set(EVERY_CHANNEL) else ",".join(standing["channels"]),
         standing["enabled"],
         standing["breaker"],
         None if share is None else f"{share:.0%}",

@@ -134,6 +134,11 @@ class Deliverer:
                     return None
                 parcel = following
                 continue
+            except ValueError as error:
+                slot.release()
+                crashpoint("deliver.unwritable")
+                await self._skip(parcel, Reason.CONTENT.value, str(error))
+                return None
             except BaseException:
                 slot.release()
                 raise
@@ -180,7 +185,10 @@ class Deliverer:
         request = ready.request
         while True:
             crashpoint("deliver.writing")
-            answer = await ready.line.send(request, held.deadline - self._clock.monotonic())
+            try:
+                answer = await ready.line.send(request, held.deadline - self._clock.monotonic())
+            except ValueError as error:
+                return Rejected(Reason.CONTENT, str(error), Scope.CONTENT)
             crashpoint("deliver.answer")
             try:
                 request = ready.flow.send(answer)

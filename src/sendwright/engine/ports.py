@@ -129,8 +129,8 @@ class Ledger(Protocol):
         ...
 
     def settle(self, settlement: Settlement) -> Awaitable[MessageState]:
-        """Joins the evidence to the attempt, always; applies the decision only while the message is `sending` under
-        this token and number, and the fold of all its attempts does not say otherwise (policy/fold.py).
+        """Joins the evidence to the attempt, always; applies the decision only while its author may decide, and the fold
+        of all its attempts does not say otherwise (policy/fold.py).
 
         Writes the decision's wait and the event in the same transaction. Returns the message's state then."""
         ...
@@ -149,7 +149,8 @@ class Ledger(Protocol):
         ...
 
     def observe(self, sighting: Sighting, now: int) -> Awaitable[Sighted]:
-        """Joins a receipt to its attempt, found by our id or else by (provider, ref), and folds the message.
+        """Joins a receipt to its attempt, found by our id (where that is this provider's) or else by (provider, ref), and
+        folds the message.
 
         A receipt whose reference nobody knows yet is kept until a settlement brings that reference. Repeats change
         nothing. A failure of a `sent` message, or one that refutes a doubt, starts the next step, due at once."""

@@ -70,6 +70,16 @@ def fold(message: MessageRecord, attempts: Sequence[AttemptRecord], now: int, de
     return _decided(attempts, next_step(message, step, now, last.reason or Reason.UNKNOWN.value, last.detail))
 
 
+def may_decide(message: MessageRecord, token: str, number: int) -> bool:
+    """True while the author of this claim may say what comes next: it holds the claim, or repair has taken it for lost
+    and nobody has acted since. What it then says is better than a doubt."""
+    if message.number != number:
+        return False
+    if message.state == MessageState.SENDING:
+        return message.token is None or message.token == token
+    return message.state == MessageState.IN_DOUBT
+
+
 def doubled(attempts: Sequence[AttemptRecord]) -> bool:
     """True when more than one attempt may have been taken by a provider."""
     return sum(a.state not in _REFUTED for a in attempts) > 1

@@ -199,6 +199,7 @@ _PATTERN_CODES = {
     "whatsapp": "invalid_phone",
     "ttl": "invalid_duration",
     "locale": "invalid_locale",
+    "rate": "invalid_rate",
     **dict.fromkeys(("title", "from", "filename", "content_type", "label"), "header_injection"),
 }
 

@@ -120,13 +120,13 @@ class Pool:
     async def lease(self, request: HttpRequest, within_s: float) -> HttpLine:
         """A connected line for the request. Raises `Unreachable`, and `ValueError` for what can't be written."""
         encoded = encode(request)
-        deadline = asyncio.get_running_loop().time() + within_s
+        now = asyncio.get_running_loop().time()
         if self._waiting or self._in_hand >= self._route.concurrency or self._emptied is not None:
-            await self._turn(deadline)
+            await self._turn(now + within_s)
         else:
             self._in_hand += 1
         try:
-            connection = self._rested(encoded.origin) or await self._connect(encoded.origin, deadline)
+            connection = self._rested(encoded.origin, now) or await self._connect(encoded.origin, now + within_s)
         except BaseException:
             self._free()
             raise
@@ -191,9 +191,9 @@ class Pool:
 
     # The lines at rest.
 
-    def _rested(self, origin: Origin) -> Connection | None:
+    def _rested(self, origin: Origin, now: float) -> Connection | None:
         lines = self._idle.get(origin)
-        oldest = asyncio.get_running_loop().time() - self._route.idle_s
+        oldest = now - self._route.idle_s
         while lines:
             connection = lines[-1]
             self._unrest(connection, origin)

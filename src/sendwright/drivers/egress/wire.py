@@ -228,9 +228,9 @@ class AnswerReader:
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:
-            if status < 100 or status == 101:
-                self._fail("an upgrade nobody asked for")
-            return
+            if status < 100:
+                self._fail("malformed answer")
+            return  # an interim answer; of an upgrade, which nobody asked for, the parser makes an error
         if self._answer is not None:
             self._fail("more than one answer")
         self._in_body = True

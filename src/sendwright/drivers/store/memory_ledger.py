@@ -29,7 +29,7 @@ from sendwright.model.records import (
     parcel_of,
 )
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import Standing, doubt, fold
+from sendwright.policy.fold import Standing, doubt, fold, may_decide
 
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _ARRIVED = frozenset({MessageState.DELIVERED, MessageState.READ})
@@ -68,7 +68,7 @@ class MemoryLedger:
                 return MessageState.ACCEPTED  # retention took the rows: the same as an id that was never planned
             joined = _joined(attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail)
             t.put_attempt(joined)
-            state = _refold(t, message, s.at, s.decision if _mine(message, s.token, s.number) else None).after
+            state = _refold(t, message, s.at, s.decision if may_decide(message, s.token, s.number) else None).after
             for sighting in _claimed_strays(t, joined.provider, s.ref):
                 state = _sight(t, joined.id, sighting, s.at).after
             return state if state is not None else message.state
@@ -323,8 +323,9 @@ def _stand(t: Tables, before: MessageRecord, standing: Standing, now: int) -> Si
 
 
 def _found(t: Tables, sighting: Sighting) -> str | None:
-    if sighting.attempt is not None and t.attempts.get(sighting.attempt) is not None:
-        return sighting.attempt
+    named = t.attempts.get(sighting.attempt) if sighting.attempt is not None else None
+    if named is not None and named.provider == sighting.provider:
+        return named.id
     return None if sighting.ref is None else t.by_ref.get((sighting.provider, sighting.ref))
 
 

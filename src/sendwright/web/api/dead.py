@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from msgspec import UNSET, UnsetType
 
-from sendwright.model import ids
 from sendwright.model.records import MessageRecord, Page
 from sendwright.policy.duration import instant_ms
 from sendwright.policy.payload_schema import Fault
@@ -70,13 +69,10 @@ async def _handle(ask: Ask, handle: Handle) -> Handled:
 def _judge(selection: DeadSelection) -> None:
     if (selection.ids is UNSET) == (selection.filters is UNSET):
         raise problems.of_faults([Fault("#", "conflict", "must have either ids or filters")])
-    if isinstance(selection.ids, list):
-        bad = (n for n, one in enumerate(selection.ids) if not ids.looks_like(ids.MESSAGE, one))
-        faults = [Fault(f"#/ids/{n}", "invalid_id", "is not the id of a message") for n in bad]
-    else:
+    if isinstance(selection.filters, DeadFilters):
         faults = [fault for name in ("since", "until") for fault in _time_faults(name, getattr(selection.filters, name))]
-    if faults:
-        raise problems.of_faults(faults)
+        if faults:
+            raise problems.of_faults(faults)
 
 
 def _time_faults(name: str, text: str | UnsetType) -> list[Fault]:

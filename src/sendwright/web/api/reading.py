@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from sendwright.policy.duration import instant_ms
-from sendwright.policy.payload_schema import shape_faults
+from sendwright.policy.payload_schema import Fault, shape_faults
 from sendwright.policy.strict_json import NOT_JSON, Malformed, parse, twice_named
 from sendwright.web.api.problems import ProblemError, Refusal, of_faults, of_parameter
 
@@ -53,13 +53,25 @@ def read_json(kind: type[S], raw: bytes, *, itemised: bool = False) -> S:
     except msgspec.ValidationError:
         doc = _skeleton(raw) if itemised else parse(raw)
         if not isinstance(doc, Malformed):
-            raise of_faults(shape_faults(kind, doc)) from None
+            return _judged(kind, doc)
         malformed = doc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         malformed = NOT_JSON
     if malformed is not None:
         raise Refusal(400, malformed.code, malformed.detail)
     return value
+
+
+def _judged(kind: type[S], doc: Any) -> S:
+    """All faults of a value; or the struct after all, since to JSON Schema 5.0 is a whole number."""
+    found = shape_faults(kind, doc)
+    if found:
+        raise of_faults(found)
+    whole = {name: int(n) if isinstance(n, float) and n.is_integer() else n for name, n in doc.items()}
+    try:
+        return msgspec.convert(whole, kind)
+    except msgspec.ValidationError:
+        raise of_faults([Fault("#", "invalid_value", "is not what this call takes")]) from None
 
 
 def _pairs(query: bytes) -> tuple[dict[str, str], list[ProblemError]]:

@@ -30,6 +30,7 @@ StateName = Literal[
 AttemptStateName = Literal["sending", "in_doubt", "sent", "rejected", "failed", "delivered", "read"]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Word = Annotated[str, Meta(min_length=1, max_length=255)]
+MessageId = Annotated[str, Meta(pattern="^msg_[0-9a-hjkmnp-tv-z]{34}$")]
 CursorText = Annotated[str, Meta(min_length=1, max_length=512)]
 
 LIST_MAX = 500
@@ -215,8 +216,11 @@ class DeadFilters(Struct, frozen=True, forbid_unknown_fields=True):
 class DeadSelection(Struct, frozen=True, forbid_unknown_fields=True):
     """Exactly one of the two."""
 
-    ids: Annotated[list[Word], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
+    ids: Annotated[list[MessageId], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
     filters: DeadFilters | UnsetType = UNSET
+
+
+OneSelection = Annotated[DeadSelection, Meta(extra_json_schema={"minProperties": 1, "maxProperties": 1})]
 
 
 class Handled(Struct, frozen=True):

@@ -30,7 +30,7 @@ from sendwright.model.records import (
     parcel_of,
 )
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import doubt
+from sendwright.policy.fold import doubt, may_decide
 
 _PULLED = msgspec.json.Decoder(list[tuple[MessageRecord, Content, str | None]], strict=False)
 
@@ -216,9 +216,12 @@ class SettleAll(Operation):
         self._serials = serials
 
     def apply(self, db: apsw.Connection, items: list[Settlement]) -> list[MessageState]:
-        straight = [index for index, s in enumerate(items) if s.number == 1 and s.decision.state == MessageState.SENT]
         states = [MessageState.SENT] * len(items)
-        other = [index for index in range(len(items)) if index not in set(straight)] if len(straight) < len(items) else []
+        first: dict[str, int] = {}
+        straight, other = [], []
+        for index, s in enumerate(items):
+            plain = s.number == 1 and s.decision.state == MessageState.SENT and first.setdefault(s.message, index) == index
+            (straight if plain else other).append(index)
         if straight:
             rows = rows_of([_settle_row(items[index]) for index in straight])
             lost = {straight[position] for position in fetch(db, SQL["settle_not_sent"], rows) or ()}
@@ -240,9 +243,9 @@ class SettleAll(Operation):
             row = folio.messages.get(s.message)
             if row is None:
                 continue
-            mine = row.state == MessageState.SENDING and row.token == s.token and row.number == s.number
+            decision = s.decision if may_decide(row, s.token, s.number) else None
             folio.join(s.message, s.attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail)
-            folio.refold(s.message, s.at, s.decision if mine else None)
+            folio.refold(s.message, s.at, decision)
             states[index] = folio.messages[s.message].state
         folio.save(max(items[index].at for index in which))
 
@@ -251,11 +254,12 @@ class SettleAll(Operation):
         if not db.execute(SQL["strays_any"]).get:
             return
         folio = Folio(db, self._serials, (s.message for s in items if s.ref))
-        rows = [(folio.attempts[s.message][s.number - 1].provider, s.ref) for s in items if s.ref and s.message in folio.attempts]
+        known = {attempt.id: attempt.provider for attempts in folio.attempts.values() for attempt in attempts}
+        by_ref = {(known[s.attempt], s.ref): s for s in items if s.ref and s.attempt in known}
+        rows = list(by_ref)
         found = fetch(db, SQL["strays_of"], rows_of(rows)) or []
         if not found:
             return
-        by_ref = {(row[0], row[1] or ""): s for row, s in zip(rows, (s for s in items if s.ref), strict=False)}
         for text in found:
             sighting = msgspec.json.decode(text, type=Sighting)
             s = by_ref[sighting.provider, sighting.ref or ""]
@@ -294,17 +298,17 @@ class ObserveAll(Operation):
     def apply(self, db: apsw.Connection, items: list[tuple[Sighting, int]]) -> list[Sighted]:
         attempts = [sighting.attempt for sighting, _ in items]
         folio = Folio(db, self._serials, (ids.message_of(a) for a in attempts if a))
-        known = {a.id for rows in folio.attempts.values() for a in rows}
-        unnamed = [index for index, a in enumerate(attempts) if a not in known and items[index][0].ref]
+        known = {(a.provider, a.id) for rows in folio.attempts.values() for a in rows}
+        unnamed = [index for index, a in enumerate(attempts) if (items[index][0].provider, a) not in known and items[index][0].ref]
         if unnamed:
             rows = [(items[index][0].provider, items[index][0].ref) for index in unnamed]
             for position, attempt in fetch(db, SQL["attempts_by_ref"], rows_of(rows)) or ():
                 attempts[unnamed[position]] = attempt
             folio = Folio(db, self._serials, (ids.message_of(a) for a in attempts if a))
-            known = {a.id for rows_ in folio.attempts.values() for a in rows_}
+            known = {(a.provider, a.id) for rows_ in folio.attempts.values() for a in rows_}
         answers, strays = [], []
         for (sighting, now), attempt in zip(items, attempts, strict=True):
-            if attempt is not None and attempt in known:
+            if attempt is not None and (sighting.provider, attempt) in known:
                 answers.append(_join(folio, ids.message_of(attempt), attempt, sighting, now))
             else:
                 answers.append(Sighted())
