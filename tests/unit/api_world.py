@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import msgspec
@@ -77,6 +77,7 @@ class Desk:
         self.keys: dict[tuple[str, str], tuple[str, bytes]] = {}
         self.fault: Exception | None = None
         self.running = False
+        self.ended: list[Taken | Conflict | Running] = []
         self.faulty_from = 10**9
 
     async def accept(
@@ -95,6 +96,14 @@ class Desk:
         if key is not None:
             self.keys[tenant, key] = (new, fingerprint)
         return Taken(new)
+
+    def begin(
+        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
+    ) -> Awaitable[Taken | Conflict | Running]:
+        return self.accept(tenant, payload, raw, key, trace)
+
+    def over(self, answer: Taken | Conflict | Running) -> None:
+        self.ended.append(answer)
 
     async def offer(self, offer: Any) -> Taken:
         raise AssertionError("the API offers through `accept`")

@@ -10,6 +10,7 @@ import asyncio
 import errno
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -75,7 +76,8 @@ class Running:
         if not settings.sandbox_channels() or settings.sandbox.listen is None:
             return None
         host, _, port = settings.sandbox.listen.rpartition(":")
-        server = SandboxServer(SandboxOptions(host=host, port=int(port)))
+        public = urlsplit(settings.api.public_url or "").hostname
+        server = SandboxServer(SandboxOptions(host=host, port=int(port), callback_hosts=(public,) if public else ()))
         fixed = self._loaded.sources.get("sandbox.listen", "default") != "default"
         try:
             bound = await server.start(host, int(port))

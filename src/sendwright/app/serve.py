@@ -25,7 +25,7 @@ from sendwright.errors import OperatorError
 from sendwright.policy.admission import LINK_SCHEMES, Rules
 from sendwright.providers.contract import EVERY_CHANNEL
 from sendwright.settings import Loaded
-from sendwright.web.api.app import build_app
+from sendwright.web.api.app import build_served
 from sendwright.web.api.services import Services
 
 CLOSING_S = 10
@@ -55,7 +55,7 @@ async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
     parts.tell.add(log.tell)
     draining = asyncio.Event()
     services = _services(parts, metrics, draining)
-    server = _Server(_config(build_app(services)))
+    server = _Server(_config(*build_served(services)))
     _on_signals(draining)
     chores = [asyncio.create_task(upkeep.keep_figures(parts)), asyncio.create_task(upkeep.sweep(parts))]
     serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -88,11 +88,11 @@ def _bind(loaded: Loaded) -> socket.socket:
     return sock
 
 
-def _config(app: object) -> uvicorn.Config:
+def _config(app: object, front: type[asyncio.Protocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="none",
-        http="httptools",
+        http=front,
         ws="none",
         lifespan="off",
         log_config=None,

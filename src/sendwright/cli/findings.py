@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import socket
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from socket import create_connection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -171,7 +171,7 @@ def _provider(provider: Provider) -> Tried:
         return Tried(name, ok=True, detail=f"{provider.kind}: its host depends on the message; not tried")
     host, port = target
     try:
-        socket.create_connection(target, timeout=CONNECT_S).close()
+        create_connection(target, timeout=CONNECT_S).close()
     except OSError as error:
         why = "it took too long" if isinstance(error, TimeoutError) else error.strerror or type(error).__name__
         return Tried(name, ok=False, detail=f"{provider.kind}: no connection to {host}:{port} ({why})")

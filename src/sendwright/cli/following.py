@@ -47,7 +47,7 @@ class Follow:
         tell: Callable[[str], None],
         *,
         now: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         self.reached = False
         self._api = api
@@ -57,7 +57,7 @@ class Follow:
         self._timeout_s = timeout_s
         self._tell = tell
         self._now = now
-        self._sleep = sleep
+        self._sleep = sleep or time.sleep
         self._known: dict[str, str] = {}
 
     def run(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ No provider is called here, nothing is rendered and nobody is looked up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from sendwright.engine.crash import crashpoint
 from sendwright.engine.ports import Clock, IntakeDesk
@@ -30,6 +30,15 @@ class Accept:
         self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
     ) -> Taken | Conflict | Running:
         """Makes the posted bytes durable under a new id. Raises `Unavailable` when that could not be done."""
+        crashpoint("accept.accepting")
+        answer = await self.begin(tenant, payload, raw, key, trace)
+        self.over(answer)
+        return answer
+
+    def begin(
+        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
+    ) -> Awaitable[Taken | Conflict | Running]:
+        """The story up to its one wait, for callers that have no task to wait in. `over` must follow."""
         now = self._clock.now_ms()
         offer = Offer(
             id=self._mint.notification(tenant, now, self._randomness(RANDOM_BYTES)),
@@ -42,8 +51,10 @@ class Accept:
             trace=trace,
         )
         crashpoint("accept.offering")
-        answer = await self._desk.offer(offer)
+        return self._desk.offer(offer)
+
+    def over(self, answer: Taken | Conflict | Running) -> None:
+        """The story after its wait."""
         crashpoint("accept.durable")
         if isinstance(answer, Taken):
             self._tell(Accepted(answer.replayed))
-        return answer

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from starlette.routing import Route, Router
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sendwright.web.api import problems
 from sendwright.web.api.auth import Keys
 from sendwright.web.api.cursors import Cursors
 from sendwright.web.api.docs_page import described
 from sendwright.web.api.endpoint import Endpoint
+from sendwright.web.api.front import front_of
 from sendwright.web.api.hot import PATH, PostNotification
 from sendwright.web.api.routes import CALLS
 from sendwright.web.api.services import Services
@@ -17,11 +19,24 @@ from sendwright.web.api.wire import App, Receive, Scope, Send, always, headers_o
 
 
 def build_app(services: Services) -> App:
-    """The application that serves these services."""
-    keys = Keys(services.admin_key, services.metrics_key)
+    """The application that serves these services, under any ASGI server."""
+    return _app(services, PostNotification(services, _keys(services)))
+
+
+def build_served(services: Services) -> tuple[App, type[HttpToolsProtocol]]:
+    """The same with its front, for uvicorn's `http` setting: the hot call's short way (front.py)."""
+    hot = PostNotification(services, _keys(services))
+    return _app(services, hot), front_of(hot)
+
+
+def _keys(services: Services) -> Keys:
+    return Keys(services.admin_key, services.metrics_key)
+
+
+def _app(services: Services, hot: PostNotification) -> App:
+    keys = _keys(services)
     cursors = Cursors(services.signing_key)
     shown = described(CALLS, services.public_url)
-    hot = PostNotification(services, keys)
     router = Router(
         [Route(path, Endpoint(calls, services, keys, cursors, shown)) for path, calls in _paths()],
         default=_NotFound(services),
@@ -49,7 +64,7 @@ class _NotFound:
         self._always = always(services.public_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await refuse(problems.not_found(), request_id(headers_of(scope)), self._always, receive, send)
+        await refuse(problems.not_found(), request_id(headers_of(scope["headers"])), self._always, receive, send)
 
 
 def _paths() -> list[tuple[str, list[Call]]]:

@@ -58,7 +58,7 @@ class Endpoint:
         self._allow: tuple[Header, ...] = ((b"allow", ", ".join(methods).encode()),)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = headers_of(scope)
+        headers = headers_of(scope["headers"])
         given = request_id(headers)
         try:
             call = self._called(scope["method"])

@@ -7,13 +7,14 @@ few cheap tests, and the 202 is put together by hand. What is not common takes t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Iterable, Mapping
+from http import HTTPStatus
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from sendwright.errors import Unavailable
 from sendwright.model.notification import Payload
-from sendwright.model.records import Conflict, Running
+from sendwright.model.records import Conflict, Running, Taken
 from sendwright.policy.admission import Refused, admit
 from sendwright.policy.payload_schema import KEY_MAX
 from sendwright.web.api import problems
@@ -32,6 +33,7 @@ from sendwright.web.api.wire import (
     refuse,
     request_id,
     require_json,
+    too_large,
     trace_of,
 )
 
@@ -40,60 +42,102 @@ PATH = "/v1/notifications"
 _KEY = re.compile(r"[\x20-\x7e]+")
 
 
+class Judged(Struct, frozen=True):
+    """A call that was found right and is being made durable."""
+
+    payload: Payload
+    request_id: str
+    begun: Awaitable[Taken | Conflict | Running]
+
+
 class PostNotification:
-    """The hot call as a plain ASGI function."""
+    """The hot call: its three steps for whoever has the bytes at hand (front.py), and itself as an ASGI function."""
 
     def __init__(self, services: Services, keys: Keys) -> None:
         self._services = services
         self._keys = keys
         self._always = always(services.public_url)
-        self._taken = ((b"content-type", b"application/json"), *self._always)
-        self._replayed = (*self._taken, (b"idempotency-replayed", b"true"))
+        self._taken = b"HTTP/1.1 202 Accepted\r\n" + _lines((b"content-type", b"application/json"), *self._always)
+        self._replayed = self._taken + _lines((b"idempotency-replayed", b"true"))
+
+    def judge(self, fields: Iterable[tuple[bytes, bytes]], raw: bytes) -> Judged:
+        """Lets a call in and begins to make it durable. Raises `Refusal`, and then nothing was begun."""
+        headers = headers_of(fields)
+        services = self._services
+        caller = self._keys.caller(headers)
+        caller.require("send")
+        require_json(headers)
+        if len(raw) > services.body_max:
+            raise too_large(services.body_max)
+        admitted = admit(raw, services.rules, services.channels(), services.clock.now_ms())
+        if isinstance(admitted, Refused):
+            raise problems.of_body(admitted)
+        key = key_of(headers, admitted.payload)
+        begun = services.accept.begin(caller.tenant, admitted.payload, admitted.raw, key, trace_of(headers))
+        return Judged(admitted.payload, request_id(headers), begun)
+
+    def over(self, judged: Judged, taken: Taken | Conflict | Running) -> bytes:
+        """The whole 202. Raises `Refusal` where the key stands for something else."""
+        self._services.accept.over(taken)
+        if isinstance(taken, Conflict):
+            raise problems.mismatch()
+        if isinstance(taken, Running):
+            raise problems.in_progress(taken.after_s)
+        body = b'{"id":"%b","state":"accepted","message_count":%d}' % (taken.id.encode(), message_count(judged.payload))
+        return b"%bcontent-length: %d\r\nlocation: /v1/notifications/%b\r\nrequest-id: %b\r\n\r\n%b" % (
+            self._replayed if taken.replayed else self._taken,
+            len(body),
+            taken.id.encode(),
+            judged.request_id.encode(),
+            body,
+        )
+
+    def refused(self, refusal: Refusal, judged: Judged) -> bytes:
+        """The whole problem document."""
+        body = refusal.encoded(judged.request_id)
+        head = b"HTTP/1.1 %d %b\r\n" % (refusal.status, HTTPStatus(refusal.status).phrase.encode())
+        fields = (
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"request-id", judged.request_id.encode()),
+            *refusal.headers,
+            *self._always,
+        )
+        return head + _lines(*fields) + b"\r\n" + body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = headers_of(scope)
+        headers = headers_of(scope["headers"])
         given = request_id(headers)
         try:
             if scope["query_string"]:
                 read_query(None, scope["query_string"])
-            await self._post(headers, given, receive, send)
+            self._keys.caller(headers).require("send")
+            require_json(headers)
+            services = self._services
+            raw = await read_body(headers, receive, services.body_max, services.body_within_s)
+            judged = self.judge(scope["headers"], raw)
+            answer = self.over(judged, await judged.begun)
         except Refusal as refusal:
             await refuse(refusal, given, self._always, receive, send)
         except Unavailable as fault:
             await refuse(problems.unavailable(fault), given, self._always, receive, send)
         except Gone:
             return
+        else:
+            await _send(answer, send)
 
-    async def _post(self, headers: dict[bytes, bytes], given: str, receive: Receive, send: Send) -> None:
-        services = self._services
-        caller = self._keys.caller(headers)
-        caller.require("send")
-        require_json(headers)
-        raw = await read_body(headers, receive, services.body_max, services.body_within_s)
-        admitted = admit(raw, services.rules, services.channels(), services.clock.now_ms())
-        if isinstance(admitted, Refused):
-            raise problems.of_body(admitted)
-        key = key_of(headers, admitted.payload)
-        taken = await services.accept.accept(caller.tenant, admitted.payload, admitted.raw, key, trace_of(headers))
-        if isinstance(taken, Conflict):
-            raise problems.mismatch()
-        if isinstance(taken, Running):
-            raise problems.in_progress(taken.after_s)
-        name = taken.id.encode()
-        body = b'{"id":"%b","state":"accepted","message_count":%d}' % (name, message_count(admitted.payload))
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 202,
-                "headers": [
-                    *(self._replayed if taken.replayed else self._taken),
-                    (b"content-length", b"%d" % len(body)),
-                    (b"location", b"/v1/notifications/" + name),
-                    (b"request-id", given.encode()),
-                ],
-            }
-        )
-        await send({"type": "http.response.body", "body": body})
+
+def _lines(*fields: tuple[bytes, bytes]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % field for field in fields)
+
+
+async def _send(answer: bytes, send: Send) -> None:
+    """An answer that was put together whole, in ASGI's two pieces."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    fields = [tuple(line.split(b": ", 1)) for line in lines]
+    await send({"type": "http.response.start", "status": int(first.split()[1]), "headers": fields})
+    await send({"type": "http.response.body", "body": body})
 
 
 def message_count(payload: Payload) -> int:

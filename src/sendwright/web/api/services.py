@@ -31,6 +31,16 @@ class Accepting(Protocol):
         """Durable when it returns `Taken`. Raises `Unavailable`, `maybe` when it may be durable all the same."""
         ...
 
+    def begin(
+        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
+    ) -> Awaitable[Taken | Conflict | Running]:
+        """The same without a task: what it returns is awaited, or asked by a callback, and then given to `over`."""
+        ...
+
+    def over(self, answer: Taken | Conflict | Running) -> None:
+        """The end of what `begin` began."""
+        ...
+
 
 class ProviderStanding(Struct, frozen=True):
     """How one provider stands now, over all workers."""

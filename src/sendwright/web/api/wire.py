@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable, Generator, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from itertools import count
 from typing import Any
 
@@ -52,10 +52,10 @@ def always(public_url: str, csp: bytes | None = None) -> tuple[Header, ...]:
     return (*_ALWAYS, policy, _HSTS) if public_url.startswith("https:") else (*_ALWAYS, policy)
 
 
-def headers_of(scope: Scope) -> dict[bytes, bytes]:
+def headers_of(fields: Iterable[Header]) -> dict[bytes, bytes]:
     """Headers by lower-case name; one that comes twice is joined by a comma (RFC 9110, section 5.3)."""
     found: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
+    for name, value in fields:
         found[name] = value if name not in found else found[name] + b", " + value
     return found
 
@@ -90,43 +90,13 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, cap: int, wit
     """The whole body. Refuses one that is too large (413) as soon as that is known, and one that is too slow (408)."""
     declared = headers.get(b"content-length")
     if declared is not None and declared.isdigit() and int(declared[:20]) > cap:
-        raise _too_large(cap)
-    steps = receive().__await__()
-    try:
-        pending = _Begun(steps, next(steps))
-    except StopIteration as came:
-        message = came.value
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            body: bytes = message.get("body", b"")
-            if len(body) > cap:
-                raise _too_large(cap) from None
-            return body
-        pending = None
+        raise too_large(cap)
     try:
         async with asyncio.timeout(within_s):
-            return await _rest(message if pending is None else await pending, receive, cap)
+            return await _rest(await receive(), receive, cap)
     except TimeoutError:
         headers_out = ((b"connection", b"close"),)
         raise Refusal(408, "slow_body", f"The body did not come within {within_s:g} s.", headers=headers_out) from None
-
-
-class _Begun:
-    """Goes on with an awaitable that was asked once and has to wait. A body is mostly there with its headers, and then
-    needs no timer: starting and stopping one costs more on uvloop than reading the whole request."""
-
-    __slots__ = ("_first", "_steps")
-
-    def __init__(self, steps: Generator[Any, Any, Message], first: Any) -> None:
-        self._steps = steps
-        self._first = first
-
-    def __await__(self) -> Generator[Any, Any, Message]:
-        try:
-            yield self._first
-        except BaseException as fault:  # cancelled while it waited: whom it waits for must hear of it
-            self._steps.throw(fault)
-            raise
-        return (yield from self._steps)
 
 
 async def _rest(message: Message, receive: Receive, cap: int) -> bytes:
@@ -138,13 +108,13 @@ async def _rest(message: Message, receive: Receive, cap: int) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > cap:
-            raise _too_large(cap)
+            raise too_large(cap)
         if not message.get("more_body", False):
             return b"".join(parts)
         message = await receive()
 
 
-def _too_large(cap: int) -> Refusal:
+def too_large(cap: int) -> Refusal:
     return Refusal(413, "too_large", f"The body must have at most {cap} bytes.", headers=((b"connection", b"close"),), linger=True)
 
 

@@ -218,7 +218,8 @@ class SettleAll(Operation):
     def apply(self, db: apsw.Connection, items: list[Settlement]) -> list[MessageState]:
         states = [MessageState.SENT] * len(items)
         first: dict[str, int] = {}
-        straight, other = [], []
+        straight: list[int] = []
+        other: list[int] = []
         for index, s in enumerate(items):
             plain = s.number == 1 and s.decision.state == MessageState.SENT and first.setdefault(s.message, index) == index
             (straight if plain else other).append(index)

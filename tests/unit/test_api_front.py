@@ -1,0 +1,175 @@
+"""The short way of the hot call, byte for byte over a connection: the same answers as the long way, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from sendwright.errors import StoreDown
+from sendwright.web.api.app import build_served
+from tests.unit.api_world import KEY, World
+
+ORDER = {"to": {"phone": "+14155552671"}, "content": {"body": "hello"}}
+
+
+class Wire(asyncio.Transport):
+    """What the protocol writes, and whether it closed."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
+        self.written = b""
+        self.writes = 0
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.written += bytes(data)
+        self.writes += 1
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class Line:
+    """A connection to the front of a world."""
+
+    def __init__(self, world: World) -> None:
+        app, front = build_served(world.services)
+        config = uvicorn.Config(app, http=front, lifespan="off", log_config=None, server_header=False, date_header=False)
+        config.load()
+        self.wire = Wire()
+        self.state = ServerState()
+        self.protocol = front(config=config, server_state=self.state, app_state={})
+        self.protocol.connection_made(self.wire)
+
+    async def say(self, *pieces: bytes) -> bytes:
+        for piece in pieces:
+            self.protocol.data_received(piece)
+        return await self.hear()
+
+    async def hear(self) -> bytes:
+        for _ in range(200):
+            await asyncio.sleep(0)
+        heard, self.wire.written = self.wire.written, b""
+        return heard
+
+
+def post(body: object = ORDER, *lines: str, path: str = "/v1/notifications", key: str = KEY) -> bytes:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    head = [f"POST {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {key}", "Content-Type: application/json", *lines]
+    return "\r\n".join([*head, f"Content-Length: {len(raw)}", "", ""]).encode() + raw
+
+
+def parsed(answer: bytes) -> tuple[int, dict[str, str], Any]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    fields = dict(line.split(": ", 1) for line in lines)
+    return int(first.split()[1]), fields, json.loads(body) if body else None
+
+
+def comparable(answer: bytes) -> tuple[int, dict[str, str], Any]:
+    status, fields, body = parsed(answer)
+    for name in ("request-id", "location", "content-length"):
+        fields.pop(name, None)
+    for name in ("id", "request_id"):
+        (body or {}).pop(name, None)
+    return status, fields, body
+
+
+async def test_a_post_that_came_whole_is_answered_with_one_write() -> None:
+    line = Line(World())
+    status, fields, body = parsed(await line.say(post()))
+    assert (status, body["state"], body["message_count"]) == (202, "accepted", 1)
+    assert fields["location"] == f"/v1/notifications/{body['id']}"
+    assert line.wire.writes == 1
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(),
+        post({"to": [], "content": {}}),
+        post(b"{nonsense"),
+        post(ORDER, key="wrong"),
+        post(ORDER, "Idempotency-Key: one"),
+        post(ORDER, "Idempotency-Key: " + "k" * 300),
+        post(ORDER, "Sendwright-Tenant: acme"),
+        post(ORDER, "Content-Type: text/plain"),
+        post({**ORDER, "digest": {"key": "a"}}),
+    ],
+    ids=["right", "faults", "junk", "wrong-key", "keyed", "long-key", "tenant", "two-types", "not-supported"],
+)
+async def test_the_short_way_answers_as_the_long_way_does(request_: bytes) -> None:
+    short = await Line(World()).say(request_)
+    head, _, body = request_.partition(b"\r\n\r\n")
+    long = await Line(World()).say(head + b"\r\n\r\n", body)  # a body that comes late goes the ordinary way
+    assert comparable(short) == comparable(long)
+
+
+async def test_a_key_is_replayed_and_another_body_is_refused() -> None:
+    line = Line(World())
+    first = parsed(await line.say(post(ORDER, "Idempotency-Key: one")))
+    again = parsed(await line.say(post(ORDER, "Idempotency-Key: one")))
+    other = parsed(await line.say(post({**ORDER, "priority": "high"}, "Idempotency-Key: one")))
+    assert again[2] == first[2]
+    assert again[1]["idempotency-replayed"] == "true"
+    assert other[0] == 422
+
+
+async def test_what_could_not_be_made_durable_is_never_202() -> None:
+    world = World()
+    world.desk.fault = StoreDown("the disk is full")
+    status, fields, body = parsed(await Line(world).say(post()))
+    assert (status, body["may_be_accepted"], fields["retry-after"]) == (503, False, "1")
+
+
+async def test_pipelined_calls_are_answered_in_their_order() -> None:
+    line = Line(World())
+    orders = [post({**ORDER, "metadata": {"n": str(n)}}, f"Request-Id: r{n}") for n in range(3)]
+    between = b"GET /healthz HTTP/1.1\r\nHost: x\r\nRequest-Id: r-get\r\n\r\n"
+    heard = await line.say(orders[0] + between + orders[1] + orders[2])
+    assert [part.split(b"\r\n")[0].decode() for part in heard.split(b"request-id: ")[1:]] == ["r0", "r-get", "r1", "r2"]
+
+
+async def test_a_body_in_pieces_is_read_to_its_end() -> None:
+    raw = post()
+    cut = len(raw) - 10
+    status, _, _ = parsed(await Line(World()).say(raw[:40], raw[40:cut], raw[cut:]))
+    assert status == 202
+
+
+async def test_while_an_answer_is_owed_a_shutdown_waits_for_it_and_then_closes() -> None:
+    line = Line(World())
+    line.protocol.data_received(post())
+    line.protocol.shutdown()
+    assert not line.wire.closed
+    _, fields, _ = parsed(await line.hear())
+    assert fields["connection"] == "close"
+    assert line.wire.closed
+
+
+async def test_a_caller_who_hung_up_gets_nothing_and_breaks_nothing() -> None:
+    world = World()
+    line = Line(world)
+    line.protocol.data_received(post())
+    line.protocol.connection_lost(None)
+    assert await line.hear() == b""
+    assert len(world.desk.taken) == 1
+
+
+async def test_a_call_that_asks_to_close_is_closed() -> None:
+    line = Line(World())
+    status, fields, _ = parsed(await line.say(post(ORDER, "Connection: close")))
+    assert (status, fields["connection"]) == (202, "close")
+    assert line.wire.closed
