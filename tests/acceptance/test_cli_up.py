@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,12 @@ WITHIN_S = 30.0
 pytestmark = pytest.mark.slow
 
 
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
 class Up:
     """`sendwright up` in a folder, on a free port."""
 
@@ -28,7 +35,7 @@ class Up:
         self.folder = folder
         self.env = {key: value for key, value in os.environ.items() if not key.startswith("SENDWRIGHT_")}
         self._said = folder / f"{name}.log"
-        command = [*SENDWRIGHT, "up", "--listen", "127.0.0.1:0"]
+        command = [*SENDWRIGHT, "up", "--listen", f"127.0.0.1:{_free_port()}"]
         with self._said.open("wb") as out:
             self.child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=out, env=self.env, cwd=folder)
         self.url = self._wait_for(r"listens on (http://127\.0\.0\.1:\d+)")

@@ -70,9 +70,10 @@ class World:
         return [first_message(result["id"]) for result in answer["results"]]
 
     def message(self, id_: str) -> Row:
+        """A message's own id is known once it is planned; until then it is only accepted."""
         status, answer = self.house.api("GET", f"/v1/messages/{id_}")
-        assert status == 200, answer
-        return dict(answer)
+        assert status in {200, 404}, answer
+        return dict(answer) if status == 200 else {"id": id_, "state": "accepted"}
 
     def state(self, id_: str) -> str:
         return str(self.message(id_)["state"])
@@ -122,9 +123,9 @@ class World:
         rows = [json.loads(line) for line in lines]
         return [row for row in rows if all(row.get(name) == value for name, value in of.items())]
 
-    def taken(self, message: str) -> int:
-        """How often the oracle took this message."""
-        return len(self.oracle.taken().by_message.get(message, ()))
+    def taken(self, body: Row) -> int:
+        """How often the oracle took something for the one recipient of this body."""
+        return len(self.asked(to=body["to"]["phone"], taken=True))
 
     def stop(self) -> None:
         self.house.kill()

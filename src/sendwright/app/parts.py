@@ -17,6 +17,7 @@ from sendwright.drivers.egress.gate import Gate, Route
 from sendwright.drivers.store.sqlite import SqliteBackend
 from sendwright.engine.accept import Accept
 from sendwright.engine.deliver import Deliverer
+from sendwright.engine.drift import Drift
 from sendwright.engine.fleet import Account, Fleet
 from sendwright.engine.observe import Observer
 from sendwright.engine.plan import Planner
@@ -171,11 +172,12 @@ def assemble(
     sandbox_url: str | None,
 ) -> Parts:
     clock = SystemClock()
+    drift = Drift(clock, tell)
     fleet = Fleet(_accounts(settings, providers.values()), routes_of(settings, providers), backend.switchboard, tell)
     gate = Gate({p.name: Route(concurrency=p.settings.concurrency, idle_s=p.capabilities.idle_s) for p in providers.values()})
     retry = settings.retry
     mint = IdMint(keys.secret_key.reveal().encode())
-    promoter = Promoter(backend.waiting, backend.ledger, backend.bus, fleet, clock, tell)
+    promoter = Promoter(backend.waiting, backend.ledger, backend.bus, fleet, clock, tell, drift.held)
     settler = Settler(
         backend.ledger,
         fleet,
@@ -185,7 +187,9 @@ def assemble(
         tell,
         promoter.poke,
     )
-    deliverer = Deliverer(backend.ledger, fleet, gate, settler, clock, new_token(), backend.process, tell, promoter.poke)
+    deliverer = Deliverer(
+        backend.ledger, fleet, gate, settler, clock, new_token(), backend.process, tell, promoter.poke, drift.held
+    )
     ttl_ms = {name: seconds * 1000 for name, seconds in retry.ttl_s.items()}
     worker = Worker(
         backend.bus,
@@ -218,6 +222,7 @@ def assemble(
             patience_ms=lambda name: fleet.accounts[name].patience_ms if name in fleet.accounts else 1000,
             tell=tell,
             poke=promoter.poke,
+            held=drift.held,
         ),
         sandbox_url=sandbox_url,
         figures=Figures(),

@@ -61,7 +61,7 @@ def _draw(headers: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for header in headers:
-        table.add_column(header, overflow="fold")
+        table.add_column(header, overflow="fold", no_wrap=header == headers[0])
     for line in cells:
         table.add_row(*(Text(cell) for cell in line))
     Console(file=sys.stdout, highlight=False).print(table)

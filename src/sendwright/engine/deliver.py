@@ -2,7 +2,7 @@
 
 The order is the protocol: facts, route, render, slot and connected line, **claim**, write at once, settle. Nothing waits
 and nothing raises between the claim and the first byte; a call that is not begun within `BEGIN_S` of its claim is not
-made at all.
+made at all. Right after a step of the wall clock nobody's time is up: who seems expired waits (drift.py).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from sendwright.engine.crash import crashpoint
+from sendwright.engine.drift import never
 from sendwright.engine.fleet import Account, Fleet, Slot
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Clock, Egress, Ledger, Line
@@ -66,6 +67,7 @@ class Deliverer:
         owner: str,
         tell: Tell,
         poke: Callable[[], None],
+        clock_held: Callable[[], bool] = never,
     ) -> None:
         self._ledger = ledger
         self._fleet = fleet
@@ -76,6 +78,7 @@ class Deliverer:
         self._owner = owner
         self._tell = tell
         self._poke = poke
+        self._clock_held = clock_held
 
     async def deliver(self, parcel: Parcel, handled: Callable[[], None]) -> None:
         """Takes one parcel as far as it can go now; `handled` is called once its row says so."""
@@ -104,7 +107,7 @@ class Deliverer:
             now = self._clock.now_ms()
             if parcel.expires_at is not None and parcel.expires_at <= now:
                 crashpoint("deliver.expiring")
-                await self._end(parcel, MessageState.EXPIRED, Reason.EXPIRED.value, "")
+                await self._expire(parcel)
                 return None
             choice = self._fleet.choose(parcel.channel, parcel.tried, self._clock.monotonic())
             if choice.account is None:
@@ -204,7 +207,8 @@ class Deliverer:
         account, now = ready.account, self._clock.monotonic()
         if now - claimed_at > BEGIN_S:
             return ready.account.provider.read(NotSent("late", "not begun in time"))
-        if ready.parcel.expires_at is not None and ready.parcel.expires_at <= self._clock.now_ms():
+        expires_at = ready.parcel.expires_at
+        if expires_at is not None and expires_at <= self._clock.now_ms() and not self._clock_held():
             return Rejected(Reason.EXPIRED, "expired before the first byte", Scope.CONTENT)
         if not account.enabled or (ready.slot.probe == 0 and account.permit(now) == Permit.NO):
             return Later("switched off, or unwell, before the first byte", ill=False, called=False)
@@ -216,7 +220,7 @@ class Deliverer:
         self._tell(Duplicate(refused.why))
         if refused.why == "expired":
             crashpoint("deliver.expired")
-            await self._end(parcel, MessageState.EXPIRED, Reason.EXPIRED.value, "")
+            await self._expire(parcel)
         elif refused.why == "epoch":
             crashpoint("deliver.switched")
             await persist(self._fleet.reload, self._clock, self._tell, "switches")
@@ -274,6 +278,13 @@ class Deliverer:
         crashpoint("deliver.advance")
         await persist(lambda: self._ledger.advance(parcel, decision.step, reason, detail, now), self._clock, self._tell, "advance")
         self._poke()
+
+    async def _expire(self, parcel: Parcel) -> None:
+        if self._clock_held():
+            since = min(parcel.at, self._clock.now_ms())  # past by either clock, so due when the hold is over
+            await self._parked(parcel, Wait("time", since), self._clock.now_ms())
+            return
+        await self._end(parcel, MessageState.EXPIRED, Reason.EXPIRED.value, "")
 
     async def _end(self, parcel: Parcel, state: MessageState, reason: str, detail: str) -> None:
         now = self._clock.now_ms()

@@ -2,7 +2,7 @@
 
 It judges by what it reads now, never by having witnessed a death: a claim that commits after its owner died is found as
 well. It counts only time in which it could read the store itself, so an outage of the store puts nothing in doubt
-that was not open before.
+that was not open before; and it judges no deadline by a wall clock that has just been stepped (drift.py).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sendwright.engine.crash import crashpoint
+from sendwright.engine.drift import Held, never
 from sendwright.engine.ports import Clock, Ledger
 from sendwright.engine.telling import Settled, Tell, Trouble
 from sendwright.errors import Unavailable
@@ -32,6 +33,7 @@ class Repairer:
         patience_ms: Callable[[str], int],
         tell: Tell,
         poke: Callable[[], None],
+        held: Held = never,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
@@ -39,6 +41,7 @@ class Repairer:
         self._patience_ms = patience_ms
         self._tell = tell
         self._poke = poke
+        self._held = held
         self._last: float | None = None
         self._grace_until = 0.0
         self._stopped = False
@@ -60,9 +63,10 @@ class Repairer:
             self._grace_until = now + LEASE_S
         try:
             moved: Sequence[str] = ()
-            if now >= self._grace_until:
+            wall_ms = self._clock.now_ms()
+            if now >= self._grace_until and not self._held():
                 crashpoint("repair.repairing")
-                moved = await self._ledger.repair(self._clock.now_ms(), self._alive, self._patience_ms)
+                moved = await self._ledger.repair(wall_ms, self._alive, self._patience_ms)
                 crashpoint("repair.repaired")
         except Unavailable as error:
             self._tell(Trouble("repair", str(error)))

@@ -2,7 +2,7 @@
 
 Rows are read, published, and only then deleted: a crash in between publishes twice, and the second parcel is refused by
 its message's row. Parked work is pulled at the pace at which its route can take it; while a route is shut nothing is
-read for it at all.
+read for it at all. After a step of the wall clock nothing is promoted by its time for a while (drift.py).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from sendwright.engine.crash import crashpoint
+from sendwright.engine.drift import Held, never
 from sendwright.engine.fleet import Fleet
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Bus, Clock, Ledger, Waiting
@@ -34,13 +35,16 @@ HORIZON_S = 0.25
 class Promoter:
     """Run one per fleet, or many: a row is published by whoever reads it, and sent once all the same."""
 
-    def __init__(self, waiting: Waiting, ledger: Ledger, bus: Bus, fleet: Fleet, clock: Clock, tell: Tell) -> None:
+    def __init__(
+        self, waiting: Waiting, ledger: Ledger, bus: Bus, fleet: Fleet, clock: Clock, tell: Tell, held: Held = never
+    ) -> None:
         self._waiting = waiting
         self._ledger = ledger
         self._bus = bus
         self._fleet = fleet
         self._clock = clock
         self._tell = tell
+        self._held = held
         self._wanted = asyncio.Event()
         self._stopped = False
         self._parked: dict[tuple[str, Priority], int] = {}
@@ -71,13 +75,15 @@ class Promoter:
         crashpoint("schedule.pulled")
         if promoted:
             return 0.0
-        next_due = await self._waiting.next_due()
+        next_due = None if self._held() else await self._waiting.next_due()
         crashpoint("schedule.next_due")
         pause_s = IDLE_S if next_due is None else min(IDLE_S, max(0.0, (next_due - self._clock.now_ms()) / 1000))
         return min(pause_s, PULL_S) if self._any_open() else pause_s
 
     async def _due(self) -> int:
         now = self._clock.now_ms()
+        if self._held():
+            return 0
         crashpoint("schedule.reading_due")
         parcels = await self._waiting.due(now, SLICE)
         expired = [parcel for parcel in parcels if parcel.expires_at is not None and parcel.expires_at <= now]

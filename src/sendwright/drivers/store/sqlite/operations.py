@@ -158,25 +158,31 @@ class ClaimAll(Operation):
     """Items: claims. Granted by position; the refused are looked at to say why."""
 
     def apply(self, db: apsw.Connection, items: list[Claim]) -> list[Claimed | Refused]:
-        rows = rows_of([_claim_row(claim) for claim in items])
-        db.execute(SQL["claim"], (rows,))
-        db.execute(SQL["claim_attempts"], (rows,))
-        db.execute(SQL["claim_waits"], (rows,))
-        granted = set(fetch(db, SQL["claim_granted"], rows) or ())
+        rows = [_claim_row(claim) for claim in items]
+        text = rows_of(rows)
+        db.execute(SQL["claim"], (text,))
+        granted: set[int] | None = None
+        if db.changes() != len(items):
+            granted = set(fetch(db, SQL["claim_granted"], text) or ())
+            rows = [rows[index] for index in sorted(granted)]
+            text = rows_of(rows)
+        db.execute(SQL["claim_attempts"], (text,))
+        if db.execute(SQL["waits_any"]).get:
+            db.execute(SQL["delete_waits"], (rows_of([row[0] for row in rows]),))
         answers: list[Claimed | Refused] = [
             Claimed(ids.attempt_id(c.parcel.id, c.parcel.number + 1), c.parcel.number + 1) for c in items
         ]
-        refused = [index for index in range(len(items)) if index not in granted]
-        if refused:
-            epoch = int(db.execute("select value from meta where name = 'epoch'").get)
-            wanted = rows_of([items[index].parcel.id for index in refused])
-            found = msgspec.json.decode(
-                db.execute(SQL["load_messages"], (wanted,)).get or "[]", type=list[MessageRecord], strict=False
-            )
-            by_id = {message.id: message for message in found}
-            for index in refused:
-                answers[index] = Refused(_why(items[index], by_id.get(items[index].parcel.id), epoch))
+        if granted is not None:
+            self._refuse(db, items, answers, [index for index in range(len(items)) if index not in granted])
         return answers
+
+    def _refuse(self, db: apsw.Connection, items: list[Claim], answers: list[Claimed | Refused], refused: list[int]) -> None:
+        epoch = int(db.execute("select value from meta where name = 'epoch'").get)
+        wanted = rows_of([items[index].parcel.id for index in refused])
+        found = msgspec.json.decode(db.execute(SQL["load_messages"], (wanted,)).get or "[]", type=list[MessageRecord], strict=False)
+        by_id = {message.id: message for message in found}
+        for index in refused:
+            answers[index] = Refused(_why(items[index], by_id.get(items[index].parcel.id), epoch))
 
 
 def _claim_row(c: Claim) -> tuple[Any, ...]:
@@ -224,18 +230,29 @@ class SettleAll(Operation):
             plain = s.number == 1 and s.decision.state == MessageState.SENT and first.setdefault(s.message, index) == index
             (straight if plain else other).append(index)
         if straight:
-            rows = rows_of([_settle_row(items[index]) for index in straight])
-            lost = {straight[position] for position in fetch(db, SQL["settle_not_sent"], rows) or ()}
-            if lost:
-                other += sorted(lost)
-                rows = rows_of([_settle_row(items[index]) for index in straight if index not in lost])
-            db.execute(SQL["settle_attempts"], (rows,))
-            db.execute(SQL["settle_sent"], (rows,))
-            db.execute(SQL["settle_events"], (rows,))
+            other += self._straight(db, items, straight)
         if other:
             self._fold(db, items, other, states)
         self._strays(db, items, states)
         return states
+
+    def _straight(self, db: apsw.Connection, items: list[Settlement], which: list[int]) -> list[int]:
+        """Settles what its claim still holds; returns the others, untouched."""
+        rows = [_settle_row(items[index]) for index in which]
+        db.execute("savepoint straight")
+        db.execute(SQL["settle_sent"], (rows_of(rows),))
+        lost: list[int] = []
+        if db.changes() != len(rows):
+            db.execute("rollback to straight")
+            gone = set(fetch(db, SQL["settle_not_sent"], rows_of(rows)) or ())
+            lost = [which[position] for position in sorted(gone)]
+            rows = [row for position, row in enumerate(rows) if position not in gone]
+            db.execute(SQL["settle_sent"], (rows_of(rows),))
+        db.execute("release straight")
+        text = rows_of(rows)
+        db.execute(SQL["settle_attempts"], (text,))
+        db.execute(SQL["settle_events"], (text,))
+        return lost
 
     def _fold(self, db: apsw.Connection, items: list[Settlement], which: list[int], states: list[MessageState]) -> None:
         folio = Folio(db, self._serials, (items[index].message for index in which))

@@ -1,15 +1,17 @@
 -- Statements of the embedded store. `?1` is a JSON array of rows (see writer.py for why) unless a line says otherwise.
+-- Rows are read with jsonb_each: it parses the text once, where json_each parses each row again for every column.
+-- `cross join` where the order of a join matters: the tables are never analysed, and must not need to be.
 
 -- name: plan_notifications
 -- The first committed plan wins: rows that exist are left alone, and looked at afterwards.
 insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, planned, content, metadata, trace)
 select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, 1, value->12, value->13, value->>14
-from json_each(?1) where true
+from jsonb_each(?1) where true
 on conflict (id) do nothing;
 
 -- name: plan_existing
 -- [id, tenant, planned] of those ids (a JSON array) that have a row.
-select json_group_array(json_array(n.id, n.tenant, n.planned)) from json_each(?1) j join notifications n on n.id = j.value;
+select json_group_array(json_array(n.id, n.tenant, n.planned)) from json_each(?1) j cross join notifications n on n.id = j.value;
 
 -- name: plan_over_cancelled
 -- A cancellation came first: the plan fills in its row. A stranger's cancels nothing.
@@ -18,13 +20,13 @@ update notifications set
   priority = c.value->>3, category = c.value->>4, on_doubt = c.value->>5, send_at = c.value->>6, expires_at = c.value->>7,
   key = c.value->>8, process = c.value->>9, number = c.value->>10, messages = c.value->>11, planned = 1,
   content = c.value->12, metadata = c.value->13, trace = c.value->>14, at = c.value->>2
-from json_each(?1) c
+from jsonb_each(?1) c
 where notifications.id = c.value->>0 and notifications.planned = 0;
 
 -- name: plan_messages
 insert into messages (id, tenant, state, priority, on_doubt, expires_at, accepted_at, updated_at, recipient, channel, address, reason, detail, dead, steps)
 select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->14
-from json_each(?1) where true
+from jsonb_each(?1) where true
 on conflict (id) do nothing;
 
 -- name: unsent_of
@@ -35,11 +37,11 @@ where m.id >= ?1 and m.id < ?2 and m.state = 20 and m.number = 0 and not exists 
 
 -- name: insert_events
 insert into events (at, tenant, type, subject, detail)
-select value->>0, value->>1, value->>2, value->>3, value->>4 from json_each(?1);
+select value->>0, value->>1, value->>2, value->>3, value->>4 from jsonb_each(?1);
 
 -- name: insert_waits
 insert into waits (message, key, priority, due_at, kind, name, until, at, serial)
-select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8 from json_each(?1) where true
+select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8 from jsonb_each(?1) where true
 on conflict (message) do update set key = excluded.key, due_at = excluded.due_at, kind = excluded.kind,
   name = excluded.name, until = excluded.until, at = excluded.at, serial = excluded.serial;
 
@@ -52,28 +54,26 @@ delete from waits where message in (select value from json_each(?1));
 update messages set
   state = 21, number = messages.number + 1, token = c.value->>3, updated_at = c.value->>4,
   provider = c.value->>6, channel = c.value->>7, address = c.value->>8
-from json_each(?1) c
+from jsonb_each(?1) c
 where messages.id = c.value->>0 and messages.number = c.value->>1 and messages.step = c.value->>2
   and (messages.state in (10, 20) or (messages.state = 21 and messages.token is null))
   and (messages.expires_at is null or messages.expires_at > c.value->>4)
   and (c.value->>5) >= (select value from meta where name = 'epoch');
 
 -- name: claim_attempts
--- The attempts of the claims that won, which carry their claimer's token.
+-- The attempts of claims that all won.
 insert into attempts (id, message, number, step, channel, provider, state, started_at, deadline_at, owner)
-select c.value->>9, c.value->>0, m.number, c.value->>2, c.value->>7, c.value->>6, 0, c.value->>4, c.value->>10, c.value->>11
-from json_each(?1) c join messages m on m.id = c.value->>0 and m.token = c.value->>3 and m.state = 21 and m.number = (c.value->>1) + 1
-where true
+select value->>9, value->>0, (value->>1) + 1, value->>2, value->>7, value->>6, 0, value->>4, value->>10, value->>11
+from jsonb_each(?1) where true
 on conflict (id) do nothing;
 
 -- name: claim_granted
 -- Positions of the claims that hold their row now.
 select json_group_array(c.key)
-from json_each(?1) c join messages m on m.id = c.value->>0 and m.token = c.value->>3 and m.state = 21 and m.number = (c.value->>1) + 1;
+from jsonb_each(?1) c cross join messages m on m.id = c.value->>0 and m.token = c.value->>3 and m.state = 21 and m.number = (c.value->>1) + 1;
 
--- name: claim_waits
-delete from waits where message in (
-  select c.value->>0 from json_each(?1) c join messages m on m.id = c.value->>0 and m.token = c.value->>3);
+-- name: waits_any
+select exists (select 1 from waits);
 
 -- name: settle_attempts
 -- Evidence always joins. Rows: attempt, message, number, token, state, at, ref, reason, detail, tenant.
@@ -81,66 +81,66 @@ update attempts set
   state = max(attempts.state, c.value->>4), finished_at = coalesce(attempts.finished_at, c.value->>5),
   ref = coalesce(c.value->>6, attempts.ref), reason = coalesce(c.value->>7, attempts.reason),
   detail = iif(c.value->>8 = '', attempts.detail, c.value->>8)
-from json_each(?1) c
+from jsonb_each(?1) c
 where attempts.id = c.value->>0;
 
 -- name: settle_sent
 -- The straight path: the first attempt was accepted, and its claim still holds.
 update messages set state = 40, token = null, updated_at = c.value->>5, reason = null, detail = '', backoff_s = 0, tried = '[]'
-from json_each(?1) c
+from jsonb_each(?1) c
 where messages.id = c.value->>1 and messages.token = c.value->>3 and messages.number = c.value->>2 and messages.state = 21;
 
 -- name: settle_not_sent
 -- Positions of the settlements whose claim does not hold any more (asked before `settle_sent`).
 select json_group_array(c.key)
-from json_each(?1) c left join messages m on m.id = c.value->>1 and m.token = c.value->>3 and m.number = c.value->>2 and m.state = 21
+from jsonb_each(?1) c left join messages m on m.id = c.value->>1 and m.token = c.value->>3 and m.number = c.value->>2 and m.state = 21
 where m.id is null;
 
 -- name: settle_events
 insert into events (at, tenant, type, subject)
-select c.value->>5, m.tenant, 'message.sent', m.id from json_each(?1) c join messages m on m.id = c.value->>1;
+select c.value->>5, m.tenant, 'message.sent', m.id from jsonb_each(?1) c cross join messages m on m.id = c.value->>1;
 
 -- name: strays_any
 select exists (select 1 from strays);
 
 -- name: strays_of
 -- Receipts that came before the reference did. Rows: provider, ref.
-select json_group_array(s.sighting) from json_each(?1) c join strays s on s.provider = c.value->>0 and s.ref = c.value->>1;
+select json_group_array(s.sighting) from jsonb_each(?1) c cross join strays s on s.provider = c.value->>0 and s.ref = c.value->>1;
 
 -- name: strays_delete
 delete from strays where rowid in (
-  select s.rowid from json_each(?1) c join strays s on s.provider = c.value->>0 and s.ref = c.value->>1);
+  select s.rowid from jsonb_each(?1) c cross join strays s on s.provider = c.value->>0 and s.ref = c.value->>1);
 
 -- name: strays_insert
-insert into strays (provider, ref, at, sighting) select value->>0, value->>1, value->>2, value->>3 from json_each(?1);
+insert into strays (provider, ref, at, sighting) select value->>0, value->>1, value->>2, value->>3 from jsonb_each(?1);
 
 -- name: load_messages
 -- ?1: message ids.
-select json_group_array(json_array({message})) from json_each(?1) j join messages m on m.id = j.value;
+select json_group_array(json_array({message})) from json_each(?1) j cross join messages m on m.id = j.value;
 
 -- name: load_attempts
 -- ?1: message ids. All their attempts, by number.
 select json_group_array(json_array({attempt}))
-from (select a.* from json_each(?1) j join attempts a on a.id >= 'att_' || substr(j.value, 5) and a.id < 'att_' || substr(j.value, 5) || '~' order by a.id) a;
+from (select a.* from json_each(?1) j cross join attempts a on a.id >= 'att_' || substr(j.value, 5) and a.id < 'att_' || substr(j.value, 5) || '~' order by a.id) a;
 
 -- name: save_messages
 -- Rows: id, state, step, calls, token, updated_at, reason, detail, doubled, dead, backoff_s, tried.
 update messages set
   state = c.value->>1, step = c.value->>2, calls = c.value->>3, token = c.value->>4, updated_at = c.value->>5, reason = c.value->>6,
   detail = c.value->>7, doubled = c.value->>8, dead = c.value->>9, backoff_s = c.value->>10, tried = c.value->11
-from json_each(?1) c
+from jsonb_each(?1) c
 where messages.id = c.value->>0;
 
 -- name: save_attempts
 -- Rows: id, state, finished_at, ref, reason, detail.
 update attempts set
   state = c.value->>1, finished_at = c.value->>2, ref = c.value->>3, reason = c.value->>4, detail = c.value->>5
-from json_each(?1) c
+from jsonb_each(?1) c
 where attempts.id = c.value->>0;
 
 -- name: attempts_by_ref
 -- Rows: provider, ref. [position, attempt id]
-select json_group_array(json_array(c.key, a.id)) from json_each(?1) c join attempts a on a.provider = c.value->>0 and a.ref = c.value->>1;
+select json_group_array(json_array(c.key, a.id)) from jsonb_each(?1) c cross join attempts a on a.provider = c.value->>0 and a.ref = c.value->>1;
 
 -- name: attempts_open
 -- Every open attempt: id, owner, deadline_at, provider.
@@ -172,12 +172,12 @@ join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32);
 -- name: waits_promoted
 -- Rows: id, serial. Deletes only the waits that were read.
 delete from waits where message in (
-  select c.value->>0 from json_each(?1) c join waits w on w.message = c.value->>0 and w.serial = c.value->>1);
+  select c.value->>0 from jsonb_each(?1) c cross join waits w on w.message = c.value->>0 and w.serial = c.value->>1);
 
 -- name: waits_promoted_state
 -- Rows as above; before the deletion.
 update messages set state = 20, updated_at = ?2
-from json_each(?1) c join waits w on w.message = c.value->>0 and w.serial = c.value->>1
+from jsonb_each(?1) c cross join waits w on w.message = c.value->>0 and w.serial = c.value->>1
 where messages.id = c.value->>0 and messages.state = 10;
 
 -- name: waits_keys
@@ -197,11 +197,11 @@ select min(due_at) from waits where due_at is not null;
 
 -- name: keys_existing
 -- Rows: tenant, key. [position, id, fingerprint]
-select json_group_array(json_array(c.key, k.id, k.fingerprint)) from json_each(?1) c join keys k on k.tenant = c.value->>0 and k.key = c.value->>1;
+select json_group_array(json_array(c.key, k.id, k.fingerprint)) from jsonb_each(?1) c cross join keys k on k.tenant = c.value->>0 and k.key = c.value->>1;
 
 -- name: keys_insert
 -- Rows: tenant, key, id, fingerprint, at.
-insert into keys (tenant, key, id, fingerprint, at) select value->>0, value->>1, value->>2, value->>3, value->>4 from json_each(?1);
+insert into keys (tenant, key, id, fingerprint, at) select value->>0, value->>1, value->>2, value->>3, value->>4 from jsonb_each(?1);
 
 -- name: keys_expire
 -- ?1: older than. In slices, so that it never holds the writer long.
@@ -251,20 +251,20 @@ select json_group_array(id) from (
 
 -- name: forget_numbers
 update processes set forgotten = max(forgotten, x.number)
-from (select n.process as process, max(n.number) as number from json_each(?1) j join notifications n on n.id = j.value group by n.process) x
+from (select n.process as process, max(n.number) as number from json_each(?1) j cross join notifications n on n.id = j.value group by n.process) x
 where processes.process = x.process;
 
 -- name: delete_events
 delete from events where subject in (select value from json_each(?1))
-  or subject in (select m.id from json_each(?1) j join messages m on m.id >= 'msg_' || substr(j.value, 5) and m.id < 'msg_' || substr(j.value, 5) || '~');
+  or subject in (select m.id from json_each(?1) j cross join messages m on m.id >= 'msg_' || substr(j.value, 5) and m.id < 'msg_' || substr(j.value, 5) || '~');
 
 -- name: delete_attempts
 delete from attempts where id in (
-  select a.id from json_each(?1) j join attempts a on a.id >= 'att_' || substr(j.value, 5) and a.id < 'att_' || substr(j.value, 5) || '~');
+  select a.id from json_each(?1) j cross join attempts a on a.id >= 'att_' || substr(j.value, 5) and a.id < 'att_' || substr(j.value, 5) || '~');
 
 -- name: delete_messages
 delete from messages where id in (
-  select m.id from json_each(?1) j join messages m on m.id >= 'msg_' || substr(j.value, 5) and m.id < 'msg_' || substr(j.value, 5) || '~');
+  select m.id from json_each(?1) j cross join messages m on m.id >= 'msg_' || substr(j.value, 5) and m.id < 'msg_' || substr(j.value, 5) || '~');
 
 -- name: delete_notifications
 delete from notifications where id in (select value from json_each(?1));

@@ -32,7 +32,7 @@ FLUSH_MAX = 256
 """Most items that are not urgent in one flush."""
 WORTHWHILE = 64
 """A flush of this many items costs each of them little of its fixed price."""
-LINGER_S = 0.002
+LINGER_S = 0.004
 CHECKPOINT_PAGES = 1000
 WAL_PAGES_MAX = 16_000
 BUSY_MS = 15_000

@@ -1,0 +1,1 @@
+"""The pipelines that a team would build instead. See README.md."""

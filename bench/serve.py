@@ -1,0 +1,34 @@
+"""Sendwright that only accepts: everything of `sendwright up` but planning, delivery and scheduling.
+
+    python -m bench.serve --config FILE --data DIR
+
+For measuring the door alone. There is no such command in the product: what was accepted stays on the intake lanes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from sendwright.app import running, serve
+from sendwright.settings import load
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(description="accept, and nothing else")
+    asked.add_argument("--config", type=Path, required=True)
+    asked.add_argument("--data", type=Path, required=True)
+    given = asked.parse_args()
+    only_the_door: Any = partial(running.Running, roles=running.Roles(plans_and_delivers=False, schedules=False))
+    serve.Running = only_the_door  # type: ignore[misc]
+    return int(uvloop.run(serve.up(load(given.config, os.environ, given.data), lambda _parts, _address: None)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
