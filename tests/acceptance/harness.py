@@ -19,14 +19,17 @@ import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import apsw
+
 from sendwright.model import ids
 
 ACCOUNT = "AC" + "0" * 32
-TOKEN = "sandbox-auth-token"  # noqa: S105 — the sandbox takes any
+TOKEN = "sandbox-auth-token"
 ADMIN_KEY = "test-admin-key-of-thirty-two-characters-or-more"
 READY_S = 20.0
 
@@ -70,9 +73,7 @@ class Process:
 
     def __init__(self, command: list[str], log: Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
         self._log = log.open("ab")
-        self.child = subprocess.Popen(
-            command, stdout=self._log, stderr=subprocess.STDOUT, env=os.environ | (env or {}), cwd=cwd
-        )
+        self.child = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, env=os.environ | (env or {}), cwd=cwd)
 
     def kill(self) -> None:
         self.child.kill()
@@ -137,10 +138,14 @@ class Oracle:
 
 
 class House:
-    """`sendwright up`, restartable over one data folder."""
+    """`sendwright up`, restartable over one data folder. `bent` starts it by bent.py, with those things bent."""
 
-    def __init__(self, folder: Path, providers: str, extra: str = "") -> None:
+    def __init__(
+        self, folder: Path, providers: str, extra: str = "", *, data: Path | None = None, bent: dict[str, Any] | None = None
+    ) -> None:
         self.folder = folder
+        self.data = data or folder / "data"
+        self._bent = bent
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "sendwright.toml"
@@ -154,8 +159,10 @@ class House:
     def start(self, env: dict[str, str] | None = None, *, ready: bool = True) -> float:
         """Starts it; returns the seconds to readiness."""
         began = time.monotonic()
-        command = [sys.executable, "-m", "sendwright", "up", "--config", str(self.config), "--data", str(self.folder / "data")]
-        self.process = Process(command, self.folder / "house.out", env)
+        program = ["-m", "sendwright"] if self._bent is None else [str(Path(__file__).with_name("bent.py"))]
+        command = [sys.executable, *program, "up", "--config", str(self.config), "--data", str(self.data)]
+        bent = {} if self._bent is None else {"SENDWRIGHT_BENT": json.dumps(self._bent)}
+        self.process = Process(command, self.folder / "house.out", bent | (env or {}))
         self.starts += 1
         if ready:
             self.wait_ready()
@@ -169,6 +176,30 @@ class House:
             return call("GET", self.url + "/readyz")[0] == 200
 
         wait_until(answers, within_s, "Sendwright is ready")
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.child.pid
+
+    def ended(self, within_s: float = 30) -> int:
+        """Waits until it ends by itself; its exit code."""
+        assert self.process is not None
+        return self.process.child.wait(within_s)
+
+    @property
+    def dead(self) -> bool:
+        return self.process is not None and self.process.child.poll() is not None
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[apsw.Connection]:
+        """The file itself, as a foreign program sees it."""
+        db = apsw.Connection(str(self.data / "sendwright.db"), flags=apsw.SQLITE_OPEN_READWRITE)
+        db.set_busy_timeout(5000)
+        try:
+            yield db
+        finally:
+            db.close()
 
     def output(self) -> str:
         return (self.folder / "house.out").read_text(errors="replace")

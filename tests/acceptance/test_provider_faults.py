@@ -70,7 +70,9 @@ def fault(do: str, **more: Any) -> dict[str, Any]:
 def test_a_storm_of_503_is_left_alone_probed_now_and_then_and_everything_arrives_after_it(start: Start) -> None:
     # given a breaker as it is set by default, save for the first probe's time, and twenty calls at once
     in_flight = 20
-    world = start(lambda url: twilio_account(url, "main", concurrency=in_flight), "[retry]\nbase_s = 0.2\n[breaker]\nprobe_s = 0.3\n")
+    world = start(
+        lambda url: twilio_account(url, "main", concurrency=in_flight), "[retry]\nbase_s = 0.2\n[breaker]\nprobe_s = 0.3\n"
+    )
     world.oracle.faults([fault("status", status=503, latency_ms=50)])
     # when two hundred messages meet it
     bodies = [text() for _ in range(200)]
@@ -112,9 +114,9 @@ def _attempt_counts(world: World, messages: list[str]) -> list[dict[str, int]]:
     return [{"calls": len(world.message(id_)["attempts"])} for id_ in messages]
 
 
-def test_half_the_calls_answered_503_delay_messages_and_never_double_them(start: Start) -> None:
+def test_some_calls_answered_503_delay_messages_and_never_double_them(start: Start) -> None:
     world = start(one)
-    world.oracle.faults([fault("status", share=0.5, status=503)])
+    world.oracle.faults([fault("status", share=0.3, status=503)])
     bodies = [text() for _ in range(100)]
     world.all_come_to(world.post_all(bodies), "delivered")
     assert sorted(row["to"] for row in world.asked(taken=True)) == sorted(body["to"]["phone"] for body in bodies)
@@ -142,11 +144,11 @@ def test_a_wait_that_makes_no_sense_neither_hurries_nor_parks_a_message_for_long
     asked = ["-1", "1e9", "abc", "0.4", formatdate(time.time() + 1, usegmt=True), "99999999999999999999", ""]
     world.oracle.faults(
         [
-            fault("status", to_prefix=f"+1500555{n:04d}", status=status, retry_after=said, count=1)
+            fault("status", to_prefix=f"+1415900{n:04d}", status=status, retry_after=said, count=1)
             for n, (said, status) in enumerate((said, status) for said in asked for status in (429, 503))
         ]
     )
-    messages = [world.post(text(f"+1500555{n:04d}")) for n in range(2 * len(asked))]
+    messages = [world.post(text(f"+1415900{n:04d}")) for n in range(2 * len(asked))]
     world.all_come_to(messages, "delivered")
     assert len(world.asked()) == 2 * len(messages)
 
@@ -179,21 +181,20 @@ def test_without_any_provider_in_health_messages_wait_cheaply_and_expire_truthfu
 
 
 def test_a_provider_that_hangs_costs_its_time_limit_and_no_place(start: Start) -> None:
-    world = start(lambda url: twilio_account(url, "main", receipts=False, concurrency=4, timeout_s=1))
+    places = 7  # of ten, three are kept for what is more urgent
+    world = start(lambda url: twilio_account(url, "main", receipts=False, concurrency=10, timeout_s=1))
     world.oracle.faults([fault("hang")])
     began = time.monotonic()
-    messages = world.post_all([text(on_doubt="hold") for _ in range(8)])
+    messages = world.post_all([text(on_doubt="hold") for _ in range(12)])
     world.all_come_to(messages, "in_doubt", within_s=6)
     assert time.monotonic() - began < 6  # two rounds of a second each
     assert {row["attempts"][0]["reason"]["code"] for row in map(world.message, messages)} == {"lost_answer"}
     wait_until(lambda: world.provider("main")["in_flight"] == 0, 2, "no call is in flight")
-    # then all four places are there again
-    world.house.api("PATCH", "/v1/providers/main", {"enabled": True})
-    most = world.oracle.stats()["most_in_flight"]
-    assert most == 4
-    world.oracle.faults([fault("latency", latency_ms=300)])
-    after = world.post_all([text() for _ in range(8)])
-    wait_until(lambda: world.oracle.stats()["in_flight"] == 4, 5, "four calls at once")
+    # then all places are there again
+    assert world.oracle.stats()["most_in_flight"] == places
+    world.oracle.faults([fault("latency", latency_ms=500)])
+    after = world.post_all([text() for _ in range(2 * places)])
+    wait_until(lambda: world.provider("main")["in_flight"] == places, 5, "as many calls at once as before")
     world.all_come_to(after, "sent")
 
 
@@ -397,7 +398,8 @@ def test_a_receipt_of_failure_starts_the_next_channel_once(start: Start) -> None
     world = start(lambda url: twilio_account(url, "main") + sandbox_account(url, "box", ["email"]))
     world.oracle.faults([], {"sequence": ["sent", "failed"], "duplicate": 8})
     bodies = [
-        {**text(), "channels": ["sms", "email"], "content": {"title": "t", "body": "b"}} | {"to": {**text()["to"], "email": f"a{n}@example.com"}}
+        {**text(), "channels": ["sms", "email"], "content": {"title": "t", "body": "b"}}
+        | {"to": {**text()["to"], "email": f"a{n}@example.com"}}
         for n in range(10)
     ]
     messages = world.post_all(bodies)

@@ -158,7 +158,8 @@ class Call(Struct, frozen=True):
     address: str
     body: str
     key: str
-    priority_hint: str = ""
+    in_flight: int
+    """Calls in flight at this vendor, this one included."""
 
 
 class Vendor:
@@ -195,7 +196,6 @@ class Vendor:
         self.calls: list[Call] = []
         self.dials = 0
         self.in_flight = 0
-        self.most_in_flight = 0
         self.lines_open = True
         self.on_open: Callable[[], None] | None = None
 
@@ -247,8 +247,8 @@ class Scripted(Provider):
     def build(self, out: Outgoing) -> HttpRequest:
         if out.body == "unsayable":
             raise ValueError("it can't be said in these words")
-        fields = ("attempt", "message", "address", "body", "idempotency_key")
-        said = {name: getattr(out, name) for name in fields}
+        said = {name: getattr(out, name) for name in ("attempt", "message", "address", "body")}
+        said["key"] = out.idempotency_key
         return HttpRequest("POST", "https://vendor.example/send", body=json.dumps(said).encode())
 
     def parse(self, reply: Reply) -> Outcome:
@@ -277,12 +277,9 @@ class ScriptedLine:
         assert not self._released, "a line was used after it was given back"
         loop = asyncio.get_running_loop()
         said = json.loads(request.body)
-        call = Call(
-            loop.time() - _START_S, said["attempt"], said["message"], said["address"], said["body"], said["idempotency_key"]
-        )
-        vendor.calls.append(call)
         vendor.in_flight += 1
-        vendor.most_in_flight = max(vendor.most_in_flight, vendor.in_flight)
+        call = Call(loop.time() - _START_S, **said, in_flight=vendor.in_flight)
+        vendor.calls.append(call)
         try:
             if vendor.hangs or vendor.latency_s >= within_s:
                 await asyncio.sleep(within_s)

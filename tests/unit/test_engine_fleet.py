@@ -1,12 +1,471 @@
-"""smoke"""
+"""The providers at run time: breaker, probes, ramp, pauses, slots and rates, as a crowd of messages meets them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from sendwright.engine.fleet import Slot
+from sendwright.engine.telling import BreakerMoved
+from sendwright.model.notification import Priority
+from sendwright.model.records import Switch
 from sendwright.model.states import MessageState
-from .engine_world import *
+from sendwright.policy.breaker import BreakerSettings
+from sendwright.providers.contract import Reply
+
+from .engine_world import (
+    EMAIL,
+    FORBIDDEN,
+    OK,
+    PHONE,
+    REFUSED,
+    UNWELL,
+    Vendor,
+    World,
+    in_virtual_time,
+    number,
+    throttled,
+)
+
+NEVER = BreakerSettings(failures=1_000_000, calls_min=1_000_000)
+
+
+def _gaps(times: list[float]) -> list[float]:
+    return [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+
+
+# The breaker
+
 
 @in_virtual_time
-async def test_smoke() -> None:
-    one = Vendor("one")
+async def test_five_refusals_in_a_row_open_the_breaker_and_nothing_but_probes_goes_out() -> None:
+    one = Vendor(concurrency=10)
+    one.always(UNWELL)
     async with World(one) as world:
-        ids_ = await world.post_many(30)
-        await world.settled(ids_, MessageState.SENT)
-        assert len(one.calls) == 30
-        await world.pass_time(3600)
+        await world.post_many(100)
+        await world.until(lambda: world.breaker() == "open")
+        in_flight = one.in_flight
+        began = len(one.calls)
+        opened = world.at()
+        await world.pass_time(120)
+        probes = [at for at in one.times[began:] if at > opened]
+        # then: no call beside those that were in flight, but the probes
+        assert began + len(probes) == len(one.calls)
+        assert in_flight <= 10
+        # and: these at 1 s, then at growing intervals to 30 s (the promoter looks once a second)
+        for gap, due in zip(_gaps([opened, *probes]), [1, 2, 4, 8, 16, 30, 30, 30], strict=False):
+            assert due <= gap <= due + 1.2
+        assert len(probes) >= 6
+        # and: one at a time
+        assert all(call.in_flight == 1 for call in one.calls[began:])
+
+
+@in_virtual_time
+async def test_a_probe_that_hangs_stays_the_only_one() -> None:
+    one = Vendor(concurrency=10, timeout_s=10)
+    one.always(UNWELL)
+    async with World(one) as world:
+        await world.post_many(50, priority="bulk")
+        await world.post_many(5, first=50, priority="critical")
+        await world.until(lambda: world.breaker() == "open")
+        began = len(one.calls)
+        one.hangs = True
+        await world.pass_time(300)
+        probes = one.calls[began:]
+        assert len(probes) >= 6
+        assert all(call.in_flight == 1 for call in probes)
+        assert all(gap >= 10 for gap in _gaps([call.at for call in probes]))
+
+
+@in_virtual_time
+async def test_what_waits_behind_an_open_breaker_uses_no_attempts_and_no_work_of_the_ledger() -> None:
+    one = Vendor(concurrency=10)
+    one.always(UNWELL)
+    async with World(one) as world:
+        notifications = await world.post_many(200)
+        await world.pass_time(20)
+        calls, written = len(one.calls), world.faults.calls.copy()
+        await world.pass_time(600)
+        probes = len(one.calls) - calls
+        spent = world.faults.calls - written
+        # then: a claim and a settlement for each probe, and its message parked again
+        assert probes > 15
+        assert spent["claim"] == spent["settle"] == probes
+        assert spent["park"] <= probes + 1
+        assert spent["pull"] <= 2 * probes
+        # and: the others were never tried, and say for whom they wait
+        untried = [world.message(one_) for one_ in notifications if world.message(one_).number == 0]
+        assert len(untried) == 200 - len({call.message for call in one.calls})
+        assert {(row.wait.kind, row.wait.name) for row in untried if row.wait} == {("provider", "one")}
+
+
+@in_virtual_time
+async def test_after_recovery_everything_is_delivered_once_and_the_load_grows_gently() -> None:
+    one = Vendor(concurrency=100, latency_s=0.2)
+    one.always(UNWELL)
+    async with World(one) as world:
+        notifications = await world.post_many(600)
+        await world.pass_time(60)
+        failed = Counter(call.message for call in one.calls)
+        one.always(OK)
+        await world.until(lambda: world.breaker() == "closed")
+        closed = world.at()
+        await world.settled(notifications, MessageState.SENT)
+        # then: a tenth at first, twice that in the next second
+        since = [(call.at - closed, call.in_flight) for call in one.calls if call.at > closed - 0.01]
+        assert 5 <= max(count for after, count in since if after < 1) <= 10
+        assert 10 < max(count for after, count in since if 1.3 < after < 2) <= 20
+        assert max(count for after, count in since) > 30
+        # and: nobody twice
+        assert all(count == failed[message] + 1 for message, count in Counter(call.message for call in one.calls).items())
+
+
+@in_virtual_time
+async def test_with_a_second_provider_messages_move_at_once_and_none_is_sent_twice() -> None:
+    one, two = Vendor("one", concurrency=10), Vendor("two")
+    one.always(UNWELL)
+    async with World(one, two) as world:
+        notifications = await world.post_many(100)
+        await world.settled(notifications, MessageState.SENT, within_s=2)
+        assert sorted(two.addresses) == sorted(number(place) for place in range(100))
+        refused = {call.message: call.at for call in one.calls}
+        assert len(refused) >= 5
+        assert all(call.at - refused[call.message] < 0.1 for call in two.calls if call.message in refused)
+        # and when it is well again it is used again, by a probe and then by all
+        one.always(OK)
+        await world.pass_time(5)
+        more = await world.post_many(1, first=500)
+        await world.settled(more, MessageState.SENT)
+        assert world.breaker("one") == "closed"
+        assert one.addresses[-1] == number(500)
+
+
+@in_virtual_time
+async def test_half_of_twenty_calls_failing_opens_it_though_never_five_in_a_row() -> None:
+    one = Vendor(concurrency=1, latency_s=0.01)
+    async with World(one) as world:
+        for _ in range(10):
+            one.says(OK, UNWELL)
+        await world.post_many(20)
+        await world.until(lambda: world.breaker() == "open", within_s=10)
+        assert len(one.calls) == 20
+
+
+@in_virtual_time
+async def test_a_refused_message_says_nothing_ill_of_its_provider() -> None:
+    one = Vendor()
+    one.always(REFUSED)
+    async with World(one) as world:
+        notifications = await world.post_many(50)
+        await world.settled(notifications, MessageState.FAILED)
+        assert world.breaker() == "closed"
+        assert len(one.calls) == 50
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@in_virtual_time
+async def test_a_refused_account_opens_the_breaker_at_once_and_says_why(status: int) -> None:
+    one, two = Vendor("one"), Vendor("two")
+    one.says(Reply(status))
+    async with World(one, two) as world:
+        notification = await world.post()
+        await world.settled(notification, MessageState.SENT, within_s=1)
+        assert world.breaker("one") == "open"
+        assert world.account("one").breaker.misconfigured
+        assert world.told_of(BreakerMoved) == [BreakerMoved("one", "open", "misconfigured")]
+        assert len(one.calls) == len(two.calls) == 1
+        assert world.message(notification).calls == 1, "being misconfigured is nobody's attempt"
+
+
+@in_virtual_time
+async def test_a_refused_account_without_another_is_probed_until_it_is_mended() -> None:
+    one = Vendor()
+    one.always(FORBIDDEN)
+    async with World(one) as world:
+        notifications = await world.post_many(20)
+        await world.pass_time(600)
+        assert world.states(notifications) == {"queued": 20}
+        assert len(one.calls) < 20 + 40
+        one.always(OK)
+        await world.settled(notifications, MessageState.SENT, within_s=60)
+
+
+@in_virtual_time
+async def test_a_probe_whose_message_was_cancelled_meanwhile_is_nobodys_word_of_health() -> None:
+    one = Vendor(concurrency=10)
+    one.always(UNWELL)
+    async with World(one) as world:
+        await world.post_many(20)
+        await world.until(lambda: world.breaker() == "open")
+        await world.pass_time(0.5)
+        before = len(one.calls)
+        # given: every claim is refused while the probe is due
+        world.faults.on_call = lambda name: world.raise_epoch() if name == "claim" else None
+        await world.pass_time(2)
+        assert len(one.calls) == before
+        assert world.breaker() != "closed"
+        # when
+        world.faults.on_call = None
+        one.always(OK)
+        await world.until(lambda: world.breaker() == "closed", within_s=3)
+
+
+@in_virtual_time
+async def test_a_probe_whose_line_was_shut_before_the_first_byte_does_not_close_the_breaker() -> None:
+    one = Vendor(concurrency=10)
+    one.always(UNWELL)
+    async with World(one) as world:
+        await world.post_many(20)
+        await world.until(lambda: world.breaker() == "open")
+        await world.pass_time(0.5)
+        before = len(one.calls)
+        one.lines_open = False
+        await world.pass_time(10)
+        assert len(one.calls) == before
+        assert world.breaker() != "closed"
+
+
+@in_virtual_time
+async def test_a_probe_that_expired_before_its_first_byte_does_not_close_the_breaker() -> None:
+    one = Vendor(concurrency=10)
+    one.always(UNWELL)
+    async with World(one) as world:
+        await world.post_many(10)
+        await world.until(lambda: world.breaker() == "open")
+        before = len(one.calls)
+        await world.pass_time(0.9)
+        # given: the next to probe runs out of time between its claim and its first byte
+        world.faults.slow_answers["claim"] = 0.4
+        soon = [await world.post(priority="critical", expires_at=world.instant(later)) for later in (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)]
+        await world.until(lambda: any("lost" not in (row.detail or "") for one_ in soon for row in world.attempts_or_none(one_)))
+        await world.settled(soon, MessageState.EXPIRED)
+        assert world.breaker() != "closed" or len(one.calls) > before
+
+
+# Asked to stay away
+
+MINUTE_LATER = "Fri, 15 Jan 2027 08:01:00 GMT"
+DIALECTS = {
+    "seconds": Reply(429, (("retry-after", "60"),)),
+    "a fraction": Reply(429, (("retry-after", "60.0"),)),
+    "a date": Reply(429, (("date", "Fri, 15 Jan 2027 08:00:00 GMT"), ("retry-after", MINUTE_LATER))),
+    "telegram": Reply(429, (), b'{"ok":false,"parameters":{"retry_after":60}}'),
+    "discord": Reply(429, (), b'{"message":"slow down","retry_after":60.0}'),
+    "ratelimit": Reply(429, (("ratelimit", '"burst";r=0;t=60'),)),
+    "a reset": Reply(429, (("x-ratelimit-remaining", "0"), ("x-ratelimit-reset-after", "60"))),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@in_virtual_time
+async def test_a_throttling_provider_is_not_called_again_before_the_time_it_named(dialect: str) -> None:
+    one = Vendor()
+    one.says(DIALECTS[dialect])
+    async with World(one) as world:
+        first = await world.post()
+        await world.until(lambda: len(one.calls) == 1)
+        await world.pass_time(1)
+        others = await world.post_many(10)
+        await world.settled([first, *others], MessageState.SENT, within_s=120)
+        assert all(60 <= at < 75 for at in one.times[1:])
+        assert len(one.calls) == 12
+        assert world.told_of(BreakerMoved) == [], "being throttled is no illness"
+
+
+@in_virtual_time
+async def test_while_one_provider_is_paused_the_other_takes_over() -> None:
+    one, two = Vendor("one"), Vendor("two")
+    one.says(throttled(60))
+    async with World(one, two) as world:
+        first = await world.post()
+        await world.until(lambda: len(one.calls) == 1)
+        others = await world.post_many(10)
+        await world.settled([first, *others], MessageState.SENT, within_s=2)
+        assert (len(one.calls), len(two.calls)) == (1, 11)
+        await world.pass_time(61)
+        await world.settled(await world.post(), MessageState.SENT)
+        assert (len(one.calls), len(two.calls)) == (2, 11)
+
+
+@in_virtual_time
+async def test_the_longest_time_that_any_provider_of_the_round_named_is_kept() -> None:
+    one, two = Vendor("one"), Vendor("two")
+    one.says(Reply(503, (("retry-after", "120"),)))
+    two.says(UNWELL)
+    async with World(one, two) as world:
+        notification = await world.post()
+        await world.settled(notification, MessageState.SENT, within_s=200)
+        assert len(one.calls) == 2
+        assert one.times[1] >= 120
+        assert len(two.calls) == 1
+
+
+@in_virtual_time
+async def test_a_wait_beyond_the_expiry_takes_the_next_step_at_once() -> None:
+    one, two = Vendor("one"), Vendor("two", channels=("email",))
+    one.says(throttled(120))
+    async with World(one, two) as world:
+        notification = await world.post({"phone": PHONE, "email": EMAIL}, channels=["sms", "email"], ttl="60s")
+        await world.settled(notification, MessageState.SENT, within_s=1)
+        assert (len(one.calls), two.addresses) == (1, [EMAIL])
+
+
+@in_virtual_time
+async def test_a_wait_beyond_the_expiry_on_the_last_step_expires_in_time_and_is_never_late() -> None:
+    one = Vendor()
+    one.says(throttled(120))
+    async with World(one) as world:
+        notification = await world.post(ttl="60s")
+        await world.settled(notification, MessageState.EXPIRED, within_s=62)
+        assert world.at() >= 60
+        await world.pass_time(300)
+        assert len(one.calls) == 1
+
+
+# Concurrency and rate
+
+
+@in_virtual_time
+async def test_never_more_calls_in_flight_than_the_provider_has_places() -> None:
+    one = Vendor(concurrency=7, latency_s=0.3)
+    async with World(one) as world:
+        notifications = await world.post_many(60, priority="critical")
+        await world.settled(notifications, MessageState.SENT)
+        assert max(call.in_flight for call in one.calls) == 7
+
+
+@pytest.mark.parametrize(("priority", "places"), [("critical", 10), ("high", 8), ("normal", 7), ("bulk", 7)])
+@in_virtual_time
+async def test_each_priority_leaves_places_to_those_above(priority: str, places: int) -> None:
+    one = Vendor(concurrency=10, latency_s=0.3)
+    async with World(one) as world:
+        notifications = await world.post_many(60, priority=priority)
+        await world.settled(notifications, MessageState.SENT)
+        assert max(call.in_flight for call in one.calls) == places
+
+
+@in_virtual_time
+async def test_with_bulk_filling_a_provider_a_critical_message_is_called_at_once() -> None:
+    one = Vendor(concurrency=10, latency_s=8)
+    async with World(one) as world:
+        await world.post_many(100, priority="bulk")
+        await world.pass_time(3)
+        asked = world.at()
+        await world.post({"phone": PHONE}, priority="critical")
+        await world.until(lambda: PHONE in one.addresses, within_s=1)
+        assert one.times[one.addresses.index(PHONE)] - asked < 0.01
+        await world.pass_time(130)
+
+
+@in_virtual_time
+async def test_with_bulk_using_up_a_rate_a_critical_message_has_the_next_call() -> None:
+    one = Vendor(rate="5/s", latency_s=0.05)
+    async with World(one) as world:
+        await world.post_many(300, priority="bulk")
+        await world.pass_time(10.01)
+        for place in range(20):
+            asked = world.at()
+            await world.post({"phone": number(1000 + place)}, priority="critical")
+            await world.until(lambda place=place: number(1000 + place) in one.addresses, within_s=2)  # type: ignore[misc]
+            assert one.times[one.addresses.index(number(1000 + place))] - asked < 0.25
+            await world.pass_time(0.63)
+        await world.pass_time(60)
+
+
+@pytest.mark.parametrize(("rate", "n", "window_s"), [("5/s", 5, 1), ("100/s", 100, 1), ("60/min", 60, 60), ("1/s", 1, 1)])
+@in_virtual_time
+async def test_a_rate_is_never_exceeded_in_any_window_and_is_used(rate: str, n: int, window_s: float) -> None:
+    one = Vendor(rate=rate, latency_s=0.02)
+    async with World(one) as world:
+        count = min(3 * n, 250)
+        notifications = [
+            *await world.post_many(count, priority="bulk"),
+            *await world.post_many(count // 4, first=1000, priority="critical"),
+        ]
+        await world.settled(notifications, MessageState.SENT, within_s=400)
+        times = sorted(one.times)
+        for place, at in enumerate(times[:-n]):
+            assert times[place + n] - at >= window_s
+        assert times[-1] < 1.3 * len(times) * window_s / n + 2
+
+
+@in_virtual_time
+async def test_waiting_for_a_rate_does_not_keep_the_processor_busy() -> None:
+    one = Vendor(rate="100/s", latency_s=0.01)
+    async with World(one) as world:
+        asked = 0
+        account = world.account()
+        try_take = account.try_take
+
+        def counted(priority: Priority, now: float) -> Slot | None:
+            nonlocal asked
+            asked += 1
+            return try_take(priority, now)
+
+        account.try_take = counted  # type: ignore[method-assign]
+        notifications = await world.post_many(200, priority="bulk")
+        await world.settled(notifications, MessageState.SENT, within_s=10)
+        assert asked < 40 * 200
+
+
+@in_virtual_time
+async def test_a_slot_is_waited_for_by_priority_and_given_back_by_the_timeout() -> None:
+    one = Vendor(concurrency=1)
+    async with World(one, started=False) as world:
+        account = world.account()
+        held = account.try_take(Priority.BULK, world.clock.monotonic())
+        assert held is not None
+        bulk = asyncio.create_task(account.take(Priority.BULK, world.clock, 5))
+        critical = asyncio.create_task(account.take(Priority.CRITICAL, world.clock, 5))
+        gone = asyncio.create_task(account.take(Priority.HIGH, world.clock, 0.1))
+        await world.pass_time(1)
+        assert await gone is None
+        held.release()
+        held.release()
+        first = await critical
+        assert first is not None
+        assert not bulk.done()
+        first.release()
+        assert await bulk is not None
+        assert account.in_flight == 1
+
+
+@in_virtual_time
+async def test_a_switch_is_taken_over_whole_and_its_end_goes_back_to_the_settings() -> None:
+    one = Vendor(concurrency=7, rate="5/s")
+    async with World(one, started=False) as world:
+        account = world.account()
+        await world.board.set(Switch("one", enabled=False, weight=3, rate="9/min", concurrency=2))
+        await world.fleet.reload()
+        assert (account.enabled, account.weight, account.rate_text, account.concurrency) == (False, 3, "9/min", 2)
+        assert world.fleet.epoch == 2
+        await world.board.set(Switch("one"))
+        await world.fleet.reload()
+        assert (account.enabled, account.weight, account.rate_text, account.concurrency) == (True, 1, "5/s", 7)
+
+
+@in_virtual_time
+async def test_the_first_provider_of_the_route_is_called_as_long_as_it_is_well() -> None:
+    one, two = Vendor("one"), Vendor("two")
+    async with World(one, two, routes={"sms": ["two", "one"]}) as world:
+        notifications = await world.post_many(20)
+        await world.settled(notifications, MessageState.SENT)
+        assert (len(one.calls), len(two.calls)) == (0, 20)
+
+
+@in_virtual_time
+async def test_no_connection_counts_as_illness_but_a_shortage_of_our_own_does_not() -> None:
+    one, two = Vendor("one"), Vendor("two", channels=("email",))
+    one.unreachable, two.unreachable = "connect", "pool"
+    async with World(one, two) as world:
+        await world.post_many(10)
+        for place in range(10):
+            await world.post({"email": f"p{place}@example.org"})
+        await world.pass_time(3)
+        assert world.breaker("one") == "open"
+        assert world.breaker("two") == "closed"
+        one.unreachable = two.unreachable = None
+        await world.pass_time(60)
+        assert (len(one.calls), len(two.calls)) == (10, 10)

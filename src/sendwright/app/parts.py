@@ -30,7 +30,7 @@ from sendwright.model.ids import IdMint
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.limit import Reserve, parse_rate
 from sendwright.providers import registry
-from sendwright.providers.contract import Provider
+from sendwright.providers.contract import EVERY_CHANNEL, Provider
 from sendwright.settings import Keys, Settings
 
 SANDBOX = "sandbox"
@@ -77,6 +77,7 @@ class Parts(Struct, frozen=True):
     settings: Settings
     keys: Keys
     clock: SystemClock
+    drift: Drift
     tell: Subscribers
     mint: IdMint
     backend: SqliteBackend
@@ -163,6 +164,12 @@ def new_token() -> Callable[[], str]:
     return lambda: f"{name}-{next(count)}"
 
 
+def _delivered(fleet: Fleet) -> list[str]:
+    """The channels whose lanes are taken from. Those without a provider too: what was accepted while they still had one
+    must go on to its next step, or fail, rather than lie there."""
+    return list(dict.fromkeys([*fleet.channels, *EVERY_CHANNEL]))
+
+
 def assemble(
     settings: Settings,
     keys: Keys,
@@ -199,13 +206,14 @@ def assemble(
         backend.quarantine,
         clock,
         tell,
-        fleet.channels,
+        _delivered(fleet),
         settings.worker.concurrency,
     )
     return Parts(
         settings=settings,
         keys=keys,
         clock=clock,
+        drift=drift,
         tell=tell,
         mint=mint,
         backend=backend,

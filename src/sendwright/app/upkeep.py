@@ -26,10 +26,13 @@ async def keep_figures(parts: Parts) -> None:
 
 
 async def sweep(parts: Parts) -> None:
-    """Forgets keys, content and rows that are past their time."""
+    """Forgets keys, content and rows that are past their time; nothing right after a step of the wall clock."""
     settings = parts.settings
     while True:
         now = parts.clock.now_ms()
+        if parts.drift.held():
+            await asyncio.sleep(SWEEP_S)
+            continue
         try:
             swept = await parts.backend.sweeper.slice(
                 keys_before=now - settings.api.idempotency_keep_s * 1000,

@@ -167,7 +167,8 @@ class Deliverer:
         def claim() -> Claim:
             now = self._clock.now_ms()
             deadline = now + int(limit_s * 1000)
-            return Claim(parcel, account.name, token, self._owner, self._fleet.epoch, now, deadline)
+            by_ref = account.capabilities.receipts and not account.capabilities.echoes
+            return Claim(parcel, account.name, token, self._owner, self._fleet.epoch, now, deadline, by_ref)
 
         crashpoint("deliver.claiming")
         answer = await persist(lambda: self._ledger.claim(claim()), self._clock, self._tell, "claim")

@@ -56,5 +56,9 @@ class Observer:
                 sightings.append(msgspec.json.decode(raw, type=Sighting))
             except msgspec.MsgspecError as error:
                 crashpoint("observe.quarantine")
-                await self._quarantine.keep(delivery.lane, raw, str(error), self._clock.now_ms())
+                await self._keep(delivery.lane, raw, str(error))
         return sightings
+
+    async def _keep(self, lane: str, raw: bytes, problem: str) -> None:
+        now = self._clock.now_ms()
+        await persist(lambda: self._quarantine.keep(lane, raw, problem, now), self._clock, self._tell, "quarantine")

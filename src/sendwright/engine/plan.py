@@ -82,8 +82,12 @@ class Planner:
                 plans.append(self._plan_of(msgspec.json.decode(raw, type=Intake)))
             except (msgspec.MsgspecError, ValueError) as error:
                 crashpoint("plan.quarantine")
-                await self._quarantine.keep(delivery.lane, raw, str(error), self._clock.now_ms())
+                await self._keep(delivery.lane, raw, str(error))
         return plans
+
+    async def _keep(self, lane: str, raw: bytes, problem: str) -> None:
+        now = self._clock.now_ms()
+        await persist(lambda: self._quarantine.keep(lane, raw, problem, now), self._clock, self._tell, "quarantine")
 
     def _plan_of(self, intake: Intake) -> Plan:
         return plan_of(intake, _PAYLOAD.decode(intake.body), self._fleet.channels, self._ttl_ms)

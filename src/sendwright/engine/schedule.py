@@ -114,6 +114,8 @@ class Promoter:
 
     def _room(self, key: str, priority: Priority) -> int:
         channel = key.partition(":")[2]
+        if not self._fleet.route(channel):
+            return SLICE  # its last provider is gone from the settings: deliver moves it on
         room = self._fleet.room(channel, priority, self._clock.monotonic(), HORIZON_S)
         return room - self._bus.depth(lane(channel, priority))
 

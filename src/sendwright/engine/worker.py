@@ -174,8 +174,12 @@ class Worker:
                 parcels.append(msgspec.json.decode(raw, type=Parcel))
             except msgspec.MsgspecError as error:
                 crashpoint("worker.quarantine")
-                await self._quarantine.keep(delivery.lane, raw, str(error), self._clock.now_ms())
+                await self._keep(delivery.lane, raw, str(error))
         return parcels
+
+    async def _keep(self, lane: str, raw: bytes, problem: str) -> None:
+        now = self._clock.now_ms()
+        await persist(lambda: self._quarantine.keep(lane, raw, problem, now), self._clock, self._tell, "quarantine")
 
     async def _done(self, delivery: Delivery) -> None:
         with contextlib.suppress(Unavailable):

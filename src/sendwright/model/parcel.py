@@ -133,5 +133,8 @@ def unbundle(kind: type[T], body: bytes) -> list[T]:
 
 
 def split(body: bytes) -> list[bytes]:
-    """The raw parcels of a bundle, for handling each alone."""
-    return [bytes(raw) for raw in _RAW.decode(body)]
+    """The raw parcels of a bundle, for handling each alone. A body that is no bundle at all is returned as the only one."""
+    try:
+        return [bytes(raw) for raw in _RAW.decode(body)]
+    except msgspec.MsgspecError:
+        return [body]

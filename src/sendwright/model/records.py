@@ -86,6 +86,8 @@ class Claim(Struct, frozen=True):
     now: int
     deadline_at: int
     """When the call is over at the latest."""
+    by_ref: bool = True
+    """Its receipts may have to be found by the provider's reference: that provider does not echo our id."""
 
 
 class Claimed(Struct, frozen=True):

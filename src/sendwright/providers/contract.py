@@ -226,7 +226,9 @@ class Capabilities(Struct, frozen=True):
     transport: str = "http"
     """Which egress carries its requests: `http` or `console`."""
     receipts: bool = False
-    """It reports back and echoes our attempt's id: doubt is worth waiting for."""
+    """It reports back: doubt is worth waiting for."""
+    echoes: bool = False
+    """Every receipt carries our attempt's id, so that none has to be found by the vendor's reference."""
     idempotency_s: float = 0
     """How long a repeated call with the same key is recognised by the vendor, in seconds; 0: never."""
     media: bool = False

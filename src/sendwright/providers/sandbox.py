@@ -102,6 +102,7 @@ class Sandbox(Provider):
         return Capabilities(
             channels=self.settings.channels or EVERY_CHANNEL,
             receipts=True,
+            echoes=True,
             idempotency_s=REMEMBERS_S,
             media=True,
         )

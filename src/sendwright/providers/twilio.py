@@ -155,7 +155,8 @@ class Twilio(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(channels=("sms",), receipts=self.settings.auth_token is not None, media=True, body_max=BODY_MAX)
+        told = self.settings.auth_token is not None
+        return Capabilities(channels=("sms",), receipts=told, echoes=True, media=True, body_max=BODY_MAX)
 
     def build(self, out: Outgoing) -> HttpRequest:
         """One Message. Raises `ValueError` for a recipient, a body or media that Twilio's rules leave no room for."""

@@ -200,6 +200,7 @@ def _claim_row(c: Claim) -> tuple[Any, ...]:
         ids.attempt_id(p.id, p.number + 1),
         c.deadline_at,
         c.owner,
+        int(c.by_ref),
     )
 
 

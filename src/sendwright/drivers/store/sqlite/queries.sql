@@ -50,7 +50,7 @@ on conflict (message) do update set key = excluded.key, due_at = excluded.due_at
 delete from waits where message in (select value from json_each(?1));
 
 -- name: claim
--- One row decides. Rows: id, number, step, token, now, epoch, provider, channel, address, attempt, deadline_at, owner.
+-- One row decides. Rows: id, number, step, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref.
 update messages set
   state = 21, number = messages.number + 1, token = c.value->>3, updated_at = c.value->>4,
   provider = c.value->>6, channel = c.value->>7, address = c.value->>8
@@ -62,8 +62,8 @@ where messages.id = c.value->>0 and messages.number = c.value->>1 and messages.s
 
 -- name: claim_attempts
 -- The attempts of claims that all won.
-insert into attempts (id, message, number, step, channel, provider, state, started_at, deadline_at, owner)
-select value->>9, value->>0, (value->>1) + 1, value->>2, value->>7, value->>6, 0, value->>4, value->>10, value->>11
+insert into attempts (id, message, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref)
+select value->>9, value->>0, (value->>1) + 1, value->>2, value->>7, value->>6, 0, value->>4, value->>10, value->>11, value->>12
 from jsonb_each(?1) where true
 on conflict (id) do nothing;
 
@@ -140,7 +140,7 @@ where attempts.id = c.value->>0;
 
 -- name: attempts_by_ref
 -- Rows: provider, ref. [position, attempt id]
-select json_group_array(json_array(c.key, a.id)) from jsonb_each(?1) c cross join attempts a on a.provider = c.value->>0 and a.ref = c.value->>1;
+select json_group_array(json_array(c.key, a.id)) from jsonb_each(?1) c cross join attempts a on a.provider = c.value->>0 and a.ref = c.value->>1 and a.by_ref = 1;
 
 -- name: attempts_open
 -- Every open attempt: id, owner, deadline_at, provider.

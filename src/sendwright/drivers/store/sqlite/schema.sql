@@ -76,11 +76,13 @@ create table attempts (
   owner text,
   ref text,
   reason text,
-  detail text not null default ''
+  detail text not null default '',
+  by_ref integer not null default 1
 ) without rowid;
 
 create index attempts_open on attempts (deadline_at) where state = 0;
-create index attempts_by_ref on attempts (provider, ref) where ref is not null;
+-- References are random, so each entry dirties a page of its own: only for providers that don't echo our id.
+create index attempts_by_ref on attempts (provider, ref) where by_ref = 1 and ref is not null;
 
 -- All waiting: retries, later steps, scheduled sends, closed breakers, limits.
 create table waits (

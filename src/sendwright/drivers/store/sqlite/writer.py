@@ -32,6 +32,8 @@ FLUSH_MAX = 256
 """Most items that are not urgent in one flush."""
 WORTHWHILE = 64
 """A flush of this many items costs each of them little of its fixed price."""
+CROWD = 4
+"""Items per flush, on average, above which waiting for more is worth it."""
 LINGER_S = 0.004
 CHECKPOINT_PAGES = 1000
 WAL_PAGES_MAX = 16_000
@@ -94,6 +96,7 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop
         self._db: apsw.Connection
         self._wal_pages = 0
+        self._pace = 0.0
         self.flushes = 0
 
     def start(self, db: apsw.Connection) -> None:
@@ -135,11 +138,12 @@ class Writer:
 
     def _run(self) -> None:
         while True:
+            self._linger()
             jobs = self._gather()
             if jobs:
+                self._pace += 0.2 * (len(jobs) - self._pace)
                 self._flush(jobs)
                 self._checkpoint_when_due()
-                self._linger()
                 continue
             if self._stopping:
                 return
@@ -150,7 +154,7 @@ class Writer:
 
     def _linger(self) -> None:
         """Under load, lets a batch grow for a moment; urgent work ends the wait. Alone, nobody waits for company."""
-        if self._rest and len(self._rest) < WORTHWHILE and not self._urgent and not self._stopping:
+        if self._pace > CROWD and self._rest and len(self._rest) < WORTHWHILE and not self._urgent and not self._stopping:
             self._bell.acquire(timeout=LINGER_S)
 
     def _gather(self) -> list[_Job]:
@@ -279,7 +283,7 @@ def connect(path: Path, *, readonly: bool = False) -> apsw.Connection:
     db.set_busy_timeout(BUSY_MS)
     if readonly:
         return db
-    db.pragma("page_size", 8192)
+    db.pragma("page_size", 4096)
     db.pragma("journal_mode", "wal")
     db.pragma("synchronous", "full")
     db.pragma("wal_autocheckpoint", 0)

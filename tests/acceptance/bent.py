@@ -1,0 +1,85 @@
+"""Starts Sendwright with a few things bent that no setting reaches, for tests of what happens then.
+
+  SENDWRIGHT_BENT='{"clock": "/tmp/offset", "patience_ms": 500}' python tests/acceptance/bent.py up --config …
+
+clock         a file that holds seconds: the wall clock is off by that much, from the moment they are written
+patience_ms   how long a doubt waits for a receipt before it is sent again
+clumsy        recipients that begin so make Twilio's adapter build a request that can't be written
+broken_plan   the how-manieth bundle whose plan breaks with a bug of ours, once
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from sendwright.app.parts import SystemClock
+from sendwright.cli import main
+from sendwright.engine.fleet import Account
+from sendwright.engine.plan import Planner
+from sendwright.providers.twilio import Twilio
+
+LOOK_S = 0.05
+
+
+def bend_clock(path: str) -> None:
+    read_at, offset_ms = -LOOK_S, 0
+    true: Callable[[Any], int] = SystemClock.now_ms
+
+    def now_ms(clock: SystemClock) -> int:
+        nonlocal read_at, offset_ms
+        if time.monotonic() - read_at >= LOOK_S:
+            read_at = time.monotonic()
+            text = Path(path).read_text() if Path(path).exists() else ""
+            offset_ms = round(float(text or 0) * 1000)
+        return true(clock) + offset_ms
+
+    SystemClock.now_ms = now_ms  # type: ignore[method-assign]
+
+
+def bend_patience(patience_ms: int) -> None:
+    Account.patience_ms = property(lambda _: patience_ms)  # type: ignore[assignment, method-assign]
+
+
+def make_clumsy(prefix: str) -> None:
+    build = Twilio.build
+
+    def clumsy(provider: Twilio, out: Any) -> Any:
+        request = build(provider, out)
+        headers = (*request.headers, ("X-Clumsy", "one\r\ntwo"))
+        return replace(request, headers=headers) if out.address.startswith(prefix) else request
+
+    Twilio.build = clumsy  # type: ignore[method-assign]
+
+
+def break_plan(which: int) -> None:
+    plan, left = Planner.plan, which
+
+    async def broken(planner: Planner, delivery: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise RuntimeError("a bug of ours")
+        await plan(planner, delivery)
+
+    Planner.plan = broken  # type: ignore[method-assign]
+
+
+BENDS: dict[str, Callable[[Any], None]] = {
+    "clock": bend_clock,
+    "patience_ms": bend_patience,
+    "clumsy": make_clumsy,
+    "broken_plan": break_plan,
+}
+
+if __name__ == "__main__":
+    for name, value in json.loads(os.environ["SENDWRIGHT_BENT"]).items():
+        BENDS[name](value)
+    sys.exit(main())
