@@ -185,8 +185,10 @@ class Talker(Child):
 
 
 def last_words(log: Path) -> str:
+    """The last line that speaks of an error, else the last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "no output"
+    told = [line for line in lines if "error" in line.lower()] or lines
+    return told[-1][:200] if told else "no output"
 
 
 def until(check: Callable[[], bool], within_s: float, what: str, every_s: float = 0.1) -> None:

@@ -51,8 +51,13 @@ def running(kind: type[House], providers: str) -> Iterator[House]:
             house.start()
             yield house
         finally:
-            if house.process is not None and house.process.child.poll() is None:
-                house.kill()
+            ended(house)
+
+
+def ended(house: House) -> None:
+    """Kills it if it still runs."""
+    if house.process is not None and house.process.child.poll() is None:
+        house.kill()
 
 
 def pid_of(house: House) -> int:
@@ -73,7 +78,7 @@ def accept(provider: MockProvider, count: int) -> dict[str, float]:
         meter = Meter({"server": tree(pid_of(house)), "caller": tree(posting.process.pid)}, "server")
         answer = posting.ask(count, 600)
         spent = meter.stop()
-        _all_accepted(answer)
+        all_accepted(answer)
         return {
             "cpu_us": spent["server"] / count * 1e6,
             "caller_cpu_us": spent["caller"] / count * 1e6,
@@ -95,7 +100,7 @@ def end_to_end(provider: MockProvider, count: int, delay_ms: int) -> dict[str, f
         provider.reset(delay_ms)
         meter = Meter({"server": tree(pid_of(house)), "caller": tree(posting.process.pid)}, "server")
         began = time.time()
-        _all_accepted(posting.ask(count, 600))
+        all_accepted(posting.ask(count, 600))
         stats = provider.wait_for(count, 600, every_s=0.2)
         until(lambda: outcomes(house) >= WARM + count, 60, "every outcome is recorded")
         spent = meter.stop()
@@ -110,7 +115,7 @@ def end_to_end(provider: MockProvider, count: int, delay_ms: int) -> dict[str, f
             "store_cpu_ms": 0.0,
             "cpu_ms": (spent["caller"] + spent["server"]) / count * 1e3,
             "most_in_flight": stats["most_in_flight"],
-            "doubled": stats["n"] - count,
+            "requests": stats["n"],
             "rss_mb": rss,
             "peak_mb": meter.peak_mb,
         }
@@ -133,7 +138,8 @@ def in_lanes(house: House) -> int:
     return int(sum(float(value) for value in _DEPTH.findall(metrics(house))))
 
 
-def _all_accepted(answer: dict[str, float]) -> None:
+def all_accepted(answer: dict[str, float]) -> None:
+    """Raises unless every post was answered 202."""
     if answer["refused"]:
         raise RuntimeError(f"{answer['refused']:.0f} of {answer['count']:.0f} posts were not answered 202")
 

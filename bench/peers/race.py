@@ -85,7 +85,7 @@ def _raced(
         **{f"{who}_cpu_ms": seconds / count * 1e3 for who, seconds in spent.items()},
         "cpu_ms": sum(spent.values()) / count * 1e3,
         "most_in_flight": stats["most_in_flight"],
-        "doubled": stats["n"] - count,
+        "requests": stats["n"],
         "peak_mb": meter.peak_mb,
     }
 

@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from msgspec.structs import replace
 
 from sendwright.app.parts import SystemClock
 from sendwright.cli import main
+from sendwright.engine import crash
 from sendwright.engine.fleet import Account
 from sendwright.engine.plan import Planner
 from sendwright.providers.twilio import Twilio
@@ -72,11 +75,30 @@ def break_plan(which: int) -> None:
     Planner.plan = broken  # type: ignore[method-assign]
 
 
+def block(when: tuple[int, float]) -> None:
+    plan, (left, seconds) = Planner.plan, when
+
+    async def blocking(planner: Planner, delivery: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            time.sleep(seconds)
+        await plan(planner, delivery)
+
+    Planner.plan = blocking  # type: ignore[method-assign]
+
+
+def pause(_: bool) -> None:
+    crash.signal = SimpleNamespace(SIGKILL=signal.SIGSTOP)  # type: ignore[assignment]
+
+
 BENDS: dict[str, Callable[[Any], None]] = {
     "clock": bend_clock,
     "patience_ms": bend_patience,
     "clumsy": make_clumsy,
     "broken_plan": break_plan,
+    "block": block,
+    "pause": pause,
 }
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Both work on plain sockets, so that a request may lie about itself, and so may a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -41,10 +42,8 @@ def exchange(port: int, raw: bytes, within_s: float = WITHIN_S) -> bytes:
     """Writes these bytes, and reads until the other side closes or has answered whole."""
     with socket.create_connection(("127.0.0.1", port), within_s) as sock:
         sock.settimeout(within_s)
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has answered already: that is what we want
             sock.sendall(raw)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it has answered and closed already: that answer is what we want
         return _read(sock)
 
 
@@ -64,7 +63,7 @@ def ask(
     named |= {} if key is None else {"Authorization": f"Bearer {key}"}
     named |= headers or {}
     lines = "".join(f"{name}: {value}\r\n" for name, value in named.items() if value != "")
-    return parsed(exchange(port, f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + raw))
+    return parsed(exchange(port, f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + raw))
 
 
 def parsed(raw: bytes) -> Answer:

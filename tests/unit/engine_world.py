@@ -31,7 +31,7 @@ from sendwright.engine.repair import Repairer
 from sendwright.engine.schedule import Promoter
 from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.telling import Telling
-from sendwright.engine.worker import Worker
+from sendwright.engine.worker import Flight, Worker
 from sendwright.errors import StoreDown, Unreachable
 from sendwright.model import ids
 from sendwright.model.ids import IdMint
@@ -40,9 +40,11 @@ from sendwright.model.parcel import INBOUND, Sighting, pack
 from sendwright.model.records import AttemptRecord, Conflict, MessageRecord, Running, Switch, Taken
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.breaker import BreakerSettings
+from sendwright.policy.duration import rfc3339
 from sendwright.policy.limit import Reserve, parse_rate
 from sendwright.providers.answers import by_status
 from sendwright.providers.contract import (
+    EVERY_CHANNEL,
     Accepted,
     Answer,
     Capabilities,
@@ -233,9 +235,7 @@ class Scripted(Provider):
     settings_type = ScriptedSettings
 
     def __init__(self, vendor: Vendor) -> None:
-        settings = ScriptedSettings(
-            kind="scripted", rate=vendor.rate, concurrency=vendor.concurrency, timeout_s=vendor.timeout_s
-        )
+        settings = ScriptedSettings(kind="scripted", rate=vendor.rate, concurrency=vendor.concurrency, timeout_s=vendor.timeout_s)
         super().__init__(vendor.name, settings)
         self._vendor = vendor
 
@@ -442,8 +442,8 @@ class World:
             self.quarantine,
             clock,
             tell,
-            self.fleet.channels,
-            self._concurrency,
+            list(dict.fromkeys([*EVERY_CHANNEL, *self.fleet.channels])),
+            Flight(self._concurrency, self._reserve),
         )
         self.repairer = Repairer(
             self.ledger,
@@ -570,6 +570,17 @@ class World:
     def events(self, notification: str) -> list[str]:
         rows = self.backend.store.tables.events.rows
         return [event.type for event in rows if event.notification == notification and event.message is not None]
+
+    def quarantined(self) -> list[bytes]:
+        return [body for _, body in self._quarantine.kept]
+
+    def raise_epoch(self) -> None:
+        """Somebody else's switch, of which this process has not heard yet."""
+        self.backend.store.tables.epochs.rows["switches"] += 1
+
+    def instant(self, seconds: float) -> str:
+        """RFC 3339, that many seconds from now."""
+        return rfc3339(self.clock.now_ms() + round(seconds * 1000))
 
     def at(self) -> float:
         """Seconds since the test began."""

@@ -25,13 +25,13 @@ from sendwright.engine.repair import Repairer
 from sendwright.engine.schedule import Promoter
 from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.telling import Tell, Telling
-from sendwright.engine.worker import Worker
+from sendwright.engine.worker import Flight, Worker
 from sendwright.model.ids import IdMint
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.limit import Reserve, parse_rate
 from sendwright.providers import registry
 from sendwright.providers.contract import EVERY_CHANNEL, Provider
-from sendwright.settings import Keys, Settings
+from sendwright.settings import Keys, Settings, address_of
 
 SANDBOX = "sandbox"
 
@@ -123,7 +123,7 @@ def callback_base(settings: Settings, provider: Provider) -> str | None:
         target = getattr(provider.settings, "base_url", None) or getattr(provider.settings, "url", None)
         if target is None or not is_private(urlsplit(target).hostname or ""):
             return None
-        base = f"http://{settings.api.listen}"
+        base = address_of(*settings.listens_on())
     return f"{base.rstrip('/')}/v1/hooks/{provider.name}"
 
 
@@ -140,7 +140,7 @@ def is_private(host: str) -> bool:
 def _accounts(settings: Settings, providers: Iterable[Provider]) -> list[Account]:
     b = settings.breaker
     breaker = BreakerSettings(failures=b.failures, share=b.share, window_s=b.window_s, probe_s=b.probe_s)
-    reserve = Reserve(critical=settings.worker.reserve.get("critical", 0.0), high=settings.worker.reserve.get("high", 0.0))
+    reserve = reserve_of(settings)
     return [
         Account(
             provider,
@@ -156,6 +156,11 @@ def _accounts(settings: Settings, providers: Iterable[Provider]) -> list[Account
 
 def route_of(provider: Provider) -> Route:
     return Route(concurrency=provider.settings.concurrency, idle_s=provider.capabilities.idle_s)
+
+
+def reserve_of(settings: Settings) -> Reserve:
+    share = settings.worker.reserve
+    return Reserve(critical=share.get("critical", 0.0), high=share.get("high", 0.0))
 
 
 def new_token() -> Callable[[], str]:
@@ -207,7 +212,7 @@ def assemble(
         clock,
         tell,
         _delivered(fleet),
-        settings.worker.concurrency,
+        Flight(settings.worker.concurrency, reserve_of(settings)),
     )
     return Parts(
         settings=settings,

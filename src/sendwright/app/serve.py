@@ -15,6 +15,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
+from msgspec.structs import replace
 
 from sendwright.app import logs, upkeep
 from sendwright.app.metrics import Metrics
@@ -24,7 +25,7 @@ from sendwright.app.standings import Standings
 from sendwright.errors import OperatorError
 from sendwright.policy.admission import LINK_SCHEMES, Rules
 from sendwright.providers.contract import EVERY_CHANNEL
-from sendwright.settings import Loaded
+from sendwright.settings import Loaded, address_of
 from sendwright.web.api.app import build_served
 from sendwright.web.api.services import Services
 
@@ -43,8 +44,10 @@ class _Server(uvicorn.Server):
 async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
     """Runs all roles and the API until told to stop; returns the exit code. `started` is told the API's address."""
     logs.set_up()
-    running = Running(loaded)
     listening = _bind(loaded)
+    host, port = listening.getsockname()[:2]
+    loaded = _listening_on(loaded, port)
+    running = Running(loaded)
     try:
         parts = await running.start()
     except BaseException:
@@ -61,7 +64,6 @@ async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    host, port = listening.getsockname()[:2]
     started(parts, f"http://{f'[{host}]' if ':' in host else host}:{port}")
     await _until_told(draining, serving)
     server.should_exit = True
@@ -86,6 +88,13 @@ def _bind(loaded: Loaded) -> socket.socket:
         raise OperatorError(f"can't listen on {loaded.settings.api.listen}: {error.strerror}") from error
     sock.setblocking(False)  # noqa: FBT003 — the standard library's own signature
     return sock
+
+
+def _listening_on(loaded: Loaded, port: int) -> Loaded:
+    """With the port that was bound in the place of 0, so that callbacks find their way."""
+    settings = loaded.settings
+    host = settings.api.listen.rpartition(":")[0]
+    return replace(loaded, settings=replace(settings, api=replace(settings.api, listen=f"{host}:{port}")))
 
 
 def _config(app: object, front: type[asyncio.Protocol]) -> uvicorn.Config:
@@ -148,7 +157,7 @@ def _services(parts: Parts, metrics: Metrics, draining: asyncio.Event) -> Servic
         metrics=metrics.render,
         admin_key=parts.keys.admin_key,
         signing_key=parts.keys.secret_key.reveal().encode(),
-        public_url=(settings.api.public_url or f"http://{settings.api.listen}").rstrip("/"),
+        public_url=(settings.api.public_url or address_of(*settings.listens_on())).rstrip("/"),
         rules=Rules(
             known=frozenset({*EVERY_CHANNEL, *parts.fleet.channels}),
             schemes=LINK_SCHEMES | frozenset(settings.api.link_schemes),

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 URL = "SENDWRIGHT_URL"
 KEY = "SENDWRIGHT_KEY"
 
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- names of it, nothing listens here
-
 
 def reach() -> Api:
     """The API of the running process. The settings are read only where the environment leaves something open."""
@@ -46,6 +44,8 @@ def api_of(loaded: Loaded) -> Api:
     from sendwright.providers.contract import Secret
 
     url, key = os.environ.get(URL), os.environ.get(KEY)
+    from sendwright.settings import address_of
+
     base = base_of(url) if url else address_of(*loaded.settings.listens_on())
     return Api(base, Secret(key.strip()) if key else kept_key(loaded))
 
@@ -59,12 +59,6 @@ def kept_key(loaded: Loaded) -> Secret:
         place = loaded.settings.data / "admin_key"
         raise OperatorError(f"there is no key: {place} does not exist. Name the data folder with --data, or set {KEY}")
     return key
-
-
-def address_of(host: str, port: int) -> str:
-    """How a process on this machine calls an address that is listened on."""
-    host = _EVERYWHERE.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def base_of(url: str) -> str:

@@ -13,7 +13,7 @@ import click
 
 from sendwright.cli import words
 from sendwright.cli.frame import Command, data_folder
-from sendwright.cli.reach import KEY, address_of, load_checked
+from sendwright.cli.reach import KEY, load_checked
 from sendwright.cli.shown import say
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def _started(loaded: Loaded, parts: Parts, address: str) -> None:
     kept = loaded.settings.api.admin_key is None
     place = (loaded.settings.data / ADMIN_KEY_FILE).resolve()
     host, _, port = address.removeprefix("http://").rpartition(":")
+    from sendwright.settings import address_of
+
     local = address_of(host.strip("[]"), int(port))
     key = f"$(cat {shlex.quote(str(place))})" if kept else f"${_variable(loaded.sources['api.admin_key'])}"
     say(f"Sendwright listens on {address}")

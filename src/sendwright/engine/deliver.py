@@ -19,18 +19,20 @@ from sendwright.engine.ports import Clock, Egress, Ledger, Line
 from sendwright.engine.render import render
 from sendwright.engine.settle import Held, Settler, after_step
 from sendwright.engine.telling import Duplicate, Parked, Settled, Tell, Trouble, Written
-from sendwright.errors import Unreachable
+from sendwright.errors import Unavailable, Unreachable
 from sendwright.model.outcomes import Later, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.model.parcel import Parcel
 from sendwright.model.records import Claim, Claimed, Refused, Wait
 from sendwright.model.states import MessageState
 from sendwright.policy.breaker import Health, Permit
-from sendwright.providers.contract import Flow, NotSent, Request
+from sendwright.providers.contract import OURS, Flow, NotSent, Request
 
 SLOT_WAIT_S = 0.5
 """How long a parcel waits for its provider before it is parked."""
 BEGIN_S = 0.5
 """A call not begun this long after its claim is not made: what it was decided on may have changed."""
+SHELF_S = 30.0
+"""How long a parcel rests whose delivery broke off for a reason that nobody foresaw."""
 MARGIN_S = 2.0
 """Added to a call's time limit before anybody else may take its attempt for lost."""
 
@@ -94,12 +96,18 @@ class Deliverer:
             if held is None:
                 return
             started = self._clock.monotonic()
-            outcome = await self._send(ready, held, started)
+            outcome = await self._send(ready, held)
             crashpoint("deliver.answered")
         finally:
             ready.release()
-        await self._settler.settle(held, outcome, self._clock.monotonic() - started)
+        await self._settler.settle(held, outcome, self._clock.monotonic() - started, called=ready.slot.used)
         crashpoint("deliver.settled")
+
+    async def shelve(self, parcel: Parcel) -> None:
+        """Puts a parcel whose delivery broke off before its claim aside for a while."""
+        now = self._clock.now_ms()
+        crashpoint("deliver.shelving")
+        await self._parked(parcel, Wait("time", now + int(SHELF_S * 1000)), now)
 
     async def _prepare(self, parcel: Parcel) -> Ready | None:
         """Route, render, slot and line; None when the parcel was parked or ended instead."""
@@ -130,9 +138,10 @@ class Deliverer:
                 line = await self._egress.open(account.name, request, account.timeout_s)
                 crashpoint("deliver.connected")
             except Unreachable as error:
+                self._note_unreachable(account, slot, error)
                 slot.release()
                 crashpoint("deliver.unreachable")
-                following = await self._unreachable(parcel, account, slot, error)
+                following = await self._unreachable(parcel, account, error)
                 if following is None:
                     return None
                 parcel = following
@@ -163,36 +172,48 @@ class Deliverer:
         parcel, account = ready.parcel, ready.account
         token = self._new_token()
         limit_s = account.timeout_s + MARGIN_S
+        by_ref = account.capabilities.receipts and not account.capabilities.echoes
+        asked_at: float | None = None
 
-        def claim() -> Claim:
+        async def claim() -> Claimed | Refused:
+            """Counts from the first claim that may have been granted: by that one's deadline the call must be over."""
+            nonlocal asked_at
             now = self._clock.now_ms()
+            asked_at = asked_at if asked_at is not None else self._clock.monotonic()
             deadline = now + int(limit_s * 1000)
-            by_ref = account.capabilities.receipts and not account.capabilities.echoes
-            return Claim(parcel, account.name, token, self._owner, self._fleet.epoch, now, deadline, by_ref)
+            wish = Claim(parcel, account.name, token, self._owner, self._fleet.epoch, now, deadline, by_ref)
+            try:
+                crashpoint("deliver.asking")
+                return await self._ledger.claim(wish)
+            except Unavailable as error:
+                asked_at = asked_at if error.maybe else None
+                raise
 
         crashpoint("deliver.claiming")
-        answer = await persist(lambda: self._ledger.claim(claim()), self._clock, self._tell, "claim")
+        answer = await persist(claim, self._clock, self._tell, "claim")
         if isinstance(answer, Claimed):
-            deadline = self._clock.monotonic() + account.timeout_s
-            return Held(parcel, account, answer.attempt, answer.number, token, ready.slot.probe, deadline)
+            claimed_at = asked_at if asked_at is not None else self._clock.monotonic()
+            return Held(parcel, account, answer.attempt, answer.number, token, ready.slot.probe, claimed_at)
         crashpoint("deliver.refused")
         await self._refused(parcel, answer)
         return None
 
-    async def _send(self, ready: Ready, held: Held, claimed_at: float) -> Outcome:
+    async def _send(self, ready: Ready, held: Held) -> Outcome:
         """The only lines on which anything leaves."""
-        late = self._too_late(ready, claimed_at)
+        late = self._too_late(ready, held.claimed_at)
         if late is not None:
             return late
+        deadline = held.claimed_at + ready.account.timeout_s
         now_ms = self._clock.now_ms()
         self._tell(Written(held.parcel.priority, max(0.0, (now_ms - held.parcel.at) / 1000)))
         request = ready.request
         while True:
             crashpoint("deliver.writing")
             try:
-                answer = await ready.line.send(request, held.deadline - self._clock.monotonic())
+                answer = await ready.line.send(request, deadline - self._clock.monotonic())
             except ValueError as error:
                 return Rejected(Reason.CONTENT, str(error), Scope.CONTENT)
+            ready.slot.used |= not (isinstance(answer, NotSent) and answer.phase in OURS)
             crashpoint("deliver.answer")
             try:
                 request = ready.flow.send(answer)
@@ -211,7 +232,7 @@ class Deliverer:
         expires_at = ready.parcel.expires_at
         if expires_at is not None and expires_at <= self._clock.now_ms() and not self._clock_held():
             return Rejected(Reason.EXPIRED, "expired before the first byte", Scope.CONTENT)
-        if not account.enabled or (ready.slot.probe == 0 and account.permit(now) == Permit.NO):
+        if not account.enabled or (ready.slot.probe == 0 and account.permit(now) != Permit.YES):
             return Later("switched off, or unwell, before the first byte", ill=False, called=False)
         if not ready.line.open:
             return Later("the connection was closed before the first byte", ill=False, called=False)
@@ -247,16 +268,24 @@ class Deliverer:
         crashpoint("deliver.no_slot")
         await self._parked(replace(parcel, tried=()), wait, self._clock.now_ms())
 
-    async def _unreachable(self, parcel: Parcel, account: Account, slot: Slot, error: Unreachable) -> Parcel | None:
+    def _note_unreachable(self, account: Account, slot: Slot, error: Unreachable) -> None:
+        """No connection is a sign of illness; a shortage of our own lines is not."""
+        if error.phase not in OURS:
+            slot.used = True
+            self._fleet.note(account, Health.BAD, self._clock.monotonic(), probe=slot.probe, why=Reason.UNREACHABLE.value)
+
+    async def _unreachable(self, parcel: Parcel, account: Account, error: Unreachable) -> Parcel | None:
         """No connection: the next provider at once, or a wait when all of this round said so."""
-        monotonic = self._clock.monotonic()
-        self._fleet.note(account, Health.BAD, monotonic, probe=slot.probe, why=Reason.UNREACHABLE.value)
         tried = (*parcel.tried, account.name)
-        if self._fleet.others(parcel.channel, tried, monotonic):
+        if self._fleet.others(parcel.channel, tried, self._clock.monotonic()):
             return replace(parcel, tried=tried)
         now = self._clock.now_ms()
         decision = self._settler.decide(parcel, account, Later(f"{error.phase}: {error.detail}", called=False), now)
-        wait = decision.wait or Wait("time", now)
+        if decision.wait is None or decision.step != parcel.step:
+            crashpoint("deliver.no_time")
+            await self._skip(parcel, decision.reason or Reason.UNREACHABLE.value, decision.detail)
+            return None
+        wait = decision.wait
         crashpoint("deliver.no_connection")
         await self._parked(replace(parcel, tried=(), backoff_s=decision.backoff_s), wait, now)
         return None

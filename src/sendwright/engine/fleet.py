@@ -26,18 +26,23 @@ WINDOW = 200
 
 
 class Slot:
-    """A place in one provider's concurrency, and a token of its rate. Give it back with `release`."""
+    """A place in one provider's concurrency, and a token of its rate. Give it back with `release`.
 
-    __slots__ = ("account", "probe", "released")
+    `used`: it came to a call, or to the want of a connection, of which `note` is told."""
+
+    __slots__ = ("account", "probe", "released", "used")
 
     def __init__(self, account: Account, probe: int) -> None:
         self.account = account
         self.probe = probe
+        self.used = False
         self.released = False
 
     def release(self) -> None:
         if not self.released:
             self.released = True
+            if not self.used:
+                self.account.withdraw(self.probe)
             self.account.freed()
 
 
@@ -69,11 +74,15 @@ class Account:
         self.breaker = Breaker(settings=breaker)
         self.in_flight = 0
         self.paused_until = 0.0
+        self.asked_until = 0.0
+        """Until when it asked us to stay away, ill or not: whom it turned away comes back no sooner."""
         self.latency_ms = 0.0
         self.recent: deque[bool] = deque(maxlen=WINDOW)
         self._reserve = reserve
         self._tat = IDLE
         self._waiters: dict[Priority, deque[asyncio.Future[None]]] = {p: deque() for p in Priority}
+        self._awaited = dict.fromkeys(Priority, 0)
+        self._ring: asyncio.TimerHandle | None = None
 
     @property
     def patience_ms(self) -> int:
@@ -98,9 +107,18 @@ class Account:
             free = min(free, int(ahead) if self._tat > now else max(1, int(ahead)))
         return max(0, free)
 
+    def opens_in_s(self, priority: Priority, now: float) -> float | None:
+        """Seconds until a call of this priority may have room, 0 when that hangs on calls in flight; None while it is shut."""
+        if self.permit(now) == Permit.NO:
+            return None
+        return max(0.0, self._admitted_at(priority, now) - now)
+
     def try_take(self, priority: Priority, now: float) -> Slot | None:
+        """A slot, unless it has none now, or somebody of a higher priority waits for one."""
         permit = self.permit(now)
         if permit == Permit.NO or self.in_flight >= self._ceiling(priority, now):
+            return None
+        if any(self._awaited[above] for above in Priority if above < priority):
             return None
         if self.rate is not None:
             admission = admit(self._tat, now, self.rate, 1, leave_share(priority, self._reserve))
@@ -116,17 +134,28 @@ class Account:
 
     async def take(self, priority: Priority, clock: Clock, within_s: float) -> Slot | None:
         """A slot, waited for at most `within_s` seconds; None when it has none, or must not be called at all."""
-        deadline = clock.monotonic() + within_s
-        while True:
-            now = clock.monotonic()
-            slot = self.try_take(priority, now)
-            if slot is not None or now >= deadline or self.permit(now) == Permit.NO:
-                return slot
-            await self._wait(priority, deadline - now, now)
+        now = clock.monotonic()
+        deadline = now + within_s
+        slot = self.try_take(priority, now)
+        self._awaited[priority] += 1
+        try:
+            while slot is None and now < deadline and self.permit(now) != Permit.NO:
+                await self._wait(priority, deadline - now, now)
+                now = clock.monotonic()
+                slot = self.try_take(priority, now)
+        finally:
+            self._awaited[priority] -= 1
+            if self.rate is not None:
+                self.wake()  # the next in the line sets the clock for the next call
+        return slot
 
     def freed(self) -> None:
         self.in_flight -= 1
         self.wake()
+
+    def withdraw(self, probe: int) -> None:
+        """A probe that was not made says nothing of health."""
+        self.breaker = breakers.withdrawn(self.breaker, probe) if probe else self.breaker
 
     def wake(self) -> None:
         """Lets the first waiter of the highest priority look again."""
@@ -164,8 +193,7 @@ class Account:
     async def _wait(self, priority: Priority, left_s: float, now: float) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters[priority].append(waiter)
-        if self.rate is not None and self._tat > now:
-            left_s = min(left_s, max(0.001, self._tat - now - self.rate.interval_s * (self.rate.burst - 1)))
+        self._wake_at(self._admitted_at(priority, now), now)
         try:
             async with asyncio.timeout(left_s):
                 await waiter
@@ -173,6 +201,28 @@ class Account:
             pass
         finally:
             waiter.cancel()
+
+    def _admitted_at(self, priority: Priority, now: float) -> float:
+        """When the rate lets a call of this priority through; `now` when it does, or there is no rate."""
+        if self.rate is None:
+            return now
+        return admit(self._tat, now, self.rate, 1, leave_share(priority, self._reserve)).retry_at
+
+    def _wake_at(self, at: float, now: float) -> None:
+        """One ring for all who wait, at the earliest time that any of them could go."""
+        if at <= now:
+            return
+        loop = asyncio.get_running_loop()
+        rings_at = loop.time() + at - now
+        if self._ring is not None and self._ring.when() <= rings_at and not self._ring.cancelled():
+            return
+        if self._ring is not None:
+            self._ring.cancel()
+        self._ring = loop.call_at(rings_at, self._rang)
+
+    def _rang(self) -> None:
+        self._ring = None
+        self.wake()
 
 
 class Choice(Struct, frozen=True):
@@ -222,6 +272,11 @@ class Fleet:
 
     def room(self, channel: str, priority: Priority, now: float, horizon_s: float) -> int:
         return sum(account.room(priority, now, horizon_s) for account in self.route(channel))
+
+    def opens_in_s(self, channel: str, priority: Priority, now: float) -> float | None:
+        """Seconds until the route may have room for a call of this priority; None while all of it is shut."""
+        opening = (account.opens_in_s(priority, now) for account in self.route(channel))
+        return min((seconds for seconds in opening if seconds is not None), default=None)
 
     def note(
         self, account: Account, health: Health, now: float, *, probe: int = 0, why: str = "", seconds: float | None = None

@@ -78,7 +78,7 @@ class Promoter:
         next_due = None if self._held() else await self._waiting.next_due()
         crashpoint("schedule.next_due")
         pause_s = IDLE_S if next_due is None else min(IDLE_S, max(0.0, (next_due - self._clock.now_ms()) / 1000))
-        return min(pause_s, PULL_S) if self._any_open() else pause_s
+        return min(pause_s, self._opens_in_s())
 
     async def _due(self) -> int:
         now = self._clock.now_ms()
@@ -119,9 +119,11 @@ class Promoter:
         room = self._fleet.room(channel, priority, self._clock.monotonic(), HORIZON_S)
         return room - self._bus.depth(lane(channel, priority))
 
-    def _any_open(self) -> bool:
+    def _opens_in_s(self) -> float:
+        """Until the next look at what is parked: soon where it hangs on calls in flight, later for a rate or a shut route."""
         now = self._clock.monotonic()
-        return any(self._fleet.room(key.partition(":")[2], priority, now, HORIZON_S) > 0 for key, priority in self._parked)
+        opening = [self._fleet.opens_in_s(key.partition(":")[2], priority, now) for key, priority in self._parked]
+        return max(PULL_S, min((seconds for seconds in opening if seconds is not None), default=IDLE_S))
 
     async def _promote(self, parcels: Sequence[Parcel]) -> None:
         """Published, then deleted: never the other way round."""

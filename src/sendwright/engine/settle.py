@@ -44,8 +44,8 @@ class Held(Struct, frozen=True):
     number: int
     token: str
     probe: int
-    deadline: float
-    """Monotonic seconds."""
+    claimed_at: float
+    """Monotonic seconds: when the claim was asked for, at the earliest."""
 
 
 class Settler:
@@ -69,9 +69,11 @@ class Settler:
         self._tell = tell
         self._poke = poke
 
-    async def settle(self, held: Held, outcome: Outcome, seconds: float) -> None:
-        """Records the outcome of a claimed attempt, and what the message does next."""
-        self._note(held, outcome, seconds)
+    async def settle(self, held: Held, outcome: Outcome, seconds: float, *, called: bool = True) -> None:
+        """Records the outcome of a claimed attempt, and what the message does next.
+
+        `called`: False when nothing left and the provider was not at fault; then it says nothing of its health."""
+        self._note(held, outcome, seconds, called=called)
         now = self._clock.now_ms()
         decision = self.decide(held.parcel, held.account, outcome, now)
         settlement = Settlement(
@@ -102,6 +104,8 @@ class Settler:
         others = self._fleet.others(parcel.channel, tried, self._clock.monotonic())
         following = react(outcome, others=others)
         reason, detail = reason_of(outcome), detail_of(outcome)
+        if following == Next.NEXT_PROVIDER and calls >= self._retry.attempts_max:
+            return after_step(parcel, now, reason or Reason.UNREACHABLE.value, detail)
         match following:
             case Next.SENT:
                 return Decision(MessageState.SENT, parcel.step, calls=calls)
@@ -127,12 +131,18 @@ class Settler:
         reason, detail = reason_of(outcome), detail_of(outcome)
         if calls >= self._retry.attempts_max:
             return after_step(parcel, now, reason or Reason.UNREACHABLE.value, detail)
-        delay_s = self.backoff(parcel, outcome.after_s if isinstance(outcome, Later) else None, now)
+        delay_s = self.backoff(parcel, self._asked_s(parcel, outcome), now)
         if delay_s is None:
             return self._out_of_time(parcel, calls, now, reason, detail)
         due = now + int(delay_s * 1000)
         wait = Wait("time", due, until=due)
         return Decision(MessageState.QUEUED, parcel.step, calls, delay_s, (), wait, reason, detail)
+
+    def _asked_s(self, parcel: Parcel, outcome: Outcome) -> float:
+        """The longest that any provider of this round asked for, in seconds from now."""
+        now, accounts = self._clock.monotonic(), self._fleet.accounts
+        asked = [accounts[name].asked_until - now for name in parcel.tried if name in accounts]
+        return max(0.0, (outcome.after_s or 0.0) if isinstance(outcome, Later) else 0.0, *asked)
 
     def _out_of_time(self, parcel: Parcel, calls: int, now: int, reason: str | None, detail: str) -> Decision:
         """The wait would outlast the message: the next step now, or expiry when it comes."""
@@ -147,15 +157,18 @@ class Settler:
         decision = fold.doubt(parcel.on_doubt, parcel.step, calls, now, account.patience_ms)
         return replace(decision, detail=detail)
 
-    def _note(self, held: Held, outcome: Outcome, seconds: float) -> None:
+    def _note(self, held: Held, outcome: Outcome, seconds: float, *, called: bool) -> None:
         """What this says of the provider, before anybody else chooses it."""
-        now = self._clock.monotonic()
-        if isinstance(outcome, Later) and outcome.after_s and not outcome.ill:
-            held.account.paused_until = max(held.account.paused_until, now + min(outcome.after_s, self._retry.cap_s))
+        self._tell(Attempted(held.parcel.channel, held.account.name, type(outcome).__name__.lower(), seconds))
+        if not called:
+            return
+        now, account = self._clock.monotonic(), held.account
+        if isinstance(outcome, Later) and outcome.after_s:
+            until = now + min(outcome.after_s, self._retry.cap_s)
+            account.asked_until = max(account.asked_until, until)
+            account.paused_until = account.paused_until if outcome.ill else max(account.paused_until, until)
         took_s = seconds if isinstance(outcome, Accepted | Rejected) else None
-        kind = type(outcome).__name__.lower()
-        self._fleet.note(held.account, health(outcome), now, probe=held.probe, why=why_of(outcome), seconds=took_s)
-        self._tell(Attempted(held.parcel.channel, held.account.name, kind, seconds))
+        self._fleet.note(account, health(outcome), now, probe=held.probe, why=why_of(outcome), seconds=took_s)
 
 
 _EVIDENCE: dict[type, AttemptState] = {

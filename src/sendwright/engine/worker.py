@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
@@ -20,10 +21,12 @@ from sendwright.engine.observe import Observer
 from sendwright.engine.persist import persist
 from sendwright.engine.plan import Planner
 from sendwright.engine.ports import Bus, Clock, DeadParcels, Delivery
+from sendwright.engine.precedence import GROUP, RightOfWay
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import Unavailable
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import INBOUND, Parcel, intake_lane, lane, split, unbundle
+from sendwright.policy.limit import Reserve, ceiling
 
 HAND_MAX = 200
 """Parcels of one lane that may be taken and not yet claimed, parked or dropped."""
@@ -54,6 +57,33 @@ class Hand:
             self._room.set()
 
 
+class Flight:
+    """How many parcels may be in the works at once: all priorities together, with places kept for the upper ones."""
+
+    def __init__(self, concurrency: int, reserve: Reserve) -> None:
+        self._most = {priority: ceiling(concurrency, priority, reserve) for priority in Priority}
+        self._waiting: dict[Priority, deque[asyncio.Future[None]]] = {priority: deque() for priority in Priority}
+        self._count = 0
+
+    async def enter(self, priority: Priority) -> None:
+        while self._count >= self._most[priority]:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting[priority].append(waiter)
+            crashpoint("worker.full")
+            await waiter
+        self._count += 1
+
+    def leave(self) -> None:
+        """Lets the first of the highest priority that waits look again."""
+        self._count -= 1
+        for waiting in self._waiting.values():
+            while waiting:
+                waiter = waiting.popleft()
+                if not waiter.done():
+                    waiter.set_result(None)
+                    return
+
+
 class Worker:
     """Runs the stories over the lanes of these channels until it is drained."""
 
@@ -67,7 +97,7 @@ class Worker:
         clock: Clock,
         tell: Tell,
         channels: Sequence[str],
-        concurrency: int,
+        flight: Flight,
     ) -> None:
         self._bus = bus
         self._planner = planner
@@ -77,17 +107,18 @@ class Worker:
         self._clock = clock
         self._tell = tell
         self._channels = channels
-        self._flight = asyncio.Semaphore(concurrency)
+        self._flight = flight
+        self._way = RightOfWay()
         self._takers: list[asyncio.Task[None]] = []
         self._works: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         for priority in Priority:
             for _ in range(PLANS_AT_ONCE):
-                self._spawn_taker(self._each_bundle(intake_lane(priority), self._planner.plan))
+                self._spawn_taker(self._each_bundle(intake_lane(priority), priority, self._planner.plan))
             for channel in self._channels:
                 self._spawn_taker(self._each_parcel(lane(channel, priority), priority))
-        self._spawn_taker(self._each_bundle(INBOUND, self._observer.observe))
+        self._spawn_taker(self._each_bundle(INBOUND, Priority.HIGH, self._observer.observe))
 
     async def drain(self, within_s: float) -> bool:
         """Takes nothing more and lets what is in flight finish; True when all of it did in time."""
@@ -105,14 +136,17 @@ class Worker:
     def _spawn_taker(self, taker: Coroutine[Any, Any, None]) -> None:
         self._takers.append(asyncio.create_task(taker))
 
-    async def _each_bundle(self, name: str, story: Callable[[Delivery], Awaitable[None]]) -> None:
+    async def _each_bundle(self, name: str, priority: Priority, story: Callable[[Delivery], Awaitable[None]]) -> None:
         while True:
+            crashpoint("worker.yielding")
+            await self._give_way(priority)
             crashpoint("worker.taking_bundle")
             delivery = await self._bus.take(name)
             crashpoint("worker.took_bundle")
-            await asyncio.shield(self._work(self._guarded(delivery, story)))
+            await asyncio.shield(self._work(self._guarded(delivery, priority, story)))
 
-    async def _guarded(self, delivery: Delivery, story: Callable[[Delivery], Awaitable[None]]) -> None:
+    async def _guarded(self, delivery: Delivery, priority: Priority, story: Callable[[Delivery], Awaitable[None]]) -> None:
+        self._way.enter(priority)
         try:
             crashpoint("worker.story")
             await story(delivery)
@@ -122,6 +156,8 @@ class Worker:
             await self._clock.sleep(1.0)
             crashpoint("worker.giving_back")
             await self._bus.give_back(delivery)
+        finally:
+            self._way.leave(priority)
 
     async def _each_parcel(self, name: str, priority: Priority) -> None:
         hand = Hand(HAND_MAX)
@@ -144,18 +180,44 @@ class Worker:
                 if count[0] == 0:
                     self._work(self._done(delivery))
 
-            for parcel in parcels:
-                self._work(self._deliver(parcel, handled))
+            for start in range(0, left, GROUP):
+                crashpoint("worker.giving_way")
+                await self._give_way(priority)
+                for parcel in parcels[start : start + GROUP]:
+                    self._work(self._deliver(parcel, handled))
+
+    async def _give_way(self, priority: Priority) -> None:
+        """Between two groups of work, lets what is more urgent go first."""
+        if priority <= Priority.HIGH:
+            return
+        if self._way.taken:
+            crashpoint("worker.stepping_aside")
+            await self._way.clear()
+        crashpoint("worker.next_group")
+        await asyncio.sleep(0)
 
     async def _deliver(self, parcel: Parcel, handled: Callable[[], None]) -> None:
         once = _Once(handled)
+        crashpoint("worker.entering")
+        await self._flight.enter(parcel.priority)
+        self._way.enter(parcel.priority)
+        way = _Once(lambda: self._way.leave(parcel.priority))
+
+        def claimed() -> None:
+            once()
+            way()
+
         try:
-            async with self._flight:
-                crashpoint("worker.delivering")
-                await self._deliverer.deliver(parcel, once)
-        except Exception as error:  # noqa: BLE001 — see Trouble: the row still says where the message stands
+            crashpoint("worker.delivering")
+            await self._deliverer.deliver(parcel, claimed)
+        except Exception as error:  # noqa: BLE001 — whatever broke, the message must be found waiting, not lost
             self._tell(Trouble("deliver", f"{parcel!r}: {type(error).__name__}"))
+            if not once.called:
+                crashpoint("worker.shelving")
+                await self._deliverer.shelve(parcel)
         finally:
+            way()
+            self._flight.leave()
             if not once.called and not _cancelled():
                 once()
 

@@ -16,7 +16,7 @@ from sendwright.model.content import Content
 from sendwright.model.notification import OnDoubt, Priority
 
 VERSION = 1
-PARCELS_MAX = 100
+PARCELS_MAX = 50
 """Most parcels in one bundle."""
 
 INBOUND = "inbound"

@@ -135,6 +135,11 @@ def lost_probe(b: Breaker, now: float) -> Breaker:
     return _opened(b, b.probe_until, b.why)
 
 
+def withdrawn(b: Breaker, probe: int) -> Breaker:
+    """The probe of that number was not made after all, and says nothing: the next message may make it, at once."""
+    return replace(b, state=State.OPEN, probe_until=0) if _is_probe(b, probe) else b
+
+
 def reported(b: Breaker, health: Health, now: float, *, probe: int = 0, why: str = "") -> Breaker:
     """What any call came to. `probe` is its number when it was one; `why` is for people, and holds no secret."""
     match health:

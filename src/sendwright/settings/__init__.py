@@ -6,7 +6,7 @@ installation's keys. Who decides by a setting imports its struct from here; nobo
 
 from sendwright.settings.describing import Row, describe
 from sendwright.settings.keys import Keys, api_key_id, data_keys, kept_admin_key, make_api_key
-from sendwright.settings.kinds import Bad, duration_s, host_port, per_second
+from sendwright.settings.kinds import Bad, address_of, duration_s, host_port, per_second
 from sendwright.settings.loading import load
 from sendwright.settings.relations import route_faults
 from sendwright.settings.shapes import (
@@ -47,6 +47,7 @@ __all__ = [
     "Settings",
     "Store",
     "Worker",
+    "address_of",
     "api_key_id",
     "data_keys",
     "describe",

@@ -286,3 +286,12 @@ PROBE_SECONDS = Kind("a number of seconds", "number", _between(0, 30, open_low=T
 SHARE = Kind("a share between 0 and 1", "number", _between(0, 1, open_low=True))
 RESERVED_SHARE = Kind("a share between 0 and 1", "number", _between(0, 1, open_high=True))
 PORT = Kind("a port", "integer", _between(1, 65_535))
+
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- names of it, nothing listens here
+
+
+def address_of(host: str, port: int) -> str:
+    """How a process on this machine calls an address that is listened on."""
+    host = _EVERYWHERE.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -28,7 +28,7 @@ from sendwright.drivers.store.sqlite.writer import Writer, connect
 from sendwright.errors import StoreUnusable
 
 SCHEMA = 1
-SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.0001
 """How long the event loop may keep the interpreter while the writer wants it: the default of 5 ms is a flush's length."""
 
 CHECKED_BYTES = 64 * 1024 * 1024

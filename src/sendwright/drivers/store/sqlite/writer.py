@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +36,9 @@ WORTHWHILE = 64
 CROWD = 4
 """Items per flush, on average, above which waiting for more is worth it."""
 LINGER_S = 0.004
+FLUSH_SMALL = 48
+CALM_S = 1.0
+"""For so long after urgent work flushes stay small: the next urgent item must not wait long for the one before it."""
 CHECKPOINT_PAGES = 1000
 WAL_PAGES_MAX = 16_000
 BUSY_MS = 15_000
@@ -97,6 +101,8 @@ class Writer:
         self._db: apsw.Connection
         self._wal_pages = 0
         self._pace = 0.0
+        self._urgent_at = -CALM_S
+        self._overtaken = False
         self.flushes = 0
 
     def start(self, db: apsw.Connection) -> None:
@@ -116,7 +122,7 @@ class Writer:
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
         self._thread = None
         with contextlib.suppress(apsw.Error):
-            self._db.pragma("wal_checkpoint(TRUNCATE)")
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)  # all of it in one file: a copy of that is a backup
         self._db.close()
 
     def submit(self, operation: Operation, item: Any, *, urgent: bool = False) -> asyncio.Future[Any]:
@@ -158,11 +164,19 @@ class Writer:
             self._bell.acquire(timeout=LINGER_S)
 
     def _gather(self) -> list[_Job]:
+        """The next flush: urgent work alone, so that it is short; but never twice in a row while other work waits."""
         jobs: list[_Job] = []
         with contextlib.suppress(IndexError):
             while True:
                 jobs.append(self._urgent.popleft())
-        room = min(FLUSH_MAX, len(self._rest))
+        now = time.monotonic()
+        if jobs:
+            self._urgent_at = now
+            if not self._overtaken:
+                self._overtaken = bool(self._rest)
+                return jobs
+        self._overtaken = False
+        room = min(FLUSH_MAX if now - self._urgent_at > CALM_S else FLUSH_SMALL, len(self._rest))
         jobs.extend(self._rest.popleft() for _ in range(room))
         return jobs
 

@@ -1,0 +1,273 @@
+"""Dies once at every crash point, restarts, and must lose nothing.
+
+Every run goes through everything that can happen to a message: sends, refusals, lost answers, receipts, retries and
+scheduled ones; a provider that can't be reached, one that is switched under way, two that have no slot; what expires in
+a queue, in a lane and while it waits for a slot; a channel whose provider is gone; adapters with mistakes; parcels that
+nobody can read. So each point is reached, and one that is not is a failure of the matrix.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+from tests.acceptance.crash_points import crash_points
+from tests.acceptance.harness import Caller, House, Oracle, free_port, sms, twilio
+
+from bench.verdict import Verdict, judge, settle
+from sendwright.drivers.store.sqlite import open_sqlite
+from sendwright.model.ids import RANDOM_BYTES, IdMint
+from sendwright.model.parcel import INBOUND
+from sendwright.policy.duration import rfc3339
+
+AT_ONCE = 4
+"""Runs side by side."""
+DEATH_S = 15
+PATIENCE_MS = 1500
+
+ONCE = frozenset(
+    {
+        "plan.unreadable",
+        "plan.quarantine",
+        "deliver.expired",
+        "deliver.expiring",
+        "deliver.no_provider",
+        "deliver.unsayable",
+        "deliver.fail",
+        "deliver.advance",
+        "deliver.switched",
+        "deliver.reloaded",
+        "deliver.unwritable",
+        "deliver.no_connection",
+        "observe.unreadable",
+        "observe.quarantine",
+        "worker.broken",
+        "worker.giving_back",
+        "worker.nothing",
+        "worker.unreadable",
+        "worker.quarantine",
+        "schedule.expiring",
+    }
+)
+"""Rare points: it dies there the first time."""
+TIMES = {
+    "worker.waiting_hand": 70,
+    "worker.taking_parcels": 70,
+    "worker.taking_bundle": 14,
+    "schedule.turn": 12,
+    "schedule.due": 12,
+    "schedule.pulled": 12,
+    "schedule.next_due": 8,
+    "schedule.reading_due": 12,
+    "schedule.promoting_due": 12,
+    "schedule.reading_parked": 12,
+    "schedule.turned": 12,
+    "schedule.resting": 8,
+    "schedule.rested": 8,
+}
+"""Points that are passed before there is any work: it dies there later. Everywhere else the second time."""
+
+EXTRA = "[retry]\nbase_s = 0.2\ncap_s = 1\n[breaker]\nfailures = 3\nprobe_s = 0.3\n"
+REFUSED_3_TIMES, LOST_ONCE, CLUMSY = "+15005551234", "+15005552234", "+15005553234"
+RULES = [
+    {"match": {"channel": "telegram"}, "do": "latency", "latency_ms": 150},
+    {"match": {"channel": "slack"}, "do": "latency", "latency_ms": 400},
+    {"match": {"to_prefix": REFUSED_3_TIMES}, "do": "status", "status": 503, "count": 3},
+    {"match": {"to_prefix": LOST_ONCE}, "do": "reset_after", "count": 1},
+]
+
+
+async def crash_matrix(folder: Path, points: Sequence[str] | None = None, at_once: int = AT_ONCE) -> list[Verdict]:
+    """One verdict per point, in order."""
+    room = asyncio.Semaphore(at_once)
+
+    async def one(point: str) -> Verdict:
+        async with room:
+            place = folder / point
+            place.mkdir(parents=True)
+            return await _Run(place, point).verdict()
+
+    return list(await asyncio.gather(*(one(point) for point in points or crash_points())))
+
+
+class _Run:
+    """One crash: the scenario, the death, the restart and the judgement."""
+
+    def __init__(self, folder: Path, point: str) -> None:
+        self._point = point
+        self._oracle = Oracle(folder, latency_ms=20)
+        self._oracle.faults(RULES)
+        self._house = House(
+            folder,
+            _providers(self._oracle),
+            EXTRA,
+            bent={"patience_ms": PATIENCE_MS, "clumsy": CLUMSY, "broken_plan": 2},
+        )
+        self._caller = Caller(self._house, folder / "ledger")
+        self._planted: list[str] = []
+        self._held: set[str] = set()
+        self._excused: set[str] = set()
+
+    async def verdict(self) -> Verdict:
+        verdict = Verdict(self._point)
+        house, times = self._house, 1 if self._point in ONCE else TIMES.get(self._point, 2)
+        try:
+            await self._plant()
+            house.start({"SENDWRIGHT_CRASH": f"{self._point}:{times}"}, ready=False)
+            posting = asyncio.create_task(self._post_all())
+            verdict.reached = await asyncio.to_thread(_until_dead, house)
+            if verdict.reached:
+                verdict.kills = 1
+                verdict.open_at_kill.append(await asyncio.to_thread(self._unsettled))
+                verdict.recovery_s.append(await asyncio.to_thread(house.start))
+            await posting
+            await asyncio.to_thread(settle, house)
+            self._find_unheard()
+            await asyncio.to_thread(self._judge, verdict)
+        except AssertionError as error:
+            verdict.wrong.append(f"{error}")
+        finally:
+            house.kill()
+            self._oracle.stop()
+        return verdict
+
+    def _judge(self, verdict: Verdict) -> None:
+        held = {self._caller.accepted[key] for key in self._held if key in self._caller.accepted}
+        excused = {self._caller.accepted[key] for key in self._excused if key in self._caller.accepted}
+        judge(verdict, self._house, self._oracle, self._caller, held=held, excused=excused, others=self._planted)
+
+    def _unsettled(self) -> int:
+        """Attempts that may come to a doubt or a double: those open now, in doubt now, and the answer that is lost on purpose."""
+        with self._house.database() as db:
+            return int(db.execute("select count(*) from attempts where state in (0, 1)").get) + 1
+
+    def _find_unheard(self) -> None:
+        """Posts whose 202 was lost, and that were past when they were repeated: the store knows whether they were taken."""
+        with self._house.database() as db:
+            for key in self._caller.maybe:
+                id_ = db.execute("select id from notifications where key = ?", (key,)).get
+                if id_ is not None:
+                    self._caller.accepted[key] = id_
+
+    async def _plant(self) -> None:
+        """What an earlier life left in the lanes: what expired meanwhile, what has no provider any more, what nobody can read."""
+        now = int(time.time() * 1000)
+        past = rfc3339(now - 60_000)
+        mint = IdMint(b"of an earlier life, long enough for a key")
+        intakes = [
+            {"to": {"phone": "+14155550001"}, "expires_at": past},
+            {"to": {"phone": "nobody"}, "channels": ["sms"]},
+            {"to": {"phone": "nobody", "email": "somebody@example.org"}, "channels": ["sms", "email"]},
+            {"to": {"discord": "somebody"}, "channels": ["discord"]},
+        ]
+        self._house.data.mkdir()
+        async with open_sqlite(self._house.data / "sendwright.db"):
+            pass
+        with self._house.database() as db:
+            for payload in intakes:
+                id_ = mint.notification("default", now - 90_000, os.urandom(RANDOM_BYTES))
+                self._planted.append(id_)
+                body = payload | {"content": {"body": "Hello"}}
+                _put(db, "intake.normal", [{"id": id_, "tenant": "default", "at": now - 90_000, "body": body}])
+            _put(db, "intake.normal", [{"nobody": "can read this"}])
+            _put(db, "sms.normal", [{"nor": "this"}])
+            _put(db, INBOUND, [{"nor": "that"}])
+            for lane in ("intake.bulk", "sms.bulk"):
+                db.execute("insert into bundles (lane, count, at, body) values (?, 1, 1, ?)", (lane, b"no bundle at all"))
+
+    async def _post_all(self) -> None:
+        switching = asyncio.create_task(self._switch())
+        bodies: list[tuple[dict[str, Any], bool]] = [
+            (sms(number, on_doubt="hold" if number % 2 else "resend"), False) for number in range(8)
+        ]
+        bodies += [({**sms(0), "to": {"phone": phone}}, phone == CLUMSY) for phone in (REFUSED_3_TIMES, LOST_ONCE, CLUMSY)]
+        bodies += [(_to("line", number, ttl="2s"), True) for number in range(5)]
+        bodies += [(_to("slack", number), False) for number in range(4)]
+        soon = rfc3339(int(time.time() * 1000) + 1500)
+        bodies += [(sms(20 + number, send_at=soon), False) for number in range(2)]
+        await asyncio.gather(
+            self._post_crowd(),
+            *(self._post(f"key-{number}", body, excused=excused) for number, (body, excused) in enumerate(bodies)),
+        )
+        await switching
+
+    async def _post(self, key: str, body: dict[str, Any], *, excused: bool) -> None:
+        if body.get("on_doubt") == "hold":
+            self._held.add(key)
+        if excused:
+            self._excused.add(key)
+        try:
+            await self._caller.post(key, body)
+        except AssertionError:  # it is past now, and nobody knows whether it was taken before
+            self._caller.maybe.add(key)
+
+    async def _post_crowd(self) -> None:
+        """One after the other to a provider with one slot, all past at the same moment: some of them while they wait for it."""
+        await asyncio.to_thread(_until_listening, self._house)
+        past = rfc3339(int(time.time() * 1000) + 900)
+        posts = []
+        for number in range(30):
+            body = _to("telegram", number, expires_at=past)
+            posts.append(asyncio.create_task(self._post(f"crowd-{number}", body, excused=True)))
+            await asyncio.sleep(0.03)
+        await asyncio.gather(*posts)
+
+    async def _switch(self) -> None:
+        """By the API, and behind the process's back, as another process would."""
+        for turn in range(10):
+            await asyncio.sleep(0.3)
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self._house.api, "PATCH", "/v1/providers/main", {"weight": turn + 1})
+            with contextlib.suppress(apsw.Error):
+                await asyncio.to_thread(self._raise_epoch)
+
+    def _raise_epoch(self) -> None:
+        with self._house.database() as db:
+            db.execute("update meta set value = value + 1 where name = 'epoch'")
+
+
+def _providers(oracle: Oracle) -> str:
+    """`dark` comes first and can't be reached, nor can `nobody`, which is alone; `slow` and `crawl` have one slot each."""
+    refused = f"http://127.0.0.1:{free_port()}"
+    return "\n".join(
+        [
+            twilio(oracle, name="dark").replace(oracle.url, refused),
+            twilio(oracle, name="main"),
+            _sandbox("mail", oracle.url, "email"),
+            _sandbox("slow", oracle.url, "telegram", "concurrency = 1"),
+            _sandbox("crawl", oracle.url, "slack", "concurrency = 1"),
+            _sandbox("nobody", refused, "line"),
+        ]
+    )
+
+
+def _sandbox(name: str, url: str, channel: str, extra: str = "") -> str:
+    return f'[providers.{name}]\nkind = "sandbox"\nurl = "{url}"\nchannels = ["{channel}"]\n{extra}\n'
+
+
+def _to(channel: str, number: int, **more: Any) -> dict[str, Any]:
+    return {"to": {channel: f"somebody-{number}"}, "channels": [channel], "content": {"body": "Hello"}, **more}
+
+
+def _put(db: apsw.Connection, lane: str, parcels: list[dict[str, Any]]) -> None:
+    body = json.dumps(parcels).encode()
+    db.execute("insert into bundles (lane, count, at, body) values (?, ?, 1, ?)", (lane, len(parcels), body))
+
+
+def _until_listening(house: House) -> None:
+    with contextlib.suppress(AssertionError):  # it died before
+        house.wait_ready()
+
+
+def _until_dead(house: House) -> bool:
+    deadline = time.monotonic() + DEATH_S
+    while not house.dead and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return house.dead

@@ -1,0 +1,167 @@
+"""What README and docs name exists: make targets, commands, options, files, tests, settings, and bodies that are taken."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import click
+import pytest
+
+from sendwright.cli.root import root
+from sendwright.policy.admission import Admitted, Rules, admit
+from sendwright.providers import registry
+from sendwright.providers.contract import EVERY_CHANNEL
+from sendwright.settings import load
+
+HERE = Path(__file__).parents[2]
+PAGES = sorted([*HERE.glob("*.md"), *HERE.glob("docs/**/*.md")])
+NOW_MS = 1_790_000_000_000
+
+_FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"`([^`\n]+)`")
+_MAKE = re.compile(r"\bmake ([a-z]+)\b")
+_LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+page_of = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(HERE)))
+
+
+def _blocks(page: Path, *languages: str) -> list[str]:
+    found = _FENCE.findall(page.read_text(encoding="utf-8"))
+    return [body for language, body in found if not languages or language in languages]
+
+
+def _prose(page: Path) -> str:
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def _said(page: Path) -> Iterator[str]:
+    """Lines of shell, and what stands between backticks."""
+    for block in _blocks(page, "sh", "console"):
+        yield from re.sub(r"\\\n", " ", block).splitlines()
+    yield from _INLINE.findall(_prose(page))
+
+
+def _commands(page: Path) -> Iterator[list[str]]:
+    """What follows `sendwright`, word by word, wherever it is called."""
+    for line in _said(page):
+        words = re.sub(r"^\$ ", "", line.strip()).removeprefix(".venv/bin/")
+        if words.startswith("sendwright ") and not words.startswith("sendwright COMMAND"):
+            yield shlex.split(words)[1:]
+
+
+def _resolve(words: list[str]) -> tuple[click.Command, list[str]]:
+    command: click.Command = root
+    while words and isinstance(command, click.Group) and not words[0].startswith("-"):
+        assert words[0] in command.commands, f"there is no command `{words[0]}`"
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
+def _anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = _HEADING.findall(_prose(page))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@page_of
+def test_every_make_target_that_is_named_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (HERE / "Makefile").read_text(), re.MULTILINE))
+
+    named = {target for said in _said(page) for target in _MAKE.findall(said)}
+
+    assert named <= targets
+
+
+@page_of
+def test_every_command_and_option_that_is_named_exists(page: Path) -> None:
+    for words in _commands(page):
+        command, rest = _resolve(words)
+        known = {flag for parameter in command.params for flag in parameter.opts} | {"--help"}
+        unknown = {word for word in rest if word.startswith("--") and word.partition("=")[0] not in known}
+        assert not unknown, f"sendwright {' '.join(words)}"
+
+
+@page_of
+def test_every_link_into_the_repository_leads_somewhere(page: Path) -> None:
+    for target in _LINK.findall(_prose(page)):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        place = (page.parent / unquote(path)).resolve() if path else page
+        assert place.exists(), target
+        assert not anchor or anchor in _anchors(place), target
+
+
+@page_of
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    tests = "".join(file.read_text(encoding="utf-8") for file in HERE.glob("tests/**/test_*.py"))
+    named = {name for said in _said(page) for name in re.findall(r"^test_\w+$", said)}
+
+    assert {name for name in named if f"def {name}(" not in tests} == set()
+
+
+@page_of
+def test_the_settings_that_are_shown_load(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    secret = tmp_path / "secret"
+    secret.write_text("s" * 32)
+    for number, block in enumerate(_blocks(page, "toml")):
+        if "[project" in block:
+            continue  # a plugin's pyproject.toml
+        text = re.sub(r"\$\{file:[^}]+\}", f"${{file:{secret}}}", block)
+        env = dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", text), "e" * 32)
+        file = tmp_path / f"{number}.toml"
+        file.write_text("\n".join(line.removeprefix("   ") for line in text.splitlines()))
+
+        loaded = load(file, env)
+
+        for name, table in loaded.settings.providers.items():
+            assert registry.make(name, dict(table)).name == name
+        assert set(tomllib.loads(file.read_text()).get("providers", {})) == set(loaded.settings.providers)
+
+
+def _bodies() -> Iterator[tuple[str, Any]]:
+    """What README and docs post: the bodies of curl, and the dictionaries called `notification` in Python."""
+    for page in PAGES:
+        for block in _blocks(page, "sh", "console"):
+            for body in re.findall(r"-d '([^']*)'", block):
+                yield page.name, json.loads(body)
+        for block in _blocks(page, "python"):
+            for node in ast.walk(ast.parse(block)):
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "notification":
+                    yield page.name, ast.literal_eval(node.value)
+
+
+def test_every_notification_that_is_shown_is_taken() -> None:
+    bodies = list(_bodies())
+
+    assert {page for page, _ in bodies} >= {"README.md", "api.md"}
+    for page, body in bodies:
+        answer = admit(json.dumps(body).encode(), Rules(), EVERY_CHANNEL, NOW_MS)
+        assert isinstance(answer, Admitted), f"{page}: {answer}"
+
+
+def test_what_readme_says_of_this_version_agrees_with_the_adapters() -> None:
+    said = (HERE / "README.md").read_text()
+
+    assert set(registry.BUILT_IN) == {"console", "sandbox", "twilio"}, "say so in README's table and mend this line"
+    assert all(word.lower() in said.lower() for word in registry.BUILT_IN)
+
+
+def test_no_page_speaks_of_a_decision_that_has_no_page_and_none_is_left_out() -> None:
+    pages = sorted(path.name for path in (HERE / "docs" / "adr").glob("*.md"))
+
+    assert [name[:4] for name in pages] == [f"{number:04}" for number in range(1, len(pages) + 1)]
+    for name in pages:
+        text = (HERE / "docs" / "adr" / name).read_text()
+        assert text.startswith(f"# {int(name[:4])}. ")
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
