@@ -12,6 +12,7 @@ help: ## list the targets
 install: $(BIN)/.installed ## install into .venv, from the lock file (uv where it is present, plain pip otherwise)
 
 $(BIN)/.installed: pyproject.toml requirements.lock
+	@echo "installing into .venv" >&2
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python "$(PYTHON)" .venv && \
 	  uv pip install --quiet --python $(BIN)/python -r requirements.lock && \

@@ -28,9 +28,11 @@ from bench.verdict import OPEN_AT_KILL, Verdict, judge, settle
 LATENCY_MS = 300
 
 
-async def random_kills(folder: Path, *, kills: int, notifications: int, on_doubt: str, seed: int, receipts: bool = True) -> Verdict:
-    """Posts all the while and kills at random moments at which enough attempts are open. Without `receipts`, which settle
-    most doubts but are waited for, every doubt becomes a double or stays one."""
+async def random_kills(
+    folder: Path, *, kills: int, notifications: int, on_doubt: str, seed: int, patience_ms: int | None = None
+) -> Verdict:
+    """Posts all the while and kills at random moments at which enough attempts are open. With little `patience_ms` for
+    receipts, more doubts become doubles."""
     rng = random.Random(seed)
     oracle = Oracle(folder, latency_ms=LATENCY_MS)
     house = House(folder, twilio(oracle), bent={"patience_ms": patience_ms} if patience_ms is not None else None)

@@ -194,6 +194,7 @@ class _Run:
         bodies += [(sms(20 + number, send_at=soon), False) for number in range(2)]
         await asyncio.gather(
             self._post_crowd(),
+            self._post_batch(),
             *(self._post(f"key-{number}", body, excused=excused) for number, (body, excused) in enumerate(bodies)),
         )
         await switching
@@ -207,6 +208,18 @@ class _Run:
             await self._caller.post(key, body)
         except AssertionError:  # it is past now, and nobody knows whether it was taken before
             self._caller.maybe.add(key)
+
+    async def _post_batch(self) -> None:
+        """Several at once, with their keys inside; repeated until it was answered."""
+        batch = {"notifications": [sms(40 + number, idempotency_key=f"batch-{number}") for number in range(3)]}
+        while True:
+            await asyncio.sleep(0.2)
+            with contextlib.suppress(OSError):
+                status, answer = await asyncio.to_thread(self._house.api, "POST", "/v1/notifications/batch", batch)
+                if status == 202:
+                    break
+        for number, result in enumerate(answer["results"]):
+            self._caller.accepted[f"batch-{number}"] = result["id"]
 
     async def _post_crowd(self) -> None:
         """One after the other to a provider with one slot, all past at the same moment: some of them while they wait for it."""

@@ -59,7 +59,7 @@ class Campaign:
         return max(1, self.passwords // self.rounds)
 
 
-QUICK = Campaign(rounds=2, passwords=80, bulk=8_000)
+QUICK = Campaign(rounds=2, passwords=80, bulk=20_000)
 
 
 @dataclass
@@ -159,27 +159,26 @@ async def _round(provider: MockProvider, asked: Campaign) -> tuple[_Seen, _Seen,
         unloaded = await _bulk_rate(provider, asyncio.sleep(window_s))
         before = (await asyncio.to_thread(provider.get, "/stats"))["n"]
         collecting = asyncio.create_task(_passwords(house, provider, 100_000, asked))
-        loaded = await _bulk_rate(provider, asyncio.sleep(asked.each / asked.per_s), len_passwords=asked.each)
+        loaded = await _bulk_rate(provider, asyncio.sleep(asked.each / asked.per_s), passwords=asked.each)
         blast = await collecting
         done = (await asyncio.to_thread(provider.get, "/stats"))["n"]
-        return (
-            idle,
-            blast,
-            {
-                "bulk_accept_rate": answer["rate"],
-                "bulk_rate_alone": unloaded,
-                "bulk_rate_with_passwords": loaded,
-                "bulk_waiting_at_start": asked.bulk - before,
-                "bulk_waiting_at_end": max(0, asked.bulk + asked.each - done),
-            },
-        )
+        bulk = {
+            "bulk_accept_rate": answer["rate"],
+            "bulk_rate_alone": unloaded,
+            "bulk_rate_with_passwords": loaded,
+            "bulk_waiting_at_start": asked.bulk - before,
+            "bulk_waiting_at_end": max(0, asked.bulk + asked.each - done),
+        }
+        if not bulk["bulk_waiting_at_end"]:
+            del bulk["bulk_rate_with_passwords"]  # it ran out meanwhile
+        return idle, blast, bulk
 
 
-async def _bulk_rate(provider: MockProvider, meanwhile: Any, len_passwords: int = 0) -> float:
+async def _bulk_rate(provider: MockProvider, meanwhile: Any, passwords: int = 0) -> float:
     began, before = time.monotonic(), (await asyncio.to_thread(provider.get, "/stats"))["n"]
     await meanwhile
     after = (await asyncio.to_thread(provider.get, "/stats"))["n"]
-    return float((after - before - len_passwords) / (time.monotonic() - began))
+    return float((after - before - passwords) / (time.monotonic() - began))
 
 
 def campaign(provider: MockProvider, asked: Campaign) -> list[Row]:

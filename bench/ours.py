@@ -72,6 +72,7 @@ def caller(house: House, priority: str = "normal", connections: int = CONNECTION
 
 def accept(provider: MockProvider, count: int) -> dict[str, float]:
     """HTTP to durable."""
+    provider.reset(0)
     with running(Door, twilio(provider)) as house, caller(house) as posting:  # type: ignore[arg-type]
         posting.ready()
         posting.ask(WARM, 60)
@@ -79,6 +80,8 @@ def accept(provider: MockProvider, count: int) -> dict[str, float]:
         answer = posting.ask(count, 600)
         spent = meter.stop()
         all_accepted(answer)
+        if provider.get("/stats")["n"]:
+            raise RuntimeError("it delivered, which is not the door alone")
         return {
             "cpu_us": spent["server"] / count * 1e6,
             "caller_cpu_us": spent["caller"] / count * 1e6,

@@ -1,6 +1,6 @@
 """The peers: what each is installed from, runs on, and is started with, and how many notifications it is given.
 
-A slow one is given fewer, so that a row takes it about eight seconds; CPU per notification hardly depends on the number.
+A slow one is given fewer, so that a row takes it some seconds; CPU per notification hardly depends on the number.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ PEERS = (
         "redis",
         ("{bin}/taskiq", "worker", "taskiq_app:broker", "-w", "1", "--max-async-tasks", "200", "--log-level", "ERROR"),
         "taskiq_app.py",
-        (5_000, 5_000),
+        (4_000, 4_000),
     ),
-    Peer("saq", "SAQ 0.26, Redis, aiohttp", "redis", ("{bin}/saq", "saq_app.settings"), "saq_app.py", (2_500, 2_500)),
+    Peer("saq", "SAQ 0.26, Redis, aiohttp", "redis", ("{bin}/saq", "saq_app.settings"), "saq_app.py", (2_000, 2_000)),
     Peer(
         "dramatiq",
         "Dramatiq 2.2, RabbitMQ, 2×8 threads",
         "rabbitmq",
         ("{bin}/dramatiq", "dramatiq_app", "-p", "2", "-t", "8", "--skip-logging"),
         "dramatiq_app.py",
-        (2_500, 2_000),
+        (2_000, 1_500),
     ),
     Peer(
         "celery",
@@ -65,7 +65,7 @@ PEERS = (
         "rabbitmq",
         ("{bin}/celery", "-A", "celery_app", "worker", "-P", "prefork", "-c", "2", "-l", "ERROR", *_ALONE),
         "celery_app.py",
-        (1_500, 300),
+        (1_200, 250),
     ),
     Peer(
         "procrastinate",
@@ -73,7 +73,7 @@ PEERS = (
         "postgresql",
         ("{bin}/procrastinate", "-a", "procrastinate_app.app", "worker", "-c", "200", "--delete-jobs", "always", "-p", "1"),
         "procrastinate_app.py",
-        (1_200, 1_200),
+        (1_000, 1_000),
         prepares=True,
     ),
 )

@@ -72,21 +72,18 @@ class Process:
     """A child process whose output goes to a file."""
 
     def __init__(self, command: list[str], log: Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
-        self._log = log.open("ab")
-        self.child = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, env=os.environ | (env or {}), cwd=cwd)
+        with log.open("ab") as out:
+            self.child = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=os.environ | (env or {}), cwd=cwd)
 
     def kill(self) -> None:
         self.child.kill()
         self.child.wait()
-        self._log.close()
 
     def stop(self, within_s: float = 30) -> int:
         """SIGTERM, and its exit code."""
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
-        code = self.child.wait(within_s)
-        self._log.close()
-        return code
+        return self.child.wait(within_s)
 
 
 @dataclass

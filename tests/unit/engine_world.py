@@ -1,25 +1,20 @@
 """A world for the engine's tests: the real stories over the store in memory, in a time that passes only when all is idle.
 
-`in_virtual_time` runs a test on an event loop whose clock jumps to the next timer as soon as nothing else can run, so
-an hour of retries takes milliseconds, and a wait for something that can never happen fails at once. A `Vendor` is the
-other end of the line: it keeps every call that reached it and answers by its script. A `World` wires the parts as the
-application does; when a test leaves it, the store is recounted and no taker may have died.
+A `World` wires the parts as the application does; when a test leaves it, the store is recounted, every line must have been
+given back and no taker may have died. virtual_time.py is its clock, scripted_vendor.py the other end of its lines.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import json
 import random
-import selectors
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Self
 
 import msgspec
-from msgspec import Struct
 
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.accept import Accept
@@ -32,7 +27,7 @@ from sendwright.engine.schedule import Promoter
 from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.telling import Telling
 from sendwright.engine.worker import Flight, Worker
-from sendwright.errors import StoreDown, Unreachable
+from sendwright.errors import StoreDown
 from sendwright.model import ids
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
@@ -42,278 +37,48 @@ from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.duration import rfc3339
 from sendwright.policy.limit import Reserve, parse_rate
-from sendwright.providers.answers import by_status
-from sendwright.providers.contract import (
-    EVERY_CHANNEL,
-    Accepted,
-    Answer,
-    Capabilities,
-    CommonSettings,
-    HttpRequest,
-    Lost,
-    NotSent,
-    Outcome,
-    Outgoing,
-    Provider,
-    Reply,
-    Request,
-)
+from sendwright.providers.contract import EVERY_CHANNEL
 
-NOW = 1_800_000_000_000
-"""ms since 1970, when a test begins."""
+from .scripted_vendor import (
+    FORBIDDEN,
+    LOST,
+    OK,
+    REFUSED,
+    THROTTLED,
+    UNWELL,
+    Call,
+    Scripted,
+    ScriptedEgress,
+    Vendor,
+    throttled,
+)
+from .virtual_time import NOW, START_S, VirtualClock, in_virtual_time
+
+__all__ = [
+    "EMAIL",
+    "FORBIDDEN",
+    "LOST",
+    "NOW",
+    "OK",
+    "PHONE",
+    "REFUSED",
+    "TENANT",
+    "THROTTLED",
+    "UNWELL",
+    "Call",
+    "Quarantine",
+    "Vendor",
+    "World",
+    "in_virtual_time",
+    "number",
+    "throttled",
+]
+
 TENANT = "acme"
 PHONE = "+15550100001"
 EMAIL = "someone@example.org"
 TTL_MS = {"default": 72 * 3_600_000, "critical": 600_000}
-_START_S = 1000.0
 HOOKS = "http://127.0.0.1:8420/v1/hooks"
-
-# Answers of vendors.
-UNWELL = Reply(503)
-THROTTLED = Reply(429)
-REFUSED = Reply(400)
-FORBIDDEN = Reply(401)
-LOST = Lost("wait", "reset")
-OK = Reply(202)
-"""Taken, with a reference of its own for each call."""
-
-
-class _Idle(selectors.BaseSelector):
-    """Looks whether anything is ready; else moves the clock to the loop's next timer instead of waiting for it."""
-
-    def __init__(self) -> None:
-        self._inner = selectors.DefaultSelector()
-        self.now_s = _START_S
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = self._inner.select(0)
-        if not ready and timeout is None:
-            raise AssertionError("everybody waits for something that can't happen any more")
-        if not ready and timeout is not None and timeout > 0:
-            self.now_s += timeout
-        return ready
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._inner.unregister(fileobj)
-
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.modify(fileobj, events, data)
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._inner.get_map()
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in virtual time: `asyncio.sleep` and `asyncio.timeout` keep to it as well."""
-
-    def __init__(self) -> None:
-        self._idle = _Idle()
-        super().__init__(self._idle)
-        self._clock_resolution = 1e-7
-
-    def time(self) -> float:
-        return self._idle.now_s
-
-    def jump(self, seconds: float) -> None:
-        """Time passes while one task holds the processor."""
-        self._idle.now_s += seconds
-
-
-def in_virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Runs an asynchronous test to its end on a loop of its own, in no time."""
-
-    def run(*args: Any, **kwargs: Any) -> None:
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            runner.run(test(*args, **kwargs))
-
-    functools.update_wrapper(run, test)
-    del run.__wrapped__  # type: ignore[attr-defined]  # nobody may take it for a coroutine function
-    run.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]
-    return run
-
-
-class VirtualClock:
-    """ports.Clock by the running loop."""
-
-    def now_ms(self) -> int:
-        return NOW + int((self.monotonic() - _START_S) * 1000 + 1e-4)
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
-class Call(Struct, frozen=True):
-    """One request that was written. `at` in seconds since the test began."""
-
-    at: float
-    attempt: str
-    message: str
-    address: str
-    body: str
-    key: str
-    in_flight: int
-    """Calls in flight at this vendor, this one included."""
-
-
-class Vendor:
-    """The other end of one provider: what it is, how it answers, and every call that it was sent."""
-
-    def __init__(
-        self,
-        name: str = "one",
-        *,
-        channels: tuple[str, ...] = ("sms",),
-        receipts: bool = False,
-        idempotency_s: float = 0,
-        concurrency: int = 200,
-        rate: str | None = None,
-        timeout_s: float = 10,
-        latency_s: float = 0.05,
-    ) -> None:
-        self.name = name
-        self.channels = channels
-        self.receipts = receipts
-        self.idempotency_s = idempotency_s
-        self.concurrency = concurrency
-        self.rate = rate
-        self.timeout_s = timeout_s
-        self.latency_s = latency_s
-        self.connect_s = 0.0
-        self.unreachable: str | None = None
-        """The phase in which connecting fails, or None."""
-        self.hangs = False
-        """Takes the request and never answers."""
-        self.answer: Answer | Callable[[Call], Answer] = OK
-        """What it says when nothing else was scripted."""
-        self.script: deque[Answer] = deque()
-        self.calls: list[Call] = []
-        self.dials = 0
-        self.in_flight = 0
-        self.lines_open = True
-        self.on_open: Callable[[], None] | None = None
-
-    def says(self, *answers: Answer) -> None:
-        """These, one after the other, before it goes on as usual."""
-        self.script.extend(answers)
-
-    def always(self, answer: Answer | Callable[[Call], Answer]) -> None:
-        self.answer = answer
-
-    @property
-    def times(self) -> list[float]:
-        return [call.at for call in self.calls]
-
-    @property
-    def addresses(self) -> list[str]:
-        return [call.address for call in self.calls]
-
-    def reply_to(self, call: Call) -> Answer:
-        said = self.script.popleft() if self.script else self.answer
-        answer = said(call) if callable(said) else said
-        if answer == OK:
-            return Reply(202, body=json.dumps({"id": f"{self.name}-{len(self.calls)}"}).encode())
-        return answer
-
-
-class ScriptedSettings(CommonSettings, frozen=True, kw_only=True):
-    """Nothing of its own."""
-
-
-class Scripted(Provider):
-    """An adapter of few words: JSON out, the status in, and every dialect of `Retry-After`."""
-
-    kind = "scripted"
-    settings_type = ScriptedSettings
-
-    def __init__(self, vendor: Vendor) -> None:
-        settings = ScriptedSettings(kind="scripted", rate=vendor.rate, concurrency=vendor.concurrency, timeout_s=vendor.timeout_s)
-        super().__init__(vendor.name, settings)
-        self._vendor = vendor
-
-    @property
-    def capabilities(self) -> Capabilities:
-        vendor = self._vendor
-        return Capabilities(channels=vendor.channels, receipts=vendor.receipts, idempotency_s=vendor.idempotency_s)
-
-    def build(self, out: Outgoing) -> HttpRequest:
-        if out.body == "unsayable":
-            raise ValueError("it can't be said in these words")
-        said = {name: getattr(out, name) for name in ("attempt", "message", "address", "body")}
-        said["key"] = out.idempotency_key
-        return HttpRequest("POST", "https://vendor.example/send", body=json.dumps(said).encode())
-
-    def parse(self, reply: Reply) -> Outcome:
-        if 200 <= reply.status < 300:
-            return Accepted(json.loads(reply.body)["id"])
-        return by_status(reply)
-
-
-class ScriptedLine:
-    """ports.Line to a vendor."""
-
-    def __init__(self, vendor: Vendor, egress: ScriptedEgress) -> None:
-        self._vendor = vendor
-        self._egress = egress
-        self._released = False
-
-    @property
-    def open(self) -> bool:
-        return self._vendor.lines_open
-
-    async def send(self, request: Request, within_s: float) -> Answer:
-        vendor = self._vendor
-        if within_s <= 0:
-            return NotSent("late", "no time left")
-        assert isinstance(request, HttpRequest)
-        assert not self._released, "a line was used after it was given back"
-        loop = asyncio.get_running_loop()
-        said = json.loads(request.body)
-        vendor.in_flight += 1
-        call = Call(loop.time() - _START_S, **said, in_flight=vendor.in_flight)
-        vendor.calls.append(call)
-        try:
-            if vendor.hangs or vendor.latency_s >= within_s:
-                await asyncio.sleep(within_s)
-                return Lost("wait", "no answer in time")
-            answer = vendor.reply_to(call)
-            await asyncio.sleep(vendor.latency_s)
-            return answer
-        finally:
-            vendor.in_flight -= 1
-
-    def release(self) -> None:
-        if not self._released:
-            self._released = True
-            self._egress.leased -= 1
-
-
-class ScriptedEgress:
-    """ports.Egress to the vendors."""
-
-    def __init__(self, vendors: Iterable[Vendor]) -> None:
-        self._vendors = {vendor.name: vendor for vendor in vendors}
-        self.leased = 0
-
-    async def open(self, provider: str, request: Request, within_s: float) -> ScriptedLine:
-        vendor = self._vendors[provider]
-        vendor.dials += 1
-        if vendor.connect_s:
-            await asyncio.sleep(min(vendor.connect_s, within_s))
-        if vendor.unreachable is not None or vendor.connect_s > within_s:
-            raise Unreachable(vendor.unreachable or "connect", "refused")
-        if vendor.on_open is not None:
-            vendor.on_open()
-        self.leased += 1
-        return ScriptedLine(vendor, self)
 
 
 class Faults:
@@ -474,7 +239,7 @@ class World:
                 routes.setdefault(channel, []).append(vendor.name)
         return routes
 
-    async def __aenter__(self) -> World:
+    async def __aenter__(self) -> Self:
         await self.fleet.reload()
         if self._started:
             await self.start()
@@ -584,7 +349,7 @@ class World:
 
     def at(self) -> float:
         """Seconds since the test began."""
-        return self.clock.monotonic() - _START_S
+        return self.clock.monotonic() - START_S
 
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -610,7 +375,3 @@ class World:
 
 def number(place: int) -> str:
     return f"+1555{place:07d}"
-
-
-def throttled(seconds: float) -> Reply:
-    return Reply(429, headers=(("retry-after", f"{seconds:g}"),))

@@ -205,7 +205,7 @@ def assemble(
     ttl_ms = {name: seconds * 1000 for name, seconds in retry.ttl_s.items()}
     worker = Worker(
         backend.bus,
-        Planner(backend.bus, backend.ledger, backend.quarantine, fleet, clock, tell, ttl_ms),
+        Planner(backend.bus, backend.ledger, backend.quarantine, fleet, clock, tell, ttl_ms, promoter.crowded),
         deliverer,
         Observer(backend.bus, backend.ledger, backend.quarantine, clock, tell, promoter.poke),
         backend.quarantine,

@@ -60,7 +60,7 @@ async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
     services = _services(parts, metrics, draining)
     server = _Server(_config(*build_served(services)))
     _on_signals(draining)
-    chores = [asyncio.create_task(upkeep.keep_figures(parts)), asyncio.create_task(upkeep.sweep(parts))]
+    chores = [asyncio.create_task(chore(parts)) for chore in (upkeep.keep_figures, upkeep.keep_audit, upkeep.sweep)]
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -13,6 +13,7 @@ from sendwright.errors import Unavailable
 
 FIGURES_S = 5.0
 SWEEP_S = 60.0
+AUDIT_S = 3600.0
 
 
 async def keep_figures(parts: Parts) -> None:
@@ -23,6 +24,20 @@ async def keep_figures(parts: Parts) -> None:
         except Unavailable as error:
             parts.tell(Trouble("figures", str(error)))
         await asyncio.sleep(FIGURES_S)
+
+
+async def keep_audit(parts: Parts) -> None:
+    """Recounts now and then, for the metric; a violation is said once."""
+    while True:
+        await asyncio.sleep(AUDIT_S)
+        try:
+            found = (await parts.backend.records.audit()).violations
+        except Unavailable as error:
+            parts.tell(Trouble("audit", str(error)))
+            continue
+        if len(found) > parts.figures.violations:
+            parts.tell(Trouble("audit", f"{len(found)} violations: see `sendwright audit`"))
+        parts.figures.violations = len(found)
 
 
 async def sweep(parts: Parts) -> None:

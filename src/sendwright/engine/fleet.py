@@ -21,8 +21,14 @@ from sendwright.policy.breaker import Breaker, BreakerSettings, Health, Permit
 from sendwright.policy.limit import IDLE, Rate, Reserve, admit, ceiling, leave_share, parse_rate
 from sendwright.providers.contract import Provider
 
+QUICKEST_S = 0.05
+"""A provider that nobody has measured yet is not taken for quicker than this, in seconds."""
 WINDOW = 200
 """Calls over which the success rate is shown."""
+
+
+_TICK_S = 0.001
+"""Timers of event loops are no finer."""
 
 
 class Slot:
@@ -112,6 +118,13 @@ class Account:
         if self.permit(now) == Permit.NO:
             return None
         return max(0.0, self._admitted_at(priority, now) - now)
+
+    def pace(self, priority: Priority, now: float) -> float:
+        """Calls a second that it takes of this priority, by Little's law and its rate; 0 while it must not be called."""
+        if self.permit(now) == Permit.NO:
+            return 0.0
+        by_places = self._ceiling(priority, now) / max(self.latency_ms / 1000, QUICKEST_S)
+        return by_places if self.rate is None else min(by_places, 1 / self.rate.interval_s)
 
     def try_take(self, priority: Priority, now: float) -> Slot | None:
         """A slot, unless it has none now, or somebody of a higher priority waits for one."""
@@ -213,7 +226,7 @@ class Account:
         if at <= now:
             return
         loop = asyncio.get_running_loop()
-        rings_at = loop.time() + at - now
+        rings_at = loop.time() + max(_TICK_S, at - now) + 1e-6
         if self._ring is not None and self._ring.when() <= rings_at and not self._ring.cancelled():
             return
         if self._ring is not None:
@@ -277,6 +290,9 @@ class Fleet:
         """Seconds until the route may have room for a call of this priority; None while all of it is shut."""
         opening = (account.opens_in_s(priority, now) for account in self.route(channel))
         return min((seconds for seconds in opening if seconds is not None), default=None)
+
+    def pace(self, channel: str, priority: Priority, now: float) -> float:
+        return sum(account.pace(priority, now) for account in self.route(channel))
 
     def note(
         self, account: Account, health: Health, now: float, *, probe: int = 0, why: str = "", seconds: float | None = None

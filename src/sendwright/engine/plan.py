@@ -7,7 +7,7 @@ what a redelivered bundle finds planned already is published by what is stored. 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -16,10 +16,10 @@ from sendwright.engine.fleet import Fleet
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Bus, Clock, DeadParcels, Delivery, Ledger
 from sendwright.engine.telling import Settled, Tell
-from sendwright.model.notification import Payload
+from sendwright.model.notification import Payload, Priority
 from sendwright.model.parcel import Intake, Parcel, lane, pack, split, unbundle
 from sendwright.model.records import Plan
-from sendwright.policy.planning import plan_of
+from sendwright.policy.planning import parked, plan_of
 
 _PAYLOAD = msgspec.json.Decoder(Payload)
 
@@ -36,6 +36,7 @@ class Planner:
         clock: Clock,
         tell: Tell,
         ttl_ms: Mapping[str, int],
+        crowded: Callable[[str, Priority], bool] = lambda *_: False,
     ) -> None:
         self._bus = bus
         self._ledger = ledger
@@ -44,6 +45,7 @@ class Planner:
         self._clock = clock
         self._tell = tell
         self._ttl_ms = ttl_ms
+        self._crowded = crowded
 
     async def plan(self, delivery: Delivery) -> None:
         """Takes one bundle of the intake as far as its lanes."""
@@ -90,7 +92,9 @@ class Planner:
         await persist(lambda: self._quarantine.keep(lane, raw, problem, now), self._clock, self._tell, "quarantine")
 
     def _plan_of(self, intake: Intake) -> Plan:
-        return plan_of(intake, _PAYLOAD.decode(intake.body), self._fleet.channels, self._ttl_ms)
+        plan = plan_of(intake, _PAYLOAD.decode(intake.body), self._fleet.channels, self._ttl_ms)
+        crowded = {c for c in {b.steps[0].channel for b in plan.births if b.steps} if self._crowded(c, plan.priority)}
+        return parked(plan, crowded) if crowded else plan
 
     def _report(self, plans: Sequence[Plan]) -> None:
         for plan in plans:

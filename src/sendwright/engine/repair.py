@@ -82,5 +82,5 @@ class Repairer:
         return len(moved)
 
 
-def _anybody(owner: str) -> bool:
+def _anybody(_owner: str) -> bool:
     return True

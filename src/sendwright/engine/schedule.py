@@ -21,6 +21,7 @@ from sendwright.model.notification import Priority
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel, lane, pack
 from sendwright.model.states import MessageState
+from sendwright.policy.pacing import lane_room
 
 SLICE = 200
 """Most rows moved at once."""
@@ -28,6 +29,9 @@ IDLE_S = 1.0
 """Longest pause between two looks."""
 PULL_S = 0.05
 """Pause between two pulls while something is parked under an open key."""
+LANE_S = 10.0
+LANE_MIN = 500
+"""A lane is short: it holds ten seconds of work, and this many parcels at the least."""
 HORIZON_S = 0.25
 """How much of a route's pace is pulled ahead."""
 
@@ -111,6 +115,14 @@ class Promoter:
             await self._promote(parcels)
             total += len(parcels)
         return total
+
+    def crowded(self, channel: str, priority: Priority) -> bool:
+        """Whether a lane has enough to do, so that what is planned now waits its turn in the table instead: the lane holds
+        more than `LANE_S` of work, or older work of the same route waits there already."""
+        if self._parked.get((f"route:{channel}", priority)):
+            return True
+        pace = self._fleet.pace(channel, priority, self._clock.monotonic())
+        return lane_room(pace, self._bus.depth(lane(channel, priority)), LANE_S, LANE_MIN) == 0
 
     def _room(self, key: str, priority: Priority) -> int:
         channel = key.partition(":")[2]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from sendwright.model import ids
 from sendwright.model.notification import PRIORITIES, OnDoubt, Payload, Priority, Recipient
@@ -49,6 +50,17 @@ def plan_of(intake: Intake, payload: Payload, channels: Collection[str], ttl_ms:
         number=intake.number,
         trace=intake.trace,
     )
+
+
+def parked(plan: Plan, crowded: Collection[str]) -> Plan:
+    """The same plan, its queued messages on crowded channels waiting for their route instead of a place in the lane."""
+    births = tuple(
+        replace(b, wait=Wait("provider", plan.expires_at, key=f"route:{b.steps[0].channel}"))
+        if b.state == MessageState.QUEUED and b.wait is None and b.steps[0].channel in crowded
+        else b
+        for b in plan.births
+    )
+    return replace(plan, births=births)
 
 
 def on_doubt(payload: Payload) -> OnDoubt:

@@ -16,7 +16,7 @@ from collections.abc import Generator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.model.states import AttemptState
@@ -55,6 +55,8 @@ EVERY_CHANNEL = (
     "line", "slack", "discord", "teams", "sms", "email", "webhook",
 )  # fmt: skip
 """The channels of the contract, in their default order."""
+SECRET_MIN = 8
+"""Characters from which on a secret is masked in a vendor's answer."""
 
 
 class Secret(str):
@@ -270,6 +272,7 @@ class Provider(ABC):
     def __init__(self, name: str, settings: Any) -> None:
         self.name = name
         self.settings = settings
+        self._secrets = _secrets_of(settings)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -295,11 +298,19 @@ class Provider(ABC):
         """The class of an answer: lost is unsure, not sent is later, a reply is for `parse`."""
         match answer:
             case Reply():
-                return self.parse(answer)
+                return self.parse(self._unquoted(answer))
             case NotSent(phase, detail):
                 return Later(detail=f"{phase}: {detail}", ill=phase not in OURS, called=False)
             case Lost(phase, detail):
                 return Unsure(detail=f"{phase}: {detail}")
+
+    def _unquoted(self, reply: Reply) -> Reply:
+        """Vendors quote what they were sent: our own secrets must not come back among the words that are kept."""
+        body = reply.body
+        for secret in self._secrets:
+            if secret in body:
+                body = body.replace(secret, b"***")
+        return reply if body is reply.body else structs.replace(reply, body=body)
 
     def verify(self, hook: Hook) -> Verdict:
         """Whether the callback is the vendor's. A kind without callbacks refuses all."""
@@ -312,6 +323,12 @@ class Provider(ABC):
     def probe(self) -> Request | None:
         """A harmless request that shows whether the account works again, where the vendor has one."""
         return None
+
+
+def _secrets_of(settings: object) -> tuple[bytes, ...]:
+    """The secrets of an account, but for those too short to be any: masking them would tear words apart."""
+    values = (getattr(settings, name) for name in getattr(settings, "__struct_fields__", ()))
+    return tuple(value.reveal().encode() for value in values if isinstance(value, Secret) and len(value) >= SECRET_MIN)
 
 
 Settings = Mapping[str, Any]

@@ -1,8 +1,8 @@
 """What may be shown of an address, and what may be kept of a vendor's words.
 
 Vendors quote what they were given: "The 'To' number +15005550001 is not valid". Their words are kept beside every
-outcome for people to read, so the address is taken out of them here, and whatever a terminal, a database or a page
-could choke on. Pure; any adapter may use it.
+outcome for people to read, so addresses and credentials are taken out of them here, and whatever a terminal, a
+database or a page could choke on. Pure; any adapter may use it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ WORDS_MAX = 200
 
 _SHORT = 9
 _ADDRESS = re.compile(r"[^\s\"'<>(),;:]+@[^\s\"'<>(),;:]+|\+?[0-9](?:[ ().-]?[0-9]){6,}")
+_CREDENTIALS = re.compile(r"\b(Basic|Bearer) +(?=\S*[0-9=]|\S{20})[^\s\"'<>,;]+", re.IGNORECASE)
 _JOINERS = "‌‍"
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}", re.ASCII)
 
@@ -34,10 +35,10 @@ def visible(text: str) -> str:
 
 
 def vendor_words(text: object) -> str:
-    """A vendor's own words, short and on one line, with every address in them masked. Not text: nothing."""
+    """A vendor's own words, short and on one line, with addresses and credentials in them masked. Not text: nothing."""
     if not isinstance(text, str):
         return ""
-    cut = text[: 4 * WORDS_MAX]
+    cut = _CREDENTIALS.sub(r"\1 •••", text[: 4 * WORDS_MAX])
     return visible(_ADDRESS.sub(lambda found: masked(found[0]), cut))[:WORDS_MAX].strip()
 
 

@@ -109,9 +109,9 @@ class PostNotification:
         headers = headers_of(scope["headers"])
         given = request_id(headers)
         try:
+            self._keys.caller(headers).require("send")  # before anything else is said about the request
             if scope["query_string"]:
                 read_query(None, scope["query_string"])
-            self._keys.caller(headers).require("send")
             require_json(headers)
             services = self._services
             raw = await read_body(headers, receive, services.body_max, services.body_within_s)

@@ -41,6 +41,9 @@ class _Sweep(Operation):
         touched = db.changes()
         db.execute(SQL["content_expire"], (ids.floor(ids.NOTIFICATION, content_before), SLICE))
         touched += db.changes()
+        for table in ("strays", "dead_parcels"):
+            db.execute(f"delete from {table} where at < ?1", (rows_before,))  # noqa: S608 — names of ours
+            touched += db.changes()
         return touched + self._rows(db, rows_before)
 
     def _rows(self, db: apsw.Connection, before: int) -> int:

@@ -8,7 +8,7 @@ Why statements take JSON arrays: each `sqlite3_step` releases the interpreter lo
 loop costs up to a switch interval (measured: 5.7 ms per message with `executemany` beside a busy loop, 0.1 ms with one
 statement per batch). An `Operation` therefore handles a list of items in a fixed, small number of statements.
 
-Errors. Data: the flush is rolled back and bisected, so only the guilty item fails. Disk full, read-only, locked: the
+Errors. Data: the flush is rolled back and bisected, so only the guilty item fails. Disk full, quota, read-only, locked: the
 flush is rolled back and every caller gets `StoreDown`; the next flush tries anew. A failed sync or write, or damage:
 the process must end (`on_fatal`), for after a failed fsync nothing that the file says can be trusted.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import threading
 import time
 from collections import deque
@@ -216,14 +217,22 @@ class Writer:
         raise apsw.IOError("the database file is gone")
 
     def _failed(self, jobs: list[_Job], error: apsw.Error) -> None:
+        refused = isinstance(error, apsw.IOError) and self._refused(error)
         self._rollback()
-        if isinstance(error, (apsw.IOError, apsw.CorruptError, apsw.NotADBError)):
+        if refused:
+            self._answer_error(jobs, StoreDown("the disk takes no writes now"))
+        elif isinstance(error, (apsw.IOError, apsw.CorruptError, apsw.NotADBError)):
             self._answer_error(jobs, StoreDown("the database file can't be trusted any more", maybe=True))
             self._on_fatal(f"{type(error).__name__} from the database file")
         elif isinstance(error, (apsw.FullError, apsw.ReadOnlyError, apsw.BusyError, apsw.LockedError, apsw.CantOpenError)):
             self._answer_error(jobs, StoreDown(_WORDS.get(type(error), "the database file can't be written now")))
         else:
             self._bisect(jobs, error)
+
+    def _refused(self, error: apsw.IOError) -> bool:
+        """A write, not a sync, that the system refused for want of room or leave: before the commit, so it is as if it had
+        never been tried. SQLite itself calls only the plain lack of space a full disk, not a quota or a read-only mount."""
+        return error.extendedresult in _WRITES and self._db.system_errno in _NO_ROOM
 
     def _rollback(self) -> None:
         if self._db.in_transaction:
@@ -261,9 +270,13 @@ class Writer:
         except (apsw.BusyError, apsw.LockedError, apsw.FullError):
             pass  # readers are looking, or the disk is full: the next one tries again
         except apsw.Error as error:
-            self._on_fatal(f"{type(error).__name__} while checkpointing the database file")
+            if not (isinstance(error, apsw.IOError) and self._refused(error)):
+                self._on_fatal(f"{type(error).__name__} while checkpointing the database file")
         self._wal_pages = 0
 
+
+_WRITES = frozenset({apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_TRUNCATE, apsw.SQLITE_IOERR_SHMSIZE})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 _WORDS: dict[type[apsw.Error], str] = {
     apsw.FullError: "the disk is full",

@@ -1,0 +1,207 @@
+"""The other end of the line: vendors that answer by a script and keep every call, and the adapter and egress to them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from sendwright.errors import Unreachable
+from sendwright.providers.answers import by_status
+from sendwright.providers.contract import (
+    Accepted,
+    Answer,
+    Capabilities,
+    CommonSettings,
+    HttpRequest,
+    Lost,
+    NotSent,
+    Outcome,
+    Outgoing,
+    Provider,
+    Reply,
+    Request,
+)
+
+from .virtual_time import START_S
+
+# Answers of vendors.
+UNWELL = Reply(503)
+THROTTLED = Reply(429)
+REFUSED = Reply(400)
+FORBIDDEN = Reply(401)
+LOST = Lost("wait", "reset")
+OK = Reply(202)
+"""Taken, with a reference of its own for each call."""
+
+
+class Call(Struct, frozen=True):
+    """One request that was written. `at` in seconds since the test began."""
+
+    at: float
+    attempt: str
+    message: str
+    address: str
+    body: str
+    key: str
+    in_flight: int
+    """Calls in flight at this vendor, this one included."""
+
+
+class Vendor:
+    """The other end of one provider: what it is, how it answers, and every call that it was sent."""
+
+    def __init__(
+        self,
+        name: str = "one",
+        *,
+        channels: tuple[str, ...] = ("sms",),
+        receipts: bool = False,
+        idempotency_s: float = 0,
+        concurrency: int = 200,
+        rate: str | None = None,
+        timeout_s: float = 10,
+        latency_s: float = 0.05,
+    ) -> None:
+        self.name = name
+        self.channels = channels
+        self.receipts = receipts
+        self.idempotency_s = idempotency_s
+        self.concurrency = concurrency
+        self.rate = rate
+        self.timeout_s = timeout_s
+        self.latency_s = latency_s
+        self.connect_s = 0.0
+        self.unreachable: str | None = None
+        """The phase in which connecting fails, or None."""
+        self.hangs = False
+        """Takes the request and never answers."""
+        self.answer: Answer | Callable[[Call], Answer] = OK
+        """What it says when nothing else was scripted."""
+        self.script: deque[Answer] = deque()
+        self.calls: list[Call] = []
+        self.dials = 0
+        self.in_flight = 0
+        self.lines_open = True
+        self.on_open: Callable[[], None] | None = None
+
+    def says(self, *answers: Answer) -> None:
+        """These, one after the other, before it goes on as usual."""
+        self.script.extend(answers)
+
+    def always(self, answer: Answer | Callable[[Call], Answer]) -> None:
+        self.answer = answer
+
+    @property
+    def times(self) -> list[float]:
+        return [call.at for call in self.calls]
+
+    @property
+    def addresses(self) -> list[str]:
+        return [call.address for call in self.calls]
+
+    def reply_to(self, call: Call) -> Answer:
+        said = self.script.popleft() if self.script else self.answer
+        answer = said(call) if callable(said) else said
+        if answer == OK:
+            return Reply(202, body=json.dumps({"id": f"{self.name}-{len(self.calls)}"}).encode())
+        return answer
+
+
+class ScriptedSettings(CommonSettings, frozen=True, kw_only=True):
+    """Nothing of its own."""
+
+
+class Scripted(Provider):
+    """An adapter of few words: JSON out, the status in, and every dialect of `Retry-After`."""
+
+    kind = "scripted"
+    settings_type = ScriptedSettings
+
+    def __init__(self, vendor: Vendor) -> None:
+        settings = ScriptedSettings(kind="scripted", rate=vendor.rate, concurrency=vendor.concurrency, timeout_s=vendor.timeout_s)
+        super().__init__(vendor.name, settings)
+        self._vendor = vendor
+
+    @property
+    def capabilities(self) -> Capabilities:
+        vendor = self._vendor
+        return Capabilities(channels=vendor.channels, receipts=vendor.receipts, idempotency_s=vendor.idempotency_s)
+
+    def build(self, out: Outgoing) -> HttpRequest:
+        if out.body == "unsayable":
+            raise ValueError("it can't be said in these words")
+        said = {name: getattr(out, name) for name in ("attempt", "message", "address", "body")}
+        said["key"] = out.idempotency_key
+        return HttpRequest("POST", "https://vendor.example/send", body=json.dumps(said).encode())
+
+    def parse(self, reply: Reply) -> Outcome:
+        if 200 <= reply.status < 300:
+            return Accepted(json.loads(reply.body)["id"])
+        return by_status(reply)
+
+
+class ScriptedLine:
+    """ports.Line to a vendor."""
+
+    def __init__(self, vendor: Vendor, egress: ScriptedEgress) -> None:
+        self._vendor = vendor
+        self._egress = egress
+        self._released = False
+
+    @property
+    def open(self) -> bool:
+        return self._vendor.lines_open
+
+    async def send(self, request: Request, within_s: float) -> Answer:
+        vendor = self._vendor
+        if within_s <= 0:
+            return NotSent("late", "no time left")
+        assert isinstance(request, HttpRequest)
+        assert not self._released, "a line was used after it was given back"
+        loop = asyncio.get_running_loop()
+        said = json.loads(request.body)
+        vendor.in_flight += 1
+        call = Call(loop.time() - START_S, **said, in_flight=vendor.in_flight)
+        vendor.calls.append(call)
+        try:
+            if vendor.hangs or vendor.latency_s >= within_s:
+                await asyncio.sleep(within_s)
+                return Lost("wait", "no answer in time")
+            answer = vendor.reply_to(call)
+            await asyncio.sleep(vendor.latency_s)
+            return answer
+        finally:
+            vendor.in_flight -= 1
+
+    def release(self) -> None:
+        if not self._released:
+            self._released = True
+            self._egress.leased -= 1
+
+
+class ScriptedEgress:
+    """ports.Egress to the vendors."""
+
+    def __init__(self, vendors: Iterable[Vendor]) -> None:
+        self._vendors = {vendor.name: vendor for vendor in vendors}
+        self.leased = 0
+
+    async def open(self, provider: str, request: Request, within_s: float) -> ScriptedLine:
+        vendor = self._vendors[provider]
+        vendor.dials += 1
+        if vendor.connect_s:
+            await asyncio.sleep(min(vendor.connect_s, within_s))
+        if vendor.unreachable is not None or vendor.connect_s > within_s:
+            raise Unreachable(vendor.unreachable or "connect", "refused")
+        if vendor.on_open is not None:
+            vendor.on_open()
+        self.leased += 1
+        return ScriptedLine(vendor, self)
+
+
+def throttled(seconds: float) -> Reply:
+    return Reply(429, headers=(("retry-after", f"{seconds:g}"),))
