@@ -191,6 +191,12 @@ def last_words(log: Path) -> str:
     return told[-1][:200] if told else "no output"
 
 
+def words(error: Exception) -> str:
+    """An error in one line: its kind, and the last line of what it says."""
+    said = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {said[-1][:200]}"
+
+
 def until(check: Callable[[], bool], within_s: float, what: str, every_s: float = 0.1) -> None:
     """Raises `TimeoutError` when `check` is not true in time."""
     deadline = time.monotonic() + within_s

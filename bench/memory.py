@@ -17,7 +17,7 @@ import psutil
 from tests.acceptance.harness import House, twilio
 
 from bench import report
-from bench.measure import MB, Row, load_average, until
+from bench.measure import MB, Row, load_average, until, words
 from bench.ours import WARM, Door, all_accepted, caller, ended, in_lanes, outcomes, pid_of
 from bench.provider import MockProvider
 from sendwright.drivers.store.sqlite.writer import connect
@@ -124,7 +124,7 @@ def row(provider: MockProvider, count: int) -> Row:
     try:
         return Row("memory", report.OURS, 0, 1, load, queued(provider, count))
     except Exception as error:
-        return Row("memory", report.OURS, 0, 1, load, error=f"{type(error).__name__}: {error}")
+        return Row("memory", report.OURS, 0, 1, load, error=words(error))
 
 
 def main() -> None:

@@ -24,13 +24,15 @@ import uvloop
 from tests.acceptance.harness import ADMIN_KEY, House, twilio
 
 from bench import report
-from bench.measure import Row, load_average, percentile
+from bench.measure import Row, load_average, percentile, words
 from bench.ours import CONCURRENCY, CONNECTIONS, caller, running
 from bench.provider import MockProvider
 
 WINDOW_S = 5.0
 """Over which the unloaded bulk rate is taken."""
 STRAGGLERS_S = 10.0
+REST_S = 2.0
+"""How long a connection may rest and be used again."""
 POST_S = 600
 
 
@@ -85,7 +87,7 @@ class Poster:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def post_all(self, first: int, count: int, per_s: float) -> list[Posted]:
         """At `per_s`, whatever the answers; returns when all are answered."""
@@ -104,7 +106,7 @@ class Poster:
             f"POST /v1/notifications HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {ADMIN_KEY}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._house.port)
+        reader, writer = await self._connection()
         writer.write(head.encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")
         length = int(answer.lower().split(b"content-length:")[1].split(b"\r\n")[0])
@@ -112,11 +114,20 @@ class Poster:
         posted.accepted = time.time()
         if not answer.startswith(b"HTTP/1.1 202"):
             raise RuntimeError(f"a password was not accepted: {said[:200]!r}")
-        self._idle.append((reader, writer))
+        self._idle.append((time.monotonic(), reader, writer))
         return posted
 
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The one used last, or a new one: the server closes those that rest for seconds."""
+        while self._idle:
+            used, reader, writer = self._idle.pop()
+            if time.monotonic() - used < REST_S:
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection("127.0.0.1", self._house.port)
+
     def close(self) -> None:
-        for _, writer in self._idle:
+        for _, _, writer in self._idle:
             writer.close()
 
 
@@ -190,7 +201,7 @@ def campaign(provider: MockProvider, asked: Campaign) -> list[Row]:
         try:
             quiet, loud, bulk = uvloop.run(_round(provider, asked))
         except Exception as error:
-            rows.append(Row("bulk", "ours", asked.delay_ms, number, load, error=f"{type(error).__name__}: {error}"))
+            rows.append(Row("bulk", "ours", asked.delay_ms, number, load, error=words(error)))
             continue
         for seen, found in ((idle, quiet), (blast, loud)):
             seen.accept += found.accept

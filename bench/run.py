@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import memory, otp, ours, report, rows
-from bench.measure import Row, load_average
+from bench.measure import Row, load_average, words
 from bench.peers import race
 from bench.peers.contenders import BY_NAME, Peer
 from bench.peers.install import installed
@@ -44,7 +44,7 @@ def _row(table: str, contender: str, delay_ms: int, run: int, measured: Callable
     try:
         row.figures = measured()
     except Exception as error:
-        row.error = f"{type(error).__name__}: {error}"
+        row.error = words(error)
         _note(f"  {row.error}")
     return row
 

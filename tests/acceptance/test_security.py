@@ -174,28 +174,33 @@ def test_check_prints_every_setting_and_masks_every_secret(world: World, flags: 
     assert leaked(said) == []
 
 
-def test_settings_that_are_refused_are_named_and_not_quoted(tmp_path: Path) -> None:
-    wrong = {
-        '[api]\nadmin_key = "canary-short"': "api.admin_key",
-        '[api]\nlisten = "canary-listen"': "api.listen",
-        '[secrets]\nkey = "canary-brief"': "secrets.key",
-        '[secrets]\nprevious = [{ canary-inner = "canary-value" }]': "secrets.previous",
-        '[providers.x]\nkind = "twilio"\naccount_sid = "canary-sid"\nauth_token = "canary-token"': "account_sid",
-        '[providers.x]\nkind = "twilio"\naccount_sid = "AC1"\nauth_token = ["canary-token"]\nfrom = "+15005550006"': "auth_token",
-        '[providers.x]\nkind = "sandbox"\nurl = "http://127.0.0.1:1"\nsecret = "canary-secret"': "secret",
-        '[providers.x]\nkind = "sandbox"\nurl = "http://user:canary-password@127.0.0.1:1/?a"': "url",
-        'canary_setting = "canary-value"': "canary_setting",
-        '[api]\nadmin_key = "canary': "TOML",
-    }
-    for number, (written, named) in enumerate(wrong.items()):
-        config = tmp_path / f"{number}.toml"
-        config.write_text(written)
-        command = [sys.executable, "-m", "sendwright", "up", "--config", str(config), "--data", str(tmp_path / "data")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-        assert done.returncode != 0, written
-        assert named in done.stdout + done.stderr
-        assert "canary-" not in done.stdout + done.stderr, written
-        assert "Traceback" not in done.stderr
+WRONG = {
+    "short, no address, no table": (
+        (
+            'canary_setting = "canary-value"\n[api]\nadmin_key = "canary-short"\nlisten = "canary-listen"\n'
+            '[secrets]\nkey = "canary-brief"\nprevious = [{ canary-inner = "canary-value" }]\n'
+            '[providers.x]\nkind = "twilio"\naccount_sid = "canary-sid"\nauth_token = ["canary-token"]\n'
+            '[providers.y]\nkind = "sandbox"\nurl = "http://user:canary-password@127.0.0.1:1/?a"\nsecret = "canary-secret"\n'
+        ),
+        ("api.admin_key", "api.listen", "secrets.key", "secrets.previous", "x.account_sid", "x.auth_token", "y.url", "y.secret"),
+    ),
+    "torn": ('[api]\nadmin_key = "canary', ("TOML",)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_settings_that_are_refused_are_named_and_not_quoted(tmp_path: Path, name: str) -> None:
+    written, places = WRONG[name]
+    config = tmp_path / "sendwright.toml"
+    config.write_text(written)
+    command = [sys.executable, "-m", "sendwright", "up", "--config", str(config), "--data", str(tmp_path / "data")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert [place for place in places if place not in done.stderr] == []
+    assert "canary-" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_keys_that_are_made_are_kept_for_their_owner_alone_and_shown_once(tmp_path: Path) -> None:

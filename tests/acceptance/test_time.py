@@ -123,12 +123,14 @@ def test_ten_years_ahead_and_back_lock_nothing_up(house: House, oracle: Oracle, 
     clock.set(TEN_YEARS_S)
     ahead = post(house, sms(2), Idempotency_Key="ahead")
     wait_until(lambda: is_sent(house, ahead), 10, "a message is sent ten years on")
+    assert post(house, sms(1), Idempotency_Key="before") == before
     clock.set(0)
 
     # then everything goes on, also after a restart
     for _ in range(2):
         message = post(house, sms(3))
         wait_until(lambda message=message: is_sent(house, message), 10, "a message is sent by the right clock")
+        assert post(house, sms(1), Idempotency_Key="before") == before
         assert post(house, sms(2), Idempotency_Key="ahead") == ahead
         house.kill()
         house.start()

@@ -22,6 +22,7 @@ from sendwright.engine.deliver import Deliverer
 from sendwright.engine.fleet import Account, Fleet
 from sendwright.engine.observe import Observer
 from sendwright.engine.plan import Planner
+from sendwright.engine.ports import Delivery
 from sendwright.engine.repair import Repairer
 from sendwright.engine.schedule import Promoter
 from sendwright.engine.settle import RetrySettings, Settler
@@ -29,9 +30,10 @@ from sendwright.engine.telling import Telling
 from sendwright.engine.worker import Flight, Worker
 from sendwright.errors import StoreDown
 from sendwright.model import ids
+from sendwright.model.content import Content
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
-from sendwright.model.parcel import INBOUND, Sighting, pack
+from sendwright.model.parcel import INBOUND, Parcel, Sighting, pack, unbundle
 from sendwright.model.records import AttemptRecord, Conflict, MessageRecord, Running, Switch, Taken
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.breaker import BreakerSettings
@@ -335,6 +337,12 @@ class World:
     def events(self, notification: str) -> list[str]:
         rows = self.backend.store.tables.events.rows
         return [event.type for event in rows if event.notification == notification and event.message is not None]
+
+    def content(self, notification: str) -> Content:
+        return self.backend.store.tables.notifications.rows[notification].plan.content
+
+    def parcels(self, delivery: Delivery) -> list[Parcel]:
+        return unbundle(Parcel, delivery.body)
 
     def quarantined(self) -> list[bytes]:
         return [body for _, body in self._quarantine.kept]

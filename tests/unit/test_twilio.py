@@ -292,6 +292,13 @@ def test_failed_at_once_without_a_known_code_is_refused() -> None:
         assert outcome.reason is Reason.UNKNOWN
 
 
+@pytest.mark.parametrize("status", [401, 400, 500])
+def test_a_vendor_that_quotes_our_credentials_is_not_quoted(status: int) -> None:
+    quoted = refusal(20003, status, "not by auth-token-0123456789, nor by Basic QUMwMDA6YXV0aC10b2tlbg==")
+    outcome = account(auth_token="auth-token-0123456789").read(quoted)
+    assert "not by ***, nor by Basic •••" in outcome.detail
+
+
 def by_flow(out: Outgoing, answer: Reply | Lost) -> Outcome:
     flow = TWILIO.flow(out)
     assert next(flow) == TWILIO.build(out)

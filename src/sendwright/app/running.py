@@ -21,6 +21,8 @@ from sendwright.sandbox.options import SandboxOptions
 from sendwright.sandbox.server import SandboxServer
 from sendwright.settings import Loaded, data_keys
 
+FOREVER_MS = 1 << 53
+
 
 class Roles(Struct, frozen=True):
     """Which work this process does."""
@@ -44,9 +46,7 @@ class Running:
         settings = self._loaded.settings
         keys = data_keys(settings.data, settings)
         tell = Subscribers()
-        backend = await self._stack.enter_async_context(
-            open_sqlite(settings.store.path, keep_ms=lambda: settings.api.idempotency_keep_s * 1000)
-        )
+        backend = await self._stack.enter_async_context(open_sqlite(settings.store.path, keep_ms=self._keep_ms))
         sandbox_url = await self._sandbox()
         providers = make_providers(settings, sandbox_url)
         self.parts = parts = assemble(settings, keys, tell, backend, providers, sandbox_url)
@@ -70,6 +70,10 @@ class Running:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stack.aclose()
         return drained
+
+    def _keep_ms(self) -> int:
+        """How long keys are remembered: for ever while the wall clock can't be trusted."""
+        return FOREVER_MS if self.parts.drift.held() else self._loaded.settings.api.idempotency_keep_s * 1000
 
     async def _sandbox(self) -> str | None:
         settings = self._loaded.settings

@@ -135,7 +135,7 @@ async def _until_told(draining: asyncio.Event, serving: asyncio.Task[None]) -> N
 
 def _services(parts: Parts, metrics: Metrics, draining: asyncio.Event) -> Services:
     settings = parts.settings
-    enabled = _Channels(parts)
+    channels = frozenset(parts.fleet.channels)  # one that is switched off is still there: its messages wait
 
     async def ready() -> tuple[bool, Mapping[str, object]]:
         await parts.backend.switchboard.read()
@@ -151,7 +151,7 @@ def _services(parts: Parts, metrics: Metrics, draining: asyncio.Event) -> Servic
         bus=parts.backend.bus,
         fleet=Standings(parts),
         providers=parts.providers,
-        channels=enabled,
+        channels=lambda: channels,
         poke=parts.promoter.poke,
         ready=ready,
         metrics=metrics.render,
@@ -166,22 +166,6 @@ def _services(parts: Parts, metrics: Metrics, draining: asyncio.Event) -> Servic
         metrics_key=settings.api.metrics_key,
         draining=draining,
     )
-
-
-class _Channels:
-    """The channels that have an enabled provider, worked out anew only when the switches' epoch has moved."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._fleet = parts.fleet
-        self._epoch = -1
-        self._open: frozenset[str] = frozenset()
-
-    def __call__(self) -> frozenset[str]:
-        fleet = self._fleet
-        if fleet.epoch != self._epoch:
-            self._epoch = fleet.epoch
-            self._open = frozenset(c for c in fleet.channels if any(account.enabled for account in fleet.route(c)))
-        return self._open
 
 
 def _is_loopback(host: str) -> bool:

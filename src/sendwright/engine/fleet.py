@@ -152,7 +152,7 @@ class Account:
         slot = self.try_take(priority, now)
         self._awaited[priority] += 1
         try:
-            while slot is None and now < deadline and self.permit(now) != Permit.NO:
+            while slot is None and max(now, self._admitted_at(priority, now)) < deadline and self.permit(now) != Permit.NO:
                 await self._wait(priority, deadline - now, now)
                 now = clock.monotonic()
                 slot = self.try_take(priority, now)

@@ -55,7 +55,7 @@ def mark(log: MessageLog) -> bytes:
 def _counters(log: MessageLog) -> str:
     stats = log.stats()
     cells = {"taken": stats.taken, "requests": stats.requests, "in flight": stats.in_flight} | stats.by_verdict
-    return '<dl class="counters">' + "".join(f"<div><dt>{_text(k)}</dt><dd>{v:,}</dd></div>" for k, v in cells.items()) + "</dl>"
+    return '<dl class="counters">' + "".join(f"<div><dt>{_said_of(k)}</dt><dd>{v:,}</dd></div>" for k, v in cells.items()) + "</dl>"
 
 
 def _phone(newest: list[Noted]) -> str:
@@ -65,20 +65,21 @@ def _phone(newest: list[Noted]) -> str:
             threads.setdefault(noted.entry.to, []).append(noted)
     shown = "".join(_thread(to, reversed(messages)) for to, messages in threads.items())
     empty = '<p class="empty">Nothing has arrived yet.</p>'
-    return f'<section class="phone" aria-labelledby="phone"><h2 id="phone">Phone</h2>{shown or empty}</section>'
+    head = '<section class="phone" tabindex="0" aria-labelledby="phone"><h2 id="phone">Phone and mailbox</h2>'
+    return f"{head}{shown or empty}</section>"
 
 
 def _thread(to: str, messages: Iterable[Noted]) -> str:
-    return f"<article><h3>{_text(to)}</h3><ol>{''.join(_bubble(m) for m in messages)}</ol></article>"
+    return f'<article><h3 dir="auto">{_text(to)}</h3><ol>{"".join(_bubble(m) for m in messages)}</ol></article>'
 
 
 def _bubble(noted: Noted) -> str:
     entry = noted.entry
-    title = f"<strong>{_text(entry.title)}</strong>" if entry.title else ""
+    title = f'<strong dir="auto">{_text(entry.title)}</strong>' if entry.title else ""
     extras = "".join(f'<span class="extra">{_text(x)}</span>' for x in (entry.url, *entry.media) if x)
     ticks = "".join(_receipt(r) for r in noted.receipts)
     badge = f'<span class="badge">{_text(entry.channel)}</span>'
-    return f'<li class="bubble">{title}<p>{_text(entry.body)}</p>{extras}<footer>{badge} {_time(entry.at)} {ticks}</footer></li>'
+    return f'<li class="bubble">{title}<p dir="auto">{_text(entry.body)}</p>{extras}<footer>{badge} {_time(entry.at)} {ticks}</footer></li>'
 
 
 def _receipt(receipt: Reported) -> str:
@@ -99,12 +100,16 @@ def _requests(newest: list[Noted]) -> str:
 def _row(entry: Entry) -> str:
     status = "none" if entry.status is None else entry.status
     taken = "" if entry.taken == (entry.verdict == "taken") else " (taken)"
-    cells = (entry.kind, entry.channel, entry.to)
+    reference = _text(entry.reference or "")
     return (
-        f"<tr><td>{entry.seq}</td><td>{_time(entry.at)}</td>{''.join(f'<td>{_text(c)}</td>' for c in cells)}"
-        f'<td class="verdict {_text(entry.verdict)}">{_text(entry.verdict)}{taken}</td><td>{status}</td>'
-        f"<td>{_text(entry.reference or '')}</td></tr>"
+        f"<tr><td>{entry.seq}</td><td>{_time(entry.at)}</td><td>{_text(entry.kind)}</td><td>{_text(entry.channel)}</td>"
+        f'<td><bdi>{_text(entry.to)}</bdi></td><td class="verdict {_text(entry.verdict)}">{_said_of(entry.verdict)}{taken}</td>'
+        f'<td>{status}</td><td class="reference" title="{reference}">{reference}</td></tr>'
     )
+
+
+def _said_of(verdict: str) -> str:
+    return _text(verdict.replace("_", " "))
 
 
 def _faults(faults: Faults) -> str:

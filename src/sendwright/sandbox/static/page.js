@@ -12,11 +12,17 @@ async function look() {
     if (answer.status === 200) {
       mark = answer.headers.get("ETag") || "";
       const part = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const wide = shown.querySelector(".wide");
-      const left = wide ? wide.scrollLeft : 0;
+      const places = [".wide", ".phone"].map((name) => {
+        const old = shown.querySelector(name);
+        return old && { name, left: old.scrollLeft, top: old.scrollTop, held: old === document.activeElement };
+      });
       shown.replaceChildren(...part.body.children);
-      const again = shown.querySelector(".wide");
-      if (again) again.scrollLeft = left;
+      for (const place of places) {
+        const anew = place && shown.querySelector(place.name);
+        if (!anew) continue;
+        anew.scrollTo(place.left, place.top);
+        if (place.held) anew.focus({ preventScroll: true });
+      }
     }
     document.body.classList.remove("away");
   } catch {

@@ -110,7 +110,7 @@ class Services:
     providers: Mapping[str, Provider]
     """Configured providers by name, enabled or not: their callbacks are taken in any case."""
     channels: Callable[[], frozenset[str]]
-    """The channels that have an enabled provider. Asked for every notification: must cost nothing."""
+    """The channels that have a provider, switched off or not. Asked for every notification: must cost nothing."""
     poke: Callable[[], None]
     """Wakes the promoter: something came due."""
     ready: Callable[[], Awaitable[tuple[bool, Mapping[str, object]]]]

@@ -46,6 +46,9 @@ class PlanAll(Operation):
     def __init__(self, serials: Serials) -> None:
         self._serials = serials
 
+    def weight(self, item: Sequence[Plan]) -> int:
+        return sum(len(plan.births) for plan in item)
+
     def apply(self, db: apsw.Connection, items: list[Sequence[Plan]]) -> list[list[list[Parcel]]]:
         plans = {plan.id: plan for item in items for plan in item}
         existing = {id_: (tenant, planned) for id_, tenant, planned in fetch(db, SQL["plan_existing"], rows_of(list(plans))) or ()}

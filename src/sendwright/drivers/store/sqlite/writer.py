@@ -2,7 +2,7 @@
 
 Everything that changes the file goes through `Writer.submit`. A thread of its own takes all that has gathered while the
 previous flush was under way, runs it as one transaction, and answers every caller after the commit is on disk
-(`synchronous=FULL`). Urgent work overtakes: a flush takes all of it, and of the rest only what fits a few milliseconds.
+(`synchronous=FULL`). Urgent work overtakes (backlog.py).
 
 Why statements take JSON arrays: each `sqlite3_step` releases the interpreter lock, and getting it back from a busy event
 loop costs up to a switch interval (measured: 5.7 ms per message with `executemany` beside a busy loop, 0.1 ms with one
@@ -20,7 +20,6 @@ import contextlib
 import errno
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,18 +27,9 @@ from typing import Any
 import apsw
 import msgspec
 
+from sendwright.drivers.store.sqlite.backlog import Backlog
 from sendwright.errors import StoreDown, StoreUnusable
 
-FLUSH_MAX = 256
-"""Most items that are not urgent in one flush."""
-WORTHWHILE = 64
-"""A flush of this many items costs each of them little of its fixed price."""
-CROWD = 4
-"""Items per flush, on average, above which waiting for more is worth it."""
-LINGER_S = 0.004
-FLUSH_SMALL = 48
-CALM_S = 1.0
-"""For so long after urgent work flushes stay small: the next urgent item must not wait long for the one before it."""
 CHECKPOINT_PAGES = 1000
 WAL_PAGES_MAX = 16_000
 BUSY_MS = 15_000
@@ -54,6 +44,10 @@ class Operation:
     def apply(self, db: apsw.Connection, items: list[Any]) -> Sequence[Any]:
         """In the writer's thread, inside the transaction: one result per item, in order."""
         raise TypeError("an operation applies something")
+
+    def weight(self, item: Any) -> int:
+        """How many rows' worth of work an item is."""
+        return 1
 
     def after_commit(self) -> Any:
         """In the writer's thread, right after the commit of what was applied last: what `committed` will get."""
@@ -91,8 +85,7 @@ class Writer:
     def __init__(self, path: Path, on_fatal: Callable[[str], None]) -> None:
         self._path = path
         self._on_fatal = on_fatal
-        self._urgent: deque[_Job] = deque()
-        self._rest: deque[_Job] = deque()
+        self._backlog = Backlog[_Job](lambda job: job.operation.weight(job.item))
         self._bell = threading.Lock()
         self._bell.acquire()
         self._idle = True
@@ -101,9 +94,6 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop
         self._db: apsw.Connection
         self._wal_pages = 0
-        self._pace = 0.0
-        self._urgent_at = -CALM_S
-        self._overtaken = False
         self.flushes = 0
 
     def start(self, db: apsw.Connection) -> None:
@@ -132,7 +122,7 @@ class Writer:
         if self._stopping:
             future.set_exception(StoreDown("the store is closed"))
             return future
-        (self._urgent if urgent else self._rest).append(_Job(operation, item, future))
+        self._backlog.add(_Job(operation, item, future), urgent=urgent)
         if self._idle or urgent:
             self._idle = False
             self._ring()
@@ -145,41 +135,20 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            self._linger()
-            jobs = self._gather()
+            pause_s = self._backlog.pause_s(time.monotonic())
+            if pause_s and not self._stopping:
+                self._bell.acquire(timeout=pause_s)
+            jobs = self._backlog.take(time.monotonic())
             if jobs:
-                self._pace += 0.2 * (len(jobs) - self._pace)
                 self._flush(jobs)
                 self._checkpoint_when_due()
                 continue
             if self._stopping:
                 return
             self._idle = True
-            if not self._urgent and not self._rest:
+            if not self._backlog:
                 self._bell.acquire()
             self._idle = False
-
-    def _linger(self) -> None:
-        """Under load, lets a batch grow for a moment; urgent work ends the wait. Alone, nobody waits for company."""
-        if self._pace > CROWD and self._rest and len(self._rest) < WORTHWHILE and not self._urgent and not self._stopping:
-            self._bell.acquire(timeout=LINGER_S)
-
-    def _gather(self) -> list[_Job]:
-        """The next flush: urgent work alone, so that it is short; but never twice in a row while other work waits."""
-        jobs: list[_Job] = []
-        with contextlib.suppress(IndexError):
-            while True:
-                jobs.append(self._urgent.popleft())
-        now = time.monotonic()
-        if jobs:
-            self._urgent_at = now
-            if not self._overtaken:
-                self._overtaken = bool(self._rest)
-                return jobs
-        self._overtaken = False
-        room = min(FLUSH_MAX if now - self._urgent_at > CALM_S else FLUSH_SMALL, len(self._rest))
-        jobs.extend(self._rest.popleft() for _ in range(room))
-        return jobs
 
     def _flush(self, jobs: list[_Job]) -> None:
         groups: dict[Operation, list[_Job]] = {}
@@ -232,7 +201,7 @@ class Writer:
     def _refused(self, error: apsw.IOError) -> bool:
         """A write, not a sync, that the system refused for want of room or leave: before the commit, so it is as if it had
         never been tried. SQLite itself calls only the plain lack of space a full disk, not a quota or a read-only mount."""
-        return error.extendedresult in _WRITES and self._db.system_errno in _NO_ROOM
+        return getattr(error, "extendedresult", None) in _WRITES and self._db.system_errno in _NO_ROOM
 
     def _rollback(self) -> None:
         if self._db.in_transaction:
@@ -262,7 +231,7 @@ class Writer:
         return apsw.SQLITE_OK
 
     def _checkpoint_when_due(self) -> None:
-        if self._wal_pages < CHECKPOINT_PAGES or (self._urgent and self._wal_pages < WAL_PAGES_MAX):
+        if self._wal_pages < CHECKPOINT_PAGES or (self._backlog.urgent and self._wal_pages < WAL_PAGES_MAX):
             return
         try:
             mode = apsw.SQLITE_CHECKPOINT_PASSIVE if self._wal_pages < WAL_PAGES_MAX else apsw.SQLITE_CHECKPOINT_RESTART

@@ -1,0 +1,82 @@
+"""What waits for the writer, and in which order it goes: urgent work first and alone, the rest in worthwhile batches.
+
+Pure but for its two queues: time is an argument. The event loop adds, the writer's thread takes; each end of a deque is
+touched by one of them only.
+
+Urgent work comes in short chains (accepted, planned, published, claimed), each link a millisecond after the last one's
+commit. So after an urgent flush the rest holds back for `HOLD_S`, lest a long flush get in between; it never holds back
+longer than `PATIENCE_S`, and for `CALM_S` after urgent work its flushes stay small.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+FLUSH_MAX = 256
+"""Most weight, of work that is not urgent, in one flush."""
+FLUSH_SMALL = 40
+CALM_S = 1.0
+HOLD_S = 0.003
+PATIENCE_S = 0.025
+WORTHWHILE = 64
+"""A flush of this many items costs each of them little of its fixed price."""
+CROWD = 4
+"""Items per flush, on average, above which waiting for more is worth it."""
+LINGER_S = 0.004
+
+T = TypeVar("T")
+
+
+class Backlog(Generic[T]):
+    """`weight` says how many rows' worth of work an item is."""
+
+    def __init__(self, weight: Callable[[T], int]) -> None:
+        self._weight = weight
+        self._urgent: deque[T] = deque()
+        self._rest: deque[T] = deque()
+        self._urgent_at = float("-inf")
+        self._held_since: float | None = None
+        self._pace = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self._urgent or self._rest)
+
+    @property
+    def urgent(self) -> bool:
+        return bool(self._urgent)
+
+    def add(self, item: T, *, urgent: bool) -> None:
+        (self._urgent if urgent else self._rest).append(item)
+
+    def pause_s(self, now: float) -> float:
+        """How long it is worth waiting before the next flush, unless urgent work comes; 0: not at all."""
+        if self._urgent or not self._rest:
+            return 0.0
+        if now - self._urgent_at < HOLD_S and not self._overdue(now):
+            return HOLD_S
+        return LINGER_S if self._pace > CROWD and len(self._rest) < WORTHWHILE else 0.0
+
+    def take(self, now: float) -> list[T]:
+        """The next flush."""
+        batch: list[T] = []
+        while self._urgent:
+            batch.append(self._urgent.popleft())
+        if batch:
+            self._urgent_at = now
+            if self._rest and self._held_since is None:
+                self._held_since = now
+        if not batch or self._overdue(now):
+            self._held_since = None
+            room = FLUSH_MAX if now - self._urgent_at > CALM_S else FLUSH_SMALL
+            while self._rest and room > 0:
+                item = self._rest.popleft()
+                room -= self._weight(item)
+                batch.append(item)
+        if batch:
+            self._pace += 0.2 * (len(batch) - self._pace)
+        return batch
+
+    def _overdue(self, now: float) -> bool:
+        return self._held_since is not None and now - self._held_since > PATIENCE_S

@@ -1,0 +1,85 @@
+"""What the writer takes next, and when it waits."""
+
+from __future__ import annotations
+
+from sendwright.drivers.store.sqlite.backlog import (
+    CALM_S,
+    FLUSH_MAX,
+    FLUSH_SMALL,
+    HOLD_S,
+    LINGER_S,
+    PATIENCE_S,
+    WORTHWHILE,
+    Backlog,
+)
+
+
+def backlog(rest: int = 0, urgent: int = 0) -> Backlog[int]:
+    made = Backlog[int](lambda item: max(1, item))
+    for _ in range(rest):
+        made.add(1, urgent=False)
+    for _ in range(urgent):
+        made.add(0, urgent=True)
+    return made
+
+
+def test_work_goes_in_its_order_up_to_a_flush() -> None:
+    line = backlog(rest=FLUSH_MAX + 5)
+    assert len(line.take(0)) == FLUSH_MAX
+    assert len(line.take(0)) == 5
+    assert not line
+
+
+def test_urgent_work_goes_first_and_alone() -> None:
+    line = backlog(rest=3, urgent=2)
+    assert line.take(0) == [0, 0]
+    assert line.pause_s(0) == HOLD_S
+    assert line.take(HOLD_S) == [1, 1, 1]
+
+
+def test_a_flood_of_urgent_work_does_not_starve_the_rest() -> None:
+    line = backlog(rest=3)
+    taken: list[int] = []
+    now = 0.0
+    while 1 not in taken:
+        line.add(0, urgent=True)
+        taken = line.take(now)
+        now += 0.001
+    assert now <= PATIENCE_S + 0.003
+
+
+def test_after_urgent_work_flushes_stay_small_for_a_while() -> None:
+    line = backlog(rest=4 * FLUSH_MAX, urgent=1)
+    line.take(0)
+    assert len(line.take(CALM_S / 2)) == FLUSH_SMALL
+    assert len(line.take(CALM_S * 2)) == FLUSH_MAX
+
+
+def test_a_heavy_item_fills_a_flush_by_itself() -> None:
+    line = backlog()
+    for _ in range(3):
+        line.add(FLUSH_MAX, urgent=False)
+    assert line.take(0) == [FLUSH_MAX]
+
+
+def test_alone_nobody_waits_for_company() -> None:
+    line = backlog(rest=1)
+    assert line.pause_s(0) == 0
+
+
+def test_in_a_crowd_a_small_batch_waits_for_more() -> None:
+    line = backlog(rest=WORTHWHILE)
+    line.take(0)
+    line.add(1, urgent=False)
+    assert line.pause_s(0) == LINGER_S
+    for _ in range(WORTHWHILE):
+        line.add(1, urgent=False)
+    assert line.pause_s(0) == 0
+
+
+def test_nothing_waits_while_there_is_urgent_work() -> None:
+    line = backlog(rest=WORTHWHILE)
+    line.take(0)
+    line.add(1, urgent=False)
+    line.add(0, urgent=True)
+    assert line.pause_s(0) == 0
