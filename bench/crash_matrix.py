@@ -46,6 +46,8 @@ ONCE = frozenset(
         "deliver.reloaded",
         "deliver.unwritable",
         "deliver.no_connection",
+        "deliver.no_time",
+        "deliver.shelving",
         "observe.unreadable",
         "observe.quarantine",
         "worker.broken",
@@ -53,6 +55,9 @@ ONCE = frozenset(
         "worker.nothing",
         "worker.unreadable",
         "worker.quarantine",
+        "worker.full",
+        "worker.shelving",
+        "worker.stepping_aside",
         "schedule.expiring",
     }
 )
@@ -74,12 +79,15 @@ TIMES = {
 }
 """Points that are passed before there is any work: it dies there later. Everywhere else the second time."""
 
-EXTRA = "[retry]\nbase_s = 0.2\ncap_s = 1\n[breaker]\nfailures = 3\nprobe_s = 0.3\n"
-REFUSED_3_TIMES, LOST_ONCE, CLUMSY = "+15005551234", "+15005552234", "+15005553234"
+SHELVED = frozenset({"worker.shelving", "deliver.shelving"})
+"""What breaks is put aside for half a minute: done only where that is the point."""
+
+EXTRA = "[worker]\nconcurrency = 24\n[retry]\nbase_s = 0.8\ncap_s = 1.5\n[breaker]\nfailures = 3\nprobe_s = 0.3\n"
+REFUSED_TWICE, LOST_ONCE, CLUMSY = "+15005551234", "+15005552234", "+15005553234"
 RULES = [
     {"match": {"channel": "telegram"}, "do": "latency", "latency_ms": 150},
     {"match": {"channel": "slack"}, "do": "latency", "latency_ms": 400},
-    {"match": {"to_prefix": REFUSED_3_TIMES}, "do": "status", "status": 503, "count": 3},
+    {"match": {"to_prefix": REFUSED_TWICE}, "do": "status", "status": 503, "count": 2},
     {"match": {"to_prefix": LOST_ONCE}, "do": "reset_after", "count": 1},
 ]
 
@@ -104,12 +112,10 @@ class _Run:
         self._point = point
         self._oracle = Oracle(folder, latency_ms=20)
         self._oracle.faults(RULES)
-        self._house = House(
-            folder,
-            _providers(self._oracle),
-            EXTRA,
-            bent={"patience_ms": PATIENCE_MS, "clumsy": CLUMSY, "broken_plan": 2},
-        )
+        bent: dict[str, Any] = {"patience_ms": PATIENCE_MS, "clumsy": CLUMSY, "broken_plan": 2}
+        if point in SHELVED:
+            bent["broken_open"] = 3
+        self._house = House(folder, _providers(self._oracle), EXTRA, bent=bent)
         self._caller = Caller(self._house, folder / "ledger")
         self._planted: list[str] = []
         self._held: set[str] = set()
@@ -187,9 +193,10 @@ class _Run:
         bodies: list[tuple[dict[str, Any], bool]] = [
             (sms(number, on_doubt="hold" if number % 2 else "resend"), False) for number in range(8)
         ]
-        bodies += [({**sms(0), "to": {"phone": phone}}, phone == CLUMSY) for phone in (REFUSED_3_TIMES, LOST_ONCE, CLUMSY)]
+        bodies += [({**sms(0), "to": {"phone": phone}}, phone == CLUMSY) for phone in (REFUSED_TWICE, LOST_ONCE, CLUMSY)]
         bodies += [(_to("line", number, ttl="2s"), True) for number in range(5)]
         bodies += [(_to("slack", number), False) for number in range(4)]
+        bodies += [(_hasty(number), True) for number in range(6)]
         soon = rfc3339(int(time.time() * 1000) + 1500)
         bodies += [(sms(20 + number, send_at=soon), False) for number in range(2)]
         await asyncio.gather(
@@ -222,13 +229,17 @@ class _Run:
             self._caller.accepted[f"batch-{number}"] = result["id"]
 
     async def _post_crowd(self) -> None:
-        """One after the other to a provider with one slot, all past at the same moment: some of them while they wait for it."""
+        """One after the other to a provider with one slot, all past at the same moment: some of them while they wait for it.
+        Beside them some that are critical and wait for a slot, too."""
         await asyncio.to_thread(_until_listening, self._house)
-        past = rfc3339(int(time.time() * 1000) + 900)
+        now = int(time.time() * 1000)
         posts = []
         for number in range(30):
-            body = _to("telegram", number, expires_at=past)
+            body = _to("telegram", number, expires_at=rfc3339(now + 900))
             posts.append(asyncio.create_task(self._post(f"crowd-{number}", body, excused=True)))
+            if number % 6 == 0:
+                body = _to("slack", 50 + number, priority="critical")
+                posts.append(asyncio.create_task(self._post(f"critical-{number}", body, excused=False)))
             await asyncio.sleep(0.03)
         await asyncio.gather(*posts)
 
@@ -247,7 +258,8 @@ class _Run:
 
 
 def _providers(oracle: Oracle) -> str:
-    """`dark` comes first and can't be reached, nor can `nobody`, which is alone; `slow` and `crawl` have one slot each."""
+    """`dark` comes first and can't be reached, nor can `nobody` and `nowhere`, which are alone. `slow` and `crawl` have one
+    slot each."""
     refused = f"http://127.0.0.1:{free_port()}"
     return "\n".join(
         [
@@ -257,6 +269,7 @@ def _providers(oracle: Oracle) -> str:
             _sandbox("slow", oracle.url, "telegram", "concurrency = 1"),
             _sandbox("crawl", oracle.url, "slack", "concurrency = 1"),
             _sandbox("nobody", refused, "line"),
+            _sandbox("nowhere", refused, "teams"),
         ]
     )
 
@@ -267,6 +280,12 @@ def _sandbox(name: str, url: str, channel: str, extra: str = "") -> str:
 
 def _to(channel: str, number: int, **more: Any) -> dict[str, Any]:
     return {"to": {channel: f"somebody-{number}"}, "channels": [channel], "content": {"body": "Hello"}, **more}
+
+
+def _hasty(number: int) -> dict[str, Any]:
+    """Its first step finds nobody, and it is past before that could be tried again."""
+    to = {"teams": "somebody", "email": f"{number}@example.org"}
+    return {"to": to, "channels": list(to), "content": {"body": "Hello"}, "ttl": "1s"}
 
 
 def _put(db: apsw.Connection, lane: str, parcels: list[dict[str, Any]]) -> None:

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from sendwright.app.parts import SystemClock
 from sendwright.cli import main
+from sendwright.drivers.egress.gate import Gate
 from sendwright.engine import crash
 from sendwright.engine.fleet import Account
 from sendwright.engine.plan import Planner
@@ -75,6 +76,19 @@ def break_plan(which: int) -> None:
     Planner.plan = broken  # type: ignore[method-assign]
 
 
+def break_open(which: int) -> None:
+    opened, left = Gate.open, which
+
+    async def broken(gate: Gate, *args: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise RuntimeError("a bug of ours")
+        return await opened(gate, *args)
+
+    Gate.open = broken  # type: ignore[method-assign]
+
+
 def block(when: tuple[int, float]) -> None:
     plan, (left, seconds) = Planner.plan, when
 
@@ -97,6 +111,7 @@ BENDS: dict[str, Callable[[Any], None]] = {
     "patience_ms": bend_patience,
     "clumsy": make_clumsy,
     "broken_plan": break_plan,
+    "broken_open": break_open,
     "block": block,
     "pause": pause,
 }

@@ -34,7 +34,7 @@ from sendwright.model.content import Content
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
 from sendwright.model.parcel import INBOUND, Parcel, Sighting, pack, unbundle
-from sendwright.model.records import AttemptRecord, Conflict, MessageRecord, Running, Switch, Taken
+from sendwright.model.records import AttemptRecord, Conflict, MessageRecord, Running, Switch, Taken, parcel_of
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.duration import rfc3339
@@ -54,7 +54,7 @@ from .scripted_vendor import (
     Vendor,
     throttled,
 )
-from .virtual_time import NOW, START_S, VirtualClock, in_virtual_time
+from .virtual_time import NOW, START_S, VirtualClock, VirtualLoop, in_virtual_time
 
 __all__ = [
     "EMAIL",
@@ -344,6 +344,10 @@ class World:
     def parcels(self, delivery: Delivery) -> list[Parcel]:
         return unbundle(Parcel, delivery.body)
 
+    def parcel_of(self, notification: str) -> Parcel:
+        """The parcel that would send the message from where it stands now."""
+        return parcel_of(self.message(notification), self.content(notification))
+
     def quarantined(self) -> list[bytes]:
         return [body for _, body in self._quarantine.kept]
 
@@ -358,6 +362,15 @@ class World:
     def at(self) -> float:
         """Seconds since the test began."""
         return self.clock.monotonic() - START_S
+
+    @property
+    def loop(self) -> VirtualLoop:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        return loop
+
+    def chance(self, seed: int) -> random.Random:
+        return random.Random(seed)
 
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -83,6 +83,8 @@ class Vendor:
         """What it says when nothing else was scripted."""
         self.script: deque[Answer] = deque()
         self.calls: list[Call] = []
+        self.taken: list[str] = []
+        """The messages that it took, whoever heard of it."""
         self.dials = 0
         self.in_flight = 0
         self.lines_open = True
@@ -106,9 +108,11 @@ class Vendor:
     def reply_to(self, call: Call) -> Answer:
         said = self.script.popleft() if self.script else self.answer
         answer = said(call) if callable(said) else said
-        if answer == OK:
-            return Reply(202, body=json.dumps({"id": f"{self.name}-{len(self.calls)}"}).encode())
-        return answer
+        return self.ok() if answer == OK else answer
+
+    def ok(self) -> Reply:
+        """Taken, with the next reference."""
+        return Reply(202, body=json.dumps({"id": f"{self.name}-{len(self.calls)}"}).encode())
 
 
 class ScriptedSettings(CommonSettings, frozen=True, kw_only=True):
@@ -172,6 +176,8 @@ class ScriptedLine:
                 await asyncio.sleep(within_s)
                 return Lost("wait", "no answer in time")
             answer = vendor.reply_to(call)
+            if isinstance(answer, Reply) and answer.status == 202:
+                vendor.taken.append(call.message)
             await asyncio.sleep(vendor.latency_s)
             return answer
         finally:

@@ -11,6 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from sendwright.errors import StoreDown
+from sendwright.web.api import front
 from sendwright.web.api.app import build_served
 from tests.unit.api_world import KEY, World
 
@@ -172,4 +173,70 @@ async def test_a_call_that_asks_to_close_is_closed() -> None:
     line = Line(World())
     status, fields, _ = parsed(await line.say(post(ORDER, "Connection: close")))
     assert (status, fields["connection"]) == (202, "close")
+    assert line.wire.closed
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"GET / HTTP/1.1\r\n", *[b"X: " + b"x" * 8192 + b"\r\n"] * 9],
+        [b"GET / HTTP/1.1\r\nX: ", *[b"x" * 8192] * 9],
+        [b"GET /", *[b"x" * 8192] * 9],
+    ],
+    ids=["many headers", "one header", "a path"],
+)
+async def test_a_head_without_an_end_is_cut_off(pieces: list[bytes]) -> None:
+    line = Line(World())
+    status, fields, body = parsed(await line.say(*pieces))
+    assert (status, body["code"]) == (431, "head_too_large")
+    assert body["request_id"] == fields["request-id"]
+    assert line.wire.closed
+
+
+async def test_a_large_body_is_no_large_head() -> None:
+    line = Line(World())
+    big = json.dumps(ORDER).encode() + b" " * (1 << 18)
+    whole = post(big)
+    pieces = [whole[start : start + 4096] for start in range(0, len(whole), 4096)]
+    assert parsed(await line.say(*pieces))[0] == 202
+    assert parsed(await line.say(post()))[0] == 202
+    assert not line.wire.closed
+
+
+async def test_a_head_that_does_not_come_in_time_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "HEAD_S", 0.001)
+    silent, slow, done = Line(World()), Line(World()), Line(World())
+    assert parsed(await done.say(post()))[0] == 202
+    assert parsed(await slow.say(post()))[0] == 202
+    slow.protocol.data_received(post()[:20])
+    await asyncio.sleep(0.01)
+    for line in (silent, slow):
+        status, _, body = parsed(await line.hear())
+        assert (status, body["code"]) == (408, "slow_head")
+        assert line.wire.closed
+    assert not done.wire.closed
+
+
+@pytest.mark.parametrize("junk", [b"\x16\x03\x01\x02\x00", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\nX : y\r\n\r\n"])
+async def test_what_is_not_http_is_told_so_by_a_problem_document(junk: bytes) -> None:
+    line = Line(World())
+    status, fields, body = parsed(await line.say(junk))
+    assert (status, fields["content-type"], body["code"]) == (400, "application/problem+json", "not_http")
+    assert fields["x-content-type-options"] == "nosniff"
+    assert line.wire.closed
+
+
+async def test_an_answer_that_is_owed_comes_before_the_end_that_junk_behind_it_makes() -> None:
+    line = Line(World())
+    heard = await line.say(post() + b"GARBAGE\r\n\r\n")
+    status, fields, _ = parsed(heard)
+    assert (status, fields["connection"]) == (202, "close")
+    assert line.wire.closed
+
+
+async def test_a_body_that_breaks_off_into_nonsense_is_refused_at_once() -> None:
+    line = Line(World())
+    chunked = post().replace(b"Content-Length", b"Transfer-Encoding: chunked\r\nX").partition(b"\r\n\r\n")[0]
+    heard = await line.say(chunked + b"\r\n\r\n5\r\n{    \r\n", b"zz\r\n")
+    assert parsed(heard)[0] == 400
     assert line.wire.closed

@@ -16,7 +16,7 @@ MOVES = """
 accepted        .        x         x        x      .        .       .    x       x        x         x          .      .
 scheduled       .        .         .        x      x        .       x    x       x        x         x          x      x
 digesting       .        x         .        x      .        .       .    x       x        x         x          .      .
-queued          .        x         .        .      x        .       x    x       x        x         x          x      x
+queued          .        x         .        .      x        x       x    x       x        x         x          x      x
 sending         .        x         .        x      .        x       x    x       x        x         x          x      x
 in_doubt        .        x         .        x      x        .       x    x       .        .         .          x      x
 sent            .        x         .        x      x        .       .    x       x        .         .          x      x

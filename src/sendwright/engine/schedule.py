@@ -8,7 +8,7 @@ read for it at all. After a step of the wall clock nothing is promoted by its ti
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from sendwright.engine.crash import crashpoint
@@ -104,17 +104,17 @@ class Promoter:
         """What is parked under open keys, the highest priority first."""
         crashpoint("schedule.reading_parked")
         self._parked = dict(await self._waiting.parked())
-        total = 0
+        pulled: Counter[str] = Counter()
         for (key, priority), count in sorted(self._parked.items(), key=lambda item: item[0][1]):
-            room = min(self._room(key, priority), count, SLICE)
+            room = min(self._room(key, priority) - pulled[key], count, SLICE)
             if room <= 0:
                 continue
             crashpoint("schedule.pulling")
             parcels = await self._waiting.pull(key, priority, room)
             crashpoint("schedule.promoting_pulled")
             await self._promote(parcels)
-            total += len(parcels)
-        return total
+            pulled[key] += len(parcels)
+        return pulled.total()
 
     def crowded(self, channel: str, priority: Priority) -> bool:
         """Whether a lane has enough to do, so that what is planned now waits its turn in the table instead: the lane holds

@@ -7,7 +7,7 @@ author still holds the claim; without one, the fold says what the evidence alone
 The rules, first match wins:
   1. any attempt read or delivered: so is the message, for good
   2. any attempt taken by a provider (and none open that holds the claim): sent; its plan is over
-  3. the holder's decision
+  3. the holder's decision; but nobody may call expired, which means never sent, what is in doubt
   4. an attempt is open: sending
   5. a doubt that is held: in doubt; one that waits to be sent again: as it waits
   6. every attempt failed: what waits goes on waiting; what was sent, open or in doubt takes the next step, or fails
@@ -52,7 +52,10 @@ def fold(message: MessageRecord, attempts: Sequence[AttemptRecord], now: int, de
     if best >= AttemptState.DELIVERED:
         return _over(message, attempts, MessageState.READ if best == AttemptState.READ else MessageState.DELIVERED)
     taken = any(a.state in _TAKEN for a in attempts)
+    doubted = any(a.state == AttemptState.IN_DOUBT for a in attempts)
     if decision is not None:
+        if decision.state == MessageState.EXPIRED and doubted:
+            decision = doubt("hold", message.step, message.calls, now, 0)
         return _over(message, attempts, MessageState.SENT) if taken else _decided(attempts, decision)
     if message.token is not None and any(a.state == AttemptState.SENDING for a in attempts):
         return _as_it_is(message, attempts)
@@ -60,14 +63,13 @@ def fold(message: MessageRecord, attempts: Sequence[AttemptRecord], now: int, de
         return _over(message, attempts, MessageState.SENT)
     if message.state not in _MAY_ADVANCE or not attempts:
         return _as_it_is(message, attempts)
-    if any(a.state == AttemptState.IN_DOUBT for a in attempts):
+    if doubted:
         if message.on_doubt == "hold":
             return _decided(attempts, doubt("hold", message.step, message.calls, now, 0))
         if message.state != MessageState.SENT and message.token is None:
             return _as_it_is(message, attempts)
     last = attempts[-1]
-    step = max(a.step for a in attempts)
-    return _decided(attempts, next_step(message, step, now, last.reason or Reason.UNKNOWN.value, last.detail))
+    return _decided(attempts, next_step(message, last.step, now, last.reason or Reason.UNKNOWN.value, last.detail))
 
 
 def may_decide(message: MessageRecord, token: str, number: int) -> bool:

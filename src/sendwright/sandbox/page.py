@@ -70,7 +70,7 @@ def _phone(newest: list[Noted]) -> str:
 
 
 def _thread(to: str, messages: Iterable[Noted]) -> str:
-    return f'<article><h3 dir="auto">{_text(to)}</h3><ol>{"".join(_bubble(m) for m in messages)}</ol></article>'
+    return f'<article><h3 dir="ltr">{_text(to)}</h3><ol>{"".join(_bubble(m) for m in messages)}</ol></article>'
 
 
 def _bubble(noted: Noted) -> str:
@@ -79,7 +79,8 @@ def _bubble(noted: Noted) -> str:
     extras = "".join(f'<span class="extra">{_text(x)}</span>' for x in (entry.url, *entry.media) if x)
     ticks = "".join(_receipt(r) for r in noted.receipts)
     badge = f'<span class="badge">{_text(entry.channel)}</span>'
-    return f'<li class="bubble">{title}<p dir="auto">{_text(entry.body)}</p>{extras}<footer>{badge} {_time(entry.at)} {ticks}</footer></li>'
+    said = f'{title}<p dir="auto">{_text(entry.body)}</p>{extras}'
+    return f'<li class="bubble">{said}<footer>{badge} {_time(entry.at)} UTC {ticks}</footer></li>'
 
 
 def _receipt(receipt: Reported) -> str:
@@ -89,7 +90,9 @@ def _receipt(receipt: Reported) -> str:
 
 
 def _requests(newest: list[Noted]) -> str:
-    head = "".join(f'<th scope="col">{h}</th>' for h in ("#", "at", "kind", "channel", "to", "verdict", "status", "reference"))
+    head = "".join(
+        f'<th scope="col">{h}</th>' for h in ("#", "at (UTC)", "kind", "channel", "to", "verdict", "status", "reference")
+    )
     rows = "".join(_row(noted.entry) for noted in reversed(newest))
     return (
         f'<section aria-labelledby="requests"><h2 id="requests">Requests</h2><div class="wide" tabindex="0" role="region" '
@@ -100,12 +103,14 @@ def _requests(newest: list[Noted]) -> str:
 def _row(entry: Entry) -> str:
     status = "none" if entry.status is None else entry.status
     taken = "" if entry.taken == (entry.verdict == "taken") else " (taken)"
-    reference = _text(entry.reference or "")
-    return (
-        f"<tr><td>{entry.seq}</td><td>{_time(entry.at)}</td><td>{_text(entry.kind)}</td><td>{_text(entry.channel)}</td>"
-        f'<td><bdi>{_text(entry.to)}</bdi></td><td class="verdict {_text(entry.verdict)}">{_said_of(entry.verdict)}{taken}</td>'
-        f'<td>{status}</td><td class="reference" title="{reference}">{reference}</td></tr>'
+    to, reference, verdict = _text(entry.to), _text(entry.reference or ""), _text(entry.verdict)
+    cells = (
+        f"<td>{entry.seq}</td><td>{_time(entry.at)}</td><td>{_text(entry.kind)}</td><td>{_text(entry.channel)}</td>",
+        f'<td title="{to}"><bdi dir="ltr">{to}</bdi></td>',
+        f'<td class="verdict {verdict}">{_said_of(entry.verdict)}{taken}</td><td>{status}</td>',
+        f'<td class="reference" title="{reference}">{reference}</td>',
     )
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _said_of(verdict: str) -> str:
@@ -118,17 +123,26 @@ def _faults(faults: Faults) -> str:
     none = "<p>None: every message is treated as it should be.</p>"
     return (
         f'<section aria-labelledby="faults"><h2 id="faults">Faults in force</h2>{f"<ol>{rules}</ol>" if rules else none}'
-        f"<h3>Receipts</h3><p><code>{_text(_said(sheet.receipts))}</code></p></section>"
+        f"<h3>Receipts</h3><p><code>{_text(_said(faults.receipts, whole=True))}</code></p></section>"
     )
 
 
-def _said(struct: object) -> str:
-    fields = msgspec.to_builtins(struct)
-    return json.dumps({k: v for k, v in fields.items() if v is not None and v != {}}, ensure_ascii=False)
+def _said(struct: msgspec.Struct, *, whole: bool = False) -> str:
+    return json.dumps(_told(struct, whole=whole), ensure_ascii=False)
+
+
+def _told(struct: msgspec.Struct, *, whole: bool) -> dict[str, object]:
+    """What is out of the ordinary about it, or all of it."""
+    told: dict[str, object] = {}
+    for field in msgspec.structs.fields(struct):
+        value = getattr(struct, field.name)
+        if whole or value != field.default:
+            told[field.encode_name] = _told(value, whole=whole) if isinstance(value, msgspec.Struct) else value
+    return told
 
 
 def _time(at: datetime) -> str:
-    return f'<time datetime="{_text(at.isoformat())}">{at:%H:%M:%S} UTC</time>'
+    return f'<time datetime="{_text(at.isoformat())}">{at:%H:%M:%S}</time>'
 
 
 def _text(value: str) -> str:

@@ -77,7 +77,7 @@ class MemoryLedger:
         async with self._store.transaction("park") as t:
             message = _waiting_at(t, parcel)
             if message is not None:
-                t.messages.put(message.id, replace(message, updated_at=now))
+                t.messages.put(message.id, replace(message, backoff_s=parcel.backoff_s, tried=parcel.tried, updated_at=now))
                 t.put_wait(message, wait)
             return message is not None
 

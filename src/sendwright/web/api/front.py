@@ -6,6 +6,9 @@ call as an ASGI function (hot.py), which is where refusals are worded. So there 
 
 Order on a connection is kept by uvicorn's own means: while an answer is owed, `cycle` says so, and what is pipelined
 behind it waits in `pipeline`.
+
+A head that has no end, or never comes to one, is cut off here: uvicorn's parser would keep whatever is sent, from
+anybody, for as long as they like.
 """
 
 from __future__ import annotations
@@ -20,9 +23,21 @@ from sendwright.model.records import Conflict, Running, Taken
 from sendwright.web.api import problems
 from sendwright.web.api.hot import Judged, PostNotification
 from sendwright.web.api.problems import Refusal
+from sendwright.web.api.wire import request_id
 
 _PATH = b"/v1/notifications"
 _CLOSE = b"connection: close\r\n"
+
+HEAD_MAX = 64 << 10
+"""Bytes of a request's head, and a little more: it is looked at as often as something comes."""
+HEAD_S = 30.0
+"""How long a head may take to come, from a connection's beginning or its own first byte."""
+
+_ENDLESS = Refusal(
+    431, "head_too_large", f"The head of a request has at most {HEAD_MAX} bytes.", headers=((b"connection", b"close"),)
+)
+_SLOW = Refusal(408, "slow_head", f"The head of a request did not come within {HEAD_S:g} s.", headers=((b"connection", b"close"),))
+_NOT_HTTP = Refusal(400, "not_http", "This is not HTTP/1.1 that can be read in one way only.", headers=((b"connection", b"close"),))
 
 
 class _Event:
@@ -62,11 +77,53 @@ class _Front(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._short = False
         self._body = b""
+        self._in_head = True
+        self._head_size = 0
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_came()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._head_size += len(data)
         super().data_received(data)
-        if self._short and not self.transport.is_closing():
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self._short:
             self._hand_over()  # the rest of the body is still on its way: time limits are the ordinary way's
+        elif self._in_head and self._head_size > HEAD_MAX:
+            self._cut_off(_ENDLESS)
+        elif self._in_head and self._head_size and self._patience is None:
+            self._await_head()
+
+    def _await_head(self) -> None:
+        self._patience = asyncio.get_running_loop().call_later(HEAD_S, self._cut_off, _SLOW)
+
+    def _head_came(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _cut_off(self, refusal: Refusal) -> None:
+        """Ends the connection with a word: after the answer that is still owed to a request that came whole, else now."""
+        self._head_came()
+        cycle = self.cycle
+        owed = cycle is not None and not cycle.response_complete
+        if owed and not cycle.more_body:
+            cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        if not owed or not cycle.response_started:
+            self.transport.write(self.call.refused(refusal, request_id({})))
+        self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        self._cut_off(_NOT_HTTP)
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -75,6 +132,9 @@ class _Front(HttpToolsProtocol):
         self._short = False
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._patience is not None:
+            self._head_came()
         free = self.cycle is None or self.cycle.response_complete
         plain = self.parser.get_method() == b"POST" and self.url == _PATH and not self.expect_100_continue
         self._short = plain and free and self.parser.should_keep_alive() and not self.parser.should_upgrade()
@@ -89,6 +149,7 @@ class _Front(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._in_head, self._head_size = True, 0
         if not self._short:
             super().on_message_complete()
             return
@@ -131,8 +192,8 @@ class _Front(HttpToolsProtocol):
         try:
             return self.call.over(judged, done.result())
         except Refusal as refusal:
-            return self.call.refused(refusal, judged)
+            return self.call.refused(refusal, judged.request_id)
         except Unavailable as fault:
-            return self.call.refused(problems.unavailable(fault), judged)
+            return self.call.refused(problems.unavailable(fault), judged.request_id)
         except Exception:  # noqa: BLE001 — a future's callback has nobody above it who could answer
-            return self.call.refused(problems.internal(), judged)
+            return self.call.refused(problems.internal(), judged.request_id)

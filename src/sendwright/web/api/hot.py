@@ -92,14 +92,14 @@ class PostNotification:
             body,
         )
 
-    def refused(self, refusal: Refusal, judged: Judged) -> bytes:
-        """The whole problem document."""
-        body = refusal.encoded(judged.request_id)
+    def refused(self, refusal: Refusal, given: str) -> bytes:
+        """The whole answer with a problem document; `given` is the request's id."""
+        body = refusal.encoded(given)
         head = b"HTTP/1.1 %d %b\r\n" % (refusal.status, HTTPStatus(refusal.status).phrase.encode())
         fields = (
             (b"content-type", b"application/problem+json"),
             (b"content-length", b"%d" % len(body)),
-            (b"request-id", judged.request_id.encode()),
+            (b"request-id", given.encode()),
             *refusal.headers,
             *self._always,
         )
