@@ -63,6 +63,17 @@ ONCE = frozenset(
 )
 """Rare points: it dies there the first time."""
 TIMES = {
+    "plan.taken": 9,
+    "plan.planned": 9,
+    "plan.publishing": 5,
+    "plan.published": 9,
+    "plan.done": 9,
+    "deliver.prepared": 10,
+    "worker.took_bundle": 9,
+    "worker.story": 9,
+    "worker.delivering": 10,
+    "worker.took_parcels": 5,
+    "worker.done": 5,
     "worker.waiting_hand": 70,
     "worker.taking_parcels": 70,
     "worker.taking_bundle": 14,
@@ -77,7 +88,7 @@ TIMES = {
     "schedule.resting": 8,
     "schedule.rested": 8,
 }
-"""Points that are passed before there is any work: it dies there later. Everywhere else the second time."""
+"""Points that are passed before there is much work: it dies there later. Everywhere else the second time."""
 
 SHELVED = frozenset({"worker.shelving", "deliver.shelving"})
 """What breaks is put aside for half a minute: done only where that is the point."""

@@ -102,13 +102,9 @@ def test_messages_of_an_ailing_account_leave_by_the_next_one_at_once_and_once(st
     assert not world.oracle.taken().doubled
     assert len(world.asked(account=account("b"), taken=True)) == 100
     assert len(world.asked(account=account("a"))) < 100
-    assert all(row["calls"] <= 2 for row in _attempt_counts(world, messages))
+    assert {len(world.message(id_)["attempts"]) for id_ in messages} <= {1, 2}
     assert world.provider("first")["breaker"] != "closed"
     assert world.provider("second")["breaker"] == "closed"
-
-
-def _attempt_counts(world: World, messages: list[str]) -> list[dict[str, int]]:
-    return [{"calls": len(world.message(id_)["attempts"])} for id_ in messages]
 
 
 def test_some_calls_answered_503_delay_messages_and_never_double_them(start: Start) -> None:
@@ -181,11 +177,11 @@ def test_a_provider_that_hangs_costs_its_time_limit_and_no_place(start: Start) -
     places = 7  # of ten, three are kept for what is more urgent
     world = start(lambda url: twilio_account(url, "main", receipts=False, concurrency=10, timeout_s=1))
     world.oracle.faults([fault("hang")])
-    began = time.monotonic()
     messages = world.post_all([text(on_doubt="hold") for _ in range(12)])
-    world.all_come_to(messages, "in_doubt", within_s=6)
-    assert time.monotonic() - began < 6  # two rounds of a second each
-    assert {row["attempts"][0]["reason"]["code"] for row in map(world.message, messages)} == {"lost_answer"}
+    world.all_come_to(messages, "in_doubt")
+    attempts = [row["attempts"][0] for row in map(world.message, messages)]
+    assert {attempt["reason"]["code"] for attempt in attempts} == {"lost_answer"}
+    assert all(0.9 <= took_s(attempt) < 4 for attempt in attempts)  # the limit is one second, for all of a call
     wait_until(lambda: world.provider("main")["in_flight"] == 0, 2, "no call is in flight")
     # then all places are there again
     assert world.oracle.stats()["most_in_flight"] == places
@@ -193,6 +189,11 @@ def test_a_provider_that_hangs_costs_its_time_limit_and_no_place(start: Start) -
     after = world.post_all([text() for _ in range(2 * places)])
     wait_until(lambda: world.provider("main")["in_flight"] == places, 5, "as many calls at once as before")
     world.all_come_to(after, "sent")
+
+
+def took_s(attempt: dict[str, Any]) -> float:
+    started, finished = (datetime.fromisoformat(attempt[name]) for name in ("started_at", "finished_at"))
+    return (finished - started).total_seconds()
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,6 @@ def test_a_provider_that_hangs_costs_its_time_limit_and_no_place(start: Start) -
         ("reset_after", "resend", "sent", 2, 2, True),
     ],
 )
-@pytest.mark.usefixtures("silence")
 def test_a_reset_is_a_doubt_whether_or_not_the_message_was_taken(
     silence: World, do: str, on_doubt: str, state: str, calls: int, taken: int, doubled: bool
 ) -> None:

@@ -205,10 +205,12 @@ async def test_a_large_body_is_no_large_head() -> None:
 
 async def test_a_head_that_does_not_come_in_time_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "HEAD_S", 0.001)
-    silent, slow, done = Line(World()), Line(World()), Line(World())
+    done = Line(World())
     assert parsed(await done.say(post()))[0] == 202
+    slow = Line(World())
     assert parsed(await slow.say(post()))[0] == 202
     slow.protocol.data_received(post()[:20])
+    silent = Line(World())
     await asyncio.sleep(0.01)
     for line in (silent, slow):
         status, _, body = parsed(await line.hear())

@@ -19,7 +19,7 @@ digesting       .        x         .        x      .        .       .    x      
 queued          .        x         .        .      x        x       x    x       x        x         x          x      x
 sending         .        x         .        x      .        x       x    x       x        x         x          x      x
 in_doubt        .        x         .        x      x        .       x    x       .        .         .          x      x
-sent            .        x         .        x      x        .       .    x       x        .         .          x      x
+sent            .        x         .        x      x        x       .    x       x        .         .          x      x
 failed          .        x         .        x      x        .       x    .       .        .         .          x      x
 expired         .        x         .        x      x        .       x    .       .        .         .          x      x
 cancelled       .        x         .        x      .        .       x    .       .        .         .          x      x

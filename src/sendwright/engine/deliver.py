@@ -132,6 +132,7 @@ class Deliverer:
             slot = await account.take(parcel.priority, self._clock, SLOT_WAIT_S)
             crashpoint("deliver.slot")
             if slot is None:
+                crashpoint("deliver.full")
                 await self._park(parcel, account)
                 return None
             try:
@@ -208,8 +209,8 @@ class Deliverer:
         self._tell(Written(held.parcel.priority, max(0.0, (now_ms - held.parcel.at) / 1000)))
         request = ready.request
         while True:
-            crashpoint("deliver.writing")
             try:
+                crashpoint("deliver.writing")
                 answer = await ready.line.send(request, deadline - self._clock.monotonic())
             except ValueError as error:
                 return Rejected(Reason.CONTENT, str(error), Scope.CONTENT)
@@ -248,6 +249,7 @@ class Deliverer:
             await persist(self._fleet.reload, self._clock, self._tell, "switches")
             crashpoint("deliver.reloaded")
             now = self._clock.now_ms()
+            crashpoint("deliver.rerouting")
             await self._parked(parcel, Wait("time", now), now)
 
     async def _no_account(self, parcel: Parcel, *, configured: bool) -> None:
@@ -312,8 +314,10 @@ class Deliverer:
     async def _expire(self, parcel: Parcel) -> None:
         if self._clock_held():
             since = min(parcel.at, self._clock.now_ms())  # past by either clock, so due when the hold is over
+            crashpoint("deliver.clock_held")
             await self._parked(parcel, Wait("time", since), self._clock.now_ms())
             return
+        crashpoint("deliver.too_late")
         await self._end(parcel, MessageState.EXPIRED, Reason.EXPIRED.value, "")
 
     async def _end(self, parcel: Parcel, state: MessageState, reason: str, detail: str) -> None:

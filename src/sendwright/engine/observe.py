@@ -61,4 +61,5 @@ class Observer:
 
     async def _keep(self, lane: str, raw: bytes, problem: str) -> None:
         now = self._clock.now_ms()
+        crashpoint("observe.keeping")
         await persist(lambda: self._quarantine.keep(lane, raw, problem, now), self._clock, self._tell, "quarantine")

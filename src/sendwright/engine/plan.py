@@ -89,6 +89,7 @@ class Planner:
 
     async def _keep(self, lane: str, raw: bytes, problem: str) -> None:
         now = self._clock.now_ms()
+        crashpoint("plan.keeping")
         await persist(lambda: self._quarantine.keep(lane, raw, problem, now), self._clock, self._tell, "quarantine")
 
     def _plan_of(self, intake: Intake) -> Plan:

@@ -44,6 +44,7 @@ class Hand:
         self._room.set()
 
     async def room(self) -> None:
+        crashpoint("worker.hand_full")
         await self._room.wait()
 
     def take(self, count: int) -> None:
@@ -124,24 +125,33 @@ class Worker:
         """Takes nothing more and lets what is in flight finish; True when all of it did in time."""
         for taker in self._takers:
             taker.cancel()
+        crashpoint("worker.stopping")
         await asyncio.gather(*self._takers, return_exceptions=True)
-        if self._works:
-            await asyncio.wait(self._works, timeout=within_s)
+        deadline = self._clock.monotonic() + within_s
+        while self._works and (left_s := deadline - self._clock.monotonic()) > 0:
+            crashpoint("worker.draining")  # again and again: what finishes may leave its bundle to be done
+            await asyncio.wait(self._works, timeout=left_s)
         left = [work for work in self._works if not work.done()]
         for work in left:
             work.cancel()
+        crashpoint("worker.drained")
         await asyncio.gather(*left, return_exceptions=True)
         return not left
 
     def _spawn_taker(self, taker: Coroutine[Any, Any, None]) -> None:
         self._takers.append(asyncio.create_task(taker))
 
+    async def _take(self, name: str) -> Delivery:
+        """A bus that is down for a while costs no lane its taker."""
+        crashpoint("worker.asking")
+        return await persist(lambda: self._bus.take(name), self._clock, self._tell, "take")
+
     async def _each_bundle(self, name: str, priority: Priority, story: Callable[[Delivery], Awaitable[None]]) -> None:
         while True:
             crashpoint("worker.yielding")
             await self._give_way(priority)
             crashpoint("worker.taking_bundle")
-            delivery = await self._bus.take(name)
+            delivery = await self._take(name)
             crashpoint("worker.took_bundle")
             await asyncio.shield(self._work(self._guarded(delivery, priority, story)))
 
@@ -155,7 +165,7 @@ class Worker:
             crashpoint("worker.broken")
             await self._clock.sleep(1.0)
             crashpoint("worker.giving_back")
-            await self._bus.give_back(delivery)
+            await persist(lambda: self._bus.give_back(delivery), self._clock, self._tell, "give back")
         finally:
             self._way.leave(priority)
 
@@ -165,7 +175,7 @@ class Worker:
             crashpoint("worker.waiting_hand")
             await hand.room()
             crashpoint("worker.taking_parcels")
-            delivery = await self._bus.take(name)
+            delivery = await self._take(name)
             crashpoint("worker.took_parcels")
             parcels = await self._parcels(delivery)
             hand.take(len(parcels))
@@ -241,6 +251,7 @@ class Worker:
 
     async def _keep(self, lane: str, raw: bytes, problem: str) -> None:
         now = self._clock.now_ms()
+        crashpoint("worker.keeping")
         await persist(lambda: self._quarantine.keep(lane, raw, problem, now), self._clock, self._tell, "quarantine")
 
     async def _done(self, delivery: Delivery) -> None:
