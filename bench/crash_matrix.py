@@ -150,6 +150,8 @@ class _Run:
             await asyncio.to_thread(self._judge, verdict)
         except AssertionError as error:
             verdict.wrong.append(f"{error}")
+            with contextlib.suppress(OSError):
+                verdict.audit = house.api("GET", "/v1/audit")[1]["violations"]
         finally:
             house.kill()
             self._oracle.stop()

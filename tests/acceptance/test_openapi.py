@@ -25,7 +25,7 @@ from .world import FAST, World, sandbox_account, text, twilio_account
 pytestmark = pytest.mark.slow
 
 SEED = int(os.environ.get("FUZZ_SEED", "20261122"))
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
 ENDLESS = {("GET", "/v1/events")}
 """Streams have no end to wait for."""
 FINITE = [call for call in CALLS if (call.method, call.path) not in ENDLESS]
@@ -96,7 +96,7 @@ def test_what_exists_is_answered_as_described(
     name: tuple[str, str],
 ) -> None:
     for parameters in next(found for prefix, found in known.items() if name[1].startswith(prefix)):
-        ask(world, operations[name], GOOD, examples=4, path_parameters=parameters)
+        ask(world, operations[name], GOOD, examples=3, path_parameters=parameters)
 
 
 def ask(world: World, operation: Any, mode: GenerationMode, examples: int = EXAMPLES, **fixed: Any) -> None:

@@ -199,7 +199,7 @@ class World:
             tell,
             poke,
         )
-        self.planner = Planner(self.bus, self.ledger, self.quarantine, self.fleet, clock, tell, TTL_MS)
+        self.planner = Planner(self.bus, self.ledger, self.quarantine, self.fleet, clock, tell, TTL_MS, self.promoter.crowded)
         self.observer = Observer(self.bus, self.ledger, self.quarantine, clock, tell, poke)
         self.worker = Worker(
             self.bus,

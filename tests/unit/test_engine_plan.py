@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sendwright.engine.schedule import LANE_MIN
 from sendwright.engine.telling import Settled, Trouble
 from sendwright.model import ids
 from sendwright.model.notification import Priority
@@ -192,3 +193,34 @@ async def test_a_step_on_a_channel_that_has_no_provider_any_more_gives_way_to_th
         notification = await world.post({"phone": PHONE, "email": EMAIL}, channels=["sms", "email"])
         await world.settled(notification, MessageState.SENT)
         assert one.addresses == [EMAIL]
+
+
+@in_virtual_time
+async def test_what_a_lane_has_no_room_for_waits_in_the_table_and_goes_in_its_turn() -> None:
+    one = Vendor(concurrency=20, latency_s=0.2)
+    async with World(one) as world:
+        notifications = []
+        for first in range(0, 1500, 100):
+            notifications.append(await world.post([{"phone": number(first + place)} for place in range(100)]))
+        await world.pass_time(1)
+        lying, parked = world.bus.depth("sms.normal"), await world.waiting.parked()
+        assert 0 < lying <= LANE_MIN + 100
+        assert parked[("route:sms", Priority.NORMAL)] > 500
+        await world.until(lambda: len(one.calls) == 1500, within_s=60)
+        await world.pass_time(1)
+        assert sorted(one.addresses) == [number(place) for place in range(1500)]
+
+
+@in_virtual_time
+async def test_a_crowd_of_bulk_sends_nobody_urgent_to_the_table() -> None:
+    one = Vendor(concurrency=20, latency_s=0.2)
+    async with World(one) as world:
+        for first in range(0, 1500, 100):
+            await world.post([{"phone": number(first + place)} for place in range(100)], priority="bulk")
+        await world.pass_time(1)
+        assert (await world.waiting.parked()).keys() == {("route:sms", Priority.BULK)}
+        asked = world.at()
+        await world.post({"phone": PHONE}, priority="critical")
+        await world.until(lambda: PHONE in one.addresses, within_s=1)
+        assert one.times[one.addresses.index(PHONE)] - asked < 0.01
+        await world.pass_time(60)

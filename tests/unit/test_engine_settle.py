@@ -139,9 +139,9 @@ async def test_an_hour_of_outage_passes_and_everything_is_sent() -> None:
     one = Vendor()
     one.always(UNWELL)
     async with World(one) as world:
-        notifications = await world.post_many(50)
+        notifications = await world.post_many(30)
         await world.pass_time(3600)
-        assert world.states(notifications) == {"queued": 50}
+        assert world.states(notifications) == {"queued": 30}
         one.always(OK)
         await world.settled(notifications, MessageState.SENT, within_s=120)
 

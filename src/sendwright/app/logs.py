@@ -14,7 +14,8 @@ from sendwright.engine import telling
 
 
 def set_up() -> None:
-    """Structured lines to stderr; uvicorn's own words join them from warnings up."""
+    """Structured lines to stderr. Uvicorn's warnings are what strangers make it say, so they are left out."""
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
