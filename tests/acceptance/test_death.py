@@ -73,7 +73,7 @@ async def test_sudden_death_at_random_moments_loses_nothing_and_lists_what_is_do
     seed = random.SystemRandom().randrange(1 << 30)
 
     # when
-    verdict = await random_kills(tmp_path, kills=3, notifications=300, on_doubt=on_doubt, seed=seed, patience_ms=500)
+    verdict = await random_kills(tmp_path, kills=2, notifications=300, on_doubt=on_doubt, seed=seed, patience_ms=500)
 
     # then
     assert verdict.good, "\n".join(verdict.lines())

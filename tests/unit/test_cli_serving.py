@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from sendwright.cli.reach import address_of
 from sendwright.cli.serving import curl_line
+from sendwright.settings import address_of
 
 
 @pytest.mark.parametrize(

@@ -197,16 +197,17 @@ async def test_a_step_on_a_channel_that_has_no_provider_any_more_gives_way_to_th
 
 @in_virtual_time
 async def test_what_a_lane_has_no_room_for_waits_in_the_table_and_goes_in_its_turn() -> None:
-    one = Vendor(concurrency=20, latency_s=0.2)
+    one = Vendor(concurrency=20, latency_s=0.5)
     async with World(one) as world:
-        notifications = []
+        # given: how long its calls take is known
+        await world.settled(await world.post_many(20, first=9000), MessageState.SENT)
+        one.calls.clear()
         for first in range(0, 1500, 100):
-            notifications.append(await world.post([{"phone": number(first + place)} for place in range(100)]))
+            await world.post([{"phone": number(first + place)} for place in range(100)])
         await world.pass_time(1)
-        lying, parked = world.bus.depth("sms.normal"), await world.waiting.parked()
-        assert 0 < lying <= LANE_MIN + 100
-        assert parked[("route:sms", Priority.NORMAL)] > 500
-        await world.until(lambda: len(one.calls) == 1500, within_s=60)
+        assert 0 < world.bus.depth("sms.normal") <= LANE_MIN + 100
+        assert (await world.waiting.parked())[("route:sms", Priority.NORMAL)] > 500
+        await world.until(lambda: len(one.calls) == 1500, within_s=90)
         await world.pass_time(1)
         assert sorted(one.addresses) == [number(place) for place in range(1500)]
 
