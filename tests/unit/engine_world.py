@@ -248,7 +248,7 @@ class World:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        dead = [task for task in (*self.worker._takers, *self._tasks) if task.done() and not task.cancelled()]
+        dead = [task for task in (*self.worker._takers, *self._tasks) if task.done() and not task.cancelled() and task.exception()]
         await self._stop()
         if kind is None:
             assert not dead, f"died: {[task.exception() for task in dead]}"

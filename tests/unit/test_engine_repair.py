@@ -129,6 +129,20 @@ async def test_an_outage_of_the_store_doubts_nobody_who_lives(lasts_s: float, la
         assert len(one.calls) == 2
 
 
+@pytest.mark.parametrize("lasts_s", [2.5, 3.5, 4.5, 4.9])
+@in_virtual_time
+async def test_a_short_outage_in_which_a_deadline_passes_doubts_nobody_who_lives(lasts_s: float) -> None:
+    one = Vendor(latency_s=9.9)
+    async with World(one) as world:
+        notification = await world.post(on_doubt="hold")
+        await world.pass_time(9.7)
+        world.faults.down = True
+        await world.pass_time(lasts_s)
+        world.faults.down = False
+        await world.settled(notification, MessageState.SENT, within_s=15)
+        assert "message.in_doubt" not in world.events(notification)
+
+
 @in_virtual_time
 async def test_after_an_outage_the_living_have_a_full_lease_and_then_the_stuck_are_found() -> None:
     one = Vendor()

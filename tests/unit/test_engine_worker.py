@@ -343,9 +343,18 @@ async def test_draining_finishes_what_is_in_flight_and_takes_nothing_more() -> N
 @in_virtual_time
 async def test_draining_acknowledges_what_is_parked_at_the_last_moment() -> None:
     one = Vendor(concurrency=1, latency_s=3)
-    async with World(one) as world:
+    async with World(one, recount=False) as world:
         await world.post_many(5)
         await world.pass_time(0.1)
+        # given: the bus takes its time to forget a bundle
+        done = world.bus.done
+
+        async def slowly(delivery: object) -> None:
+            await asyncio.sleep(4)
+            await done(delivery)
+
+        world.bus.done = slowly
+        world.promoter.stop()
         assert await world.worker.drain(25) is True
         assert _undone(world) == []
 

@@ -124,7 +124,7 @@ class Resolve(_OfTenant, frozen=True):
             return None
         if self.verdict == "resend":
             wait = Wait("time", self.now)
-            folio.put(row, _standing(row, MessageState.QUEUED, wait=wait), self.now)
+            folio.put(row, _standing(row, MessageState.QUEUED, wait=wait, step=row.step), self.now)
             return folio.messages[row.id].state
         evidence = AttemptState.SENT if self.verdict == "sent" else AttemptState.FAILED
         for attempt in folio.attempts[row.id]:
