@@ -22,7 +22,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from sendwright.app.parts import SystemClock
+from sendwright.app.machine import SystemClock
 from sendwright.cli import main
 from sendwright.drivers.egress.gate import Gate
 from sendwright.engine import crash

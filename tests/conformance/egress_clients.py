@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from sendwright.drivers.egress.gate import Gate, Route
+from sendwright.drivers.egress.pool import RECENT_S
 from sendwright.engine.ports import Egress
 from sendwright.errors import Unreachable
 from sendwright.providers.contract import Answer, HttpRequest
@@ -100,6 +101,11 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(LIMIT_S):
         while not condition():
             await asyncio.sleep(0.002)
+
+
+async def rested() -> None:
+    """Long enough that a client may not go by what its loop last saw."""
+    await asyncio.sleep(2 * RECENT_S)
 
 
 class Authority:

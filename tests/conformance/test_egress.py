@@ -17,7 +17,7 @@ from sendwright.errors import Unreachable
 from sendwright.providers.contract import Answer, HttpRequest, Lost, NotSent, Reply
 from tests.conformance.egress_answers import COMPLETE, LONG, MALFORMED, OVERSIZE, UNTIL_CLOSE
 from tests.conformance.egress_breaks import BREAKS, STAGES, UNSAFE, after, in_turn
-from tests.conformance.egress_clients import PROVIDER, Authority, Client, Serve, call, every_client, post, until
+from tests.conformance.egress_clients import PROVIDER, Authority, Client, Serve, call, every_client, post, rested, until
 from tests.conformance.egress_server import LIMIT_S, OK, Peer, Script, Server
 
 SHORT_S = 0.2
@@ -103,6 +103,7 @@ async def test_a_refused_connection_is_unreachable(client: Client, serve: Serve,
         if kept:
             assert isinstance(await call(egress, post(server.url)), Reply)
         server.stop()
+        await rested()
         outcome = await call(egress, post(server.url))
     assert isinstance(outcome, Unreachable)
     assert (outcome.phase, outcome.detail) == ("connect", "ECONNREFUSED")
@@ -134,6 +135,7 @@ async def test_a_resting_line_is_not_handed_out_after_the_other_side_spoke_or_le
     async with client() as egress:
         assert isinstance(await call(egress, post(server.url)), Reply)
         await until(lambda: server.peers[0].gone())
+        await rested()
         assert isinstance(await call(egress, post(server.url)), Reply)
     assert server.connections == 2
 

@@ -164,6 +164,8 @@ class ScriptedLine:
         vendor = self._vendor
         if within_s <= 0:
             return NotSent("late", "no time left")
+        if not vendor.lines_open:
+            return NotSent("late", "the other side has hung up")
         assert isinstance(request, HttpRequest)
         assert not self._released, "a line was used after it was given back"
         loop = asyncio.get_running_loop()

@@ -5,10 +5,13 @@ No ids and no addresses in labels, so the number of series is bounded by the con
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 import sendwright
@@ -21,52 +24,75 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300
 _BREAKER = {"closed": 0, "half_open": 1, "open": 2}
 
 
+class _Latency:
+    """A histogram of seconds. Its own, as a library's takes its lock and walks its buckets for every message."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(_BUCKETS) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self._counts[bisect_left(_BUCKETS, seconds)] += 1
+        self._sum += seconds
+
+    def add_to(self, family: HistogramMetricFamily, label: str) -> None:
+        names = [str(float(bound)) for bound in _BUCKETS] + ["+Inf"]
+        family.add_metric((label,), list(zip(names, accumulate(self._counts), strict=True)), self._sum)
+
+
 class Metrics:
     """`tell` subscribes; `render` gives the text."""
 
     def __init__(self, parts: Parts) -> None:
-        registry = self._registry = CollectorRegistry()
-        self._accepted = Counter("sendwright_notifications_accepted", "Notifications made durable", registry=registry)
-        self._replayed = Counter(
-            "sendwright_duplicates_suppressed", "Repeated posts and parcels that were not sent again", registry=registry
-        )
-        self._attempts = Counter("sendwright_attempts", "Calls of providers", ("channel", "provider", "outcome"), registry=registry)
-        self._retries = Counter("sendwright_retries_scheduled", "Tries written to be made later", registry=registry)
-        latency = Histogram(
-            "sendwright_message_latency_seconds",
-            "From accept to the first byte to a provider",
-            ("priority",),
-            buckets=_BUCKETS,
-            registry=registry,
-        )
-        self._latency = {priority: latency.labels(priority.label) for priority in Priority}
-        self._children: dict[tuple[str, str, str], Counter] = {}
-        registry.register(_Standing(parts))
+        self._registry = CollectorRegistry()
+        self._registry.register(_Told(self))
+        self._registry.register(_Standing(parts))
+        self.accepted = 0
+        self.suppressed = 0
+        self.retries = 0
+        self.attempts: Counter[tuple[str, str, str]] = Counter()
+        self.latency = {priority: _Latency() for priority in Priority}
 
     def tell(self, told: telling.Telling) -> None:
         match told:
             case telling.Written():
-                self._latency[told.priority].observe(told.latency_s)
+                self.latency[told.priority].observe(told.latency_s)
             case telling.Attempted():
-                self._attempt(told.channel, told.provider, told.outcome)
-            case telling.Accepted():
-                (self._replayed if told.replayed else self._accepted).inc()
-            case telling.Duplicate():
-                self._replayed.inc()
+                self.attempts[told.channel, told.provider, told.outcome] += 1
+            case telling.Accepted(replayed=False):
+                self.accepted += 1
+            case telling.Accepted() | telling.Duplicate():
+                self.suppressed += 1
             case telling.Parked(retry=True):
-                self._retries.inc()
+                self.retries += 1
             case _:
                 pass
 
     def render(self) -> bytes:
         return generate_latest(self._registry)
 
-    def _attempt(self, channel: str, provider: str, outcome: str) -> None:
-        labels = (channel, provider, outcome)
-        child = self._children.get(labels)
-        if child is None:
-            child = self._children[labels] = self._attempts.labels(*labels)
-        child.inc()
+
+class _Told(Collector):
+    """What was told so far."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        told = self._metrics
+        yield CounterMetricFamily("sendwright_notifications_accepted", "Notifications made durable", told.accepted)
+        suppressed = "Repeated posts and parcels that were not sent again"
+        yield CounterMetricFamily("sendwright_duplicates_suppressed", suppressed, told.suppressed)
+        attempts = CounterMetricFamily("sendwright_attempts", "Calls of providers", labels=("channel", "provider", "outcome"))
+        for labels, count in told.attempts.items():
+            attempts.add_metric(labels, count)
+        yield attempts
+        yield CounterMetricFamily("sendwright_retries_scheduled", "Tries written to be made later", told.retries)
+        what = "From accept to the first byte to a provider"
+        latency = HistogramMetricFamily("sendwright_message_latency_seconds", what, labels=("priority",))
+        for priority, seen in told.latency.items():
+            seen.add_to(latency, priority.label)
+        yield latency
 
 
 class _Standing(Collector):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-import os
 import random
 import secrets
-import time
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from sendwright.app.machine import Randomness, SystemClock
 from sendwright.drivers.egress.gate import Gate, Route
 from sendwright.drivers.store.sqlite import SqliteBackend
 from sendwright.engine.accept import Accept
@@ -34,19 +32,6 @@ from sendwright.providers.contract import EVERY_CHANNEL, Provider
 from sendwright.settings import Keys, Settings, address_of
 
 SANDBOX = "sandbox"
-
-
-class SystemClock:
-    """ports.Clock, by the machine."""
-
-    def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 class Subscribers:
@@ -225,7 +210,7 @@ def assemble(
         providers=providers,
         fleet=fleet,
         gate=gate,
-        accept=Accept(backend.desk, mint, clock, os.urandom, tell),
+        accept=Accept(backend.desk, mint, clock, Randomness(), tell),
         worker=worker,
         promoter=promoter,
         repairer=Repairer(

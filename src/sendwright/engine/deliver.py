@@ -235,8 +235,6 @@ class Deliverer:
             return Rejected(Reason.EXPIRED, "expired before the first byte", Scope.CONTENT)
         if not account.enabled or (ready.slot.probe == 0 and account.permit(now) != Permit.YES):
             return Later("switched off, or unwell, before the first byte", ill=False, called=False)
-        if not ready.line.open:
-            return Later("the connection was closed before the first byte", ill=False, called=False)
         return None
 
     async def _refused(self, parcel: Parcel, refused: Refused) -> None:

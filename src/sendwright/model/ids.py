@@ -102,15 +102,13 @@ def floor(prefix: str, at_ms: int) -> str:
 def _number(value: int, width: int) -> str:
     if not 0 <= value < 32**width:
         raise ValueError("an id has no room for that number")
-    digits = bytearray()
-    for _ in range(width):
-        value, digit = divmod(value, 32)
-        digits.append(_CROCKFORD[digit])
-    return digits[::-1].decode()
+    return _TWO[value] if width == _ORDINAL else _ONE[value >> 10] + _TWO[value & 1023]
 
 
 _PAIRS = [bytes((_CROCKFORD[n >> 5], _CROCKFORD[n & 31])) for n in range(1024)]
 """Two digits at a time: base64.b32encode does the same and takes three times as long."""
+_ONE = [chr(digit) for digit in _CROCKFORD]
+_TWO = [pair.decode() for pair in _PAIRS]
 
 
 def _encode(raw: bytes) -> str:

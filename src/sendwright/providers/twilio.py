@@ -22,8 +22,9 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote
 
 from sendwright.providers.answers import by_status, json_object, later
 from sendwright.providers.contract import (
@@ -48,6 +49,7 @@ from sendwright.providers.contract import (
     Unsure,
     Verdict,
 )
+from sendwright.providers.forms import form_of
 from sendwright.providers.redaction import vendor_id, vendor_words
 from sendwright.providers.signing import form_signature, port_spellings, same
 
@@ -160,19 +162,23 @@ class Twilio(Provider):
 
     def build(self, out: Outgoing) -> HttpRequest:
         """One Message. Raises `ValueError` for a recipient, a body or media that Twilio's rules leave no room for."""
-        base = (self.settings.base_url or API).rstrip("/")
-        url = f"{base}/2010-04-01/Accounts/{quote(self.settings.account_sid, safe='')}/Messages.json"
-        headers = (
-            ("Content-Type", "application/x-www-form-urlencoded"),
-            ("Accept", "application/json"),
-            ("Authorization", f"Basic {self._credentials()}"),
-        )
-        return HttpRequest("POST", url, headers, urlencode(self._form(out)).encode("ascii"))
+        return HttpRequest("POST", self._url, self._headers, form_of(self._form(out)))
 
-    def _credentials(self) -> str:
+    @cached_property
+    def _url(self) -> str:
+        base = (self.settings.base_url or API).rstrip("/")
+        return f"{base}/2010-04-01/Accounts/{quote(self.settings.account_sid, safe='')}/Messages.json"
+
+    @cached_property
+    def _headers(self) -> tuple[tuple[str, str], ...]:
         own = self.settings
         user, password = (own.api_key_sid, own.api_key_secret) if own.api_key_sid else (own.account_sid, own.auth_token)
-        return base64.b64encode(f"{user}:{password.reveal() if password else ''}".encode()).decode()
+        credentials = base64.b64encode(f"{user}:{password.reveal() if password else ''}".encode()).decode()
+        return (
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("Accept", "application/json"),
+            ("Authorization", f"Basic {credentials}"),
+        )
 
     def _form(self, out: Outgoing) -> list[tuple[str, str]]:
         own, text = self.settings, out.body or out.title or ""

@@ -54,12 +54,12 @@ class Connection(asyncio.Protocol):
     @property
     def open(self) -> bool:
         """Whether a request may be written: nobody has hung up, nothing unasked has come, no exchange is running."""
-        return self._alive and self._waiter is None and not self.transport.is_closing() and not self._poll(0)
+        return self.intact and not self._poll(0)
 
     @property
     def intact(self) -> bool:
         """Whether it may be kept: as `open`, as far as the loop has seen."""
-        return self._alive and self._waiter is None
+        return self._alive and self._waiter is None and not self.transport.is_closing()
 
     async def exchange(self, request: Encoded, within_s: float) -> Answer:
         """Writes the request and waits for its answer. When cancelled, it closes."""

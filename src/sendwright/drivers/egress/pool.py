@@ -21,6 +21,10 @@ from sendwright.drivers.egress.wire import BODY_CAP, Encoded, Origin, encode
 from sendwright.errors import Unreachable
 from sendwright.providers.contract import Answer, HttpRequest, NotSent, Request
 
+RECENT_S = 0.01
+"""Who hung up on a line longer ago than that, the loop has seen; the kernel is asked about older rests, and once more
+right before the write (http.py). Each question lets go of the interpreter, which a busy thread then keeps for a while."""
+
 
 class Route(Struct, frozen=True, kw_only=True):
     """How calls of one provider go out."""
@@ -193,11 +197,11 @@ class Pool:
 
     def _rested(self, origin: Origin, now: float) -> Connection | None:
         lines = self._idle.get(origin)
-        oldest = now - self._route.idle_s
+        oldest, recent = now - self._route.idle_s, now - RECENT_S
         while lines:
             connection = lines[-1]
             self._unrest(connection, origin)
-            if connection.idle_since > oldest and connection.open:
+            if connection.idle_since > oldest and (connection.intact if connection.idle_since > recent else connection.open):
                 self._out += 1
                 return connection
             connection.close()

@@ -92,35 +92,52 @@ def _authority(host: str, port: int | None) -> str:
 
 def encode(request: HttpRequest) -> Encoded:
     """The request in bytes. Host, User-Agent and Content-Length are added unless given. Raises `ValueError`."""
-    origin, host, target = parse_url(request.url)
     method, body = request.method, request.body
+    head = _head(method, request.url, request.headers)
+    if head.length is not None and head.length != str(len(body)):
+        raise ValueError("a header contradicts the length of the body")
+    if head.length is None and (body or method not in _BODILESS):
+        return Encoded(head.origin, method, b"%bContent-Length: %d\r\n\r\n%b" % (head.data, len(body), body))
+    return Encoded(head.origin, method, b"%b\r\n%b" % (head.data, body))
+
+
+class _Head(NamedTuple):
+    """A request's head but for its last line."""
+
+    origin: Origin
+    data: bytes
+    length: str | None
+    """The Content-Length that it already states."""
+
+
+@lru_cache(maxsize=512)
+def _head(method: str, url: str, headers: tuple[tuple[str, str], ...]) -> _Head:
+    """An account's calls differ in their bodies, seldom in their heads."""
+    origin, host, target = parse_url(url)
     if not _TOKEN(method) or method == "CONNECT":
         raise ValueError("the method can't be used")
     lines = [f"{method} {target} HTTP/1.1"]
-    given = set()
-    for name, value in request.headers:
-        _check_header(name, value, len(body))
-        given.add(name.lower())
+    given: set[str] = set()
+    length: str | None = None
+    for name, value in headers:
+        if not _TOKEN(name) or _UNSAFE_IN_VALUE(value):
+            raise ValueError("a header's name or value holds a character that it must not")
+        key = name.lower()
+        if key == "content-length":
+            length = value if length in (None, value) else ""
+        if key == "transfer-encoding" or length == "":
+            raise ValueError("a header contradicts the length of the body")
+        given.add(key)
         lines.append(f"{name}: {value}")
     if "host" not in given:
         lines.insert(1, f"Host: {host}")
     if "user-agent" not in given:
         lines.append(f"User-Agent: {_USER_AGENT}")
-    if "content-length" not in given and (body or method not in _BODILESS):
-        lines.append(f"Content-Length: {len(body)}")
     try:
-        head = "\r\n".join((*lines, "", "")).encode("latin-1")
+        data = "\r\n".join((*lines, "")).encode("latin-1")
     except UnicodeEncodeError:
         raise ValueError("a header holds a letter outside Latin-1") from None
-    return Encoded(origin, method, head + body)
-
-
-def _check_header(name: str, value: str, length: int) -> None:
-    if not _TOKEN(name) or _UNSAFE_IN_VALUE(value):
-        raise ValueError("a header's name or value holds a character that it must not")
-    key = name.lower()
-    if key == "transfer-encoding" or (key == "content-length" and value != str(length)):
-        raise ValueError("a header contradicts the length of the body")
+    return _Head(origin, data, length)
 
 
 class _Fault(Exception):
