@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sendwright.drivers.store.sqlite.backlog import (
     CALM_S,
     FLUSH_MAX,
@@ -83,3 +85,36 @@ def test_nothing_waits_while_there_is_urgent_work() -> None:
     line.add(1, urgent=False)
     line.add(0, urgent=True)
     assert line.pause_s(0) == 0
+
+
+def test_asked_again_in_the_middle_of_a_pause_only_the_rest_of_it_is_waited() -> None:
+    """A bell rung before the writer lay down ends its sleep at once: that must not let the rest in between."""
+    line = backlog(rest=3, urgent=1)
+    line.take(0)
+    assert line.pause_s(HOLD_S / 4) == HOLD_S * 3 / 4
+    assert line.pause_s(HOLD_S) == 0
+
+
+def test_company_is_waited_for_once() -> None:
+    line = backlog(rest=WORTHWHILE)
+    line.take(0)
+    line.add(1, urgent=False)
+    assert line.pause_s(0) == LINGER_S
+    assert line.pause_s(LINGER_S / 4) == LINGER_S * 3 / 4
+    assert line.pause_s(LINGER_S) == 0
+
+
+def test_what_follows_urgent_work_is_waited_for_from_its_commit_on() -> None:
+    line = backlog(rest=3, urgent=1)
+    line.take(0)
+    line.flushed(0, now=PATIENCE_S / 2)
+    assert line.pause_s(PATIENCE_S / 2) == pytest.approx(HOLD_S)
+
+
+def test_the_end_of_a_flush_that_held_nothing_urgent_holds_nobody_back() -> None:
+    line = backlog(rest=3, urgent=1)
+    line.take(0)
+    line.take(HOLD_S)
+    line.flushed(HOLD_S, now=0.5)
+    line.add(1, urgent=False)
+    assert line.pause_s(0.5) == 0

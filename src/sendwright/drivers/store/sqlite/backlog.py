@@ -6,6 +6,8 @@ touched by one of them only.
 Urgent work comes in short chains (accepted, planned, published, claimed), each link a millisecond after the last one's
 commit. So after an urgent flush the rest holds back for `HOLD_S`, lest a long flush get in between; it never holds back
 longer than `PATIENCE_S`, and for `CALM_S` after urgent work its flushes stay small.
+
+The writer asks `pause_s` again after every wake: a bell that was rung before it lay down says nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Generic, TypeVar
 
 FLUSH_MAX = 256
 """Most weight, of work that is not urgent, in one flush."""
-FLUSH_SMALL = 40
+FLUSH_SMALL = 30
 CALM_S = 1.0
 HOLD_S = 0.003
 PATIENCE_S = 0.025
@@ -38,6 +40,7 @@ class Backlog(Generic[T]):
         self._rest: deque[T] = deque()
         self._urgent_at = float("-inf")
         self._held_since: float | None = None
+        self._lingers_until: float | None = None
         self._pace = 0.0
 
     def __bool__(self) -> bool:
@@ -51,25 +54,30 @@ class Backlog(Generic[T]):
         (self._urgent if urgent else self._rest).append(item)
 
     def pause_s(self, now: float) -> float:
-        """How long it is worth waiting before the next flush, unless urgent work comes; 0: not at all."""
+        """How much longer it is worth waiting before the next flush, unless urgent work comes; 0: not at all."""
         if self._urgent or not self._rest:
             return 0.0
         if now - self._urgent_at < HOLD_S and not self._overdue(now):
-            return HOLD_S
-        return LINGER_S if self._pace > CROWD and len(self._rest) < WORTHWHILE else 0.0
+            return self._urgent_at + HOLD_S - now
+        if self._pace <= CROWD or len(self._rest) >= WORTHWHILE:
+            return 0.0
+        if self._lingers_until is None:
+            self._lingers_until = now + LINGER_S
+        return max(0.0, self._lingers_until - now)
 
     def take(self, now: float) -> list[T]:
         """The next flush."""
         batch: list[T] = []
         while self._urgent:
             batch.append(self._urgent.popleft())
+        self._lingers_until = None
         if batch:
             self._urgent_at = now
             if self._rest and self._held_since is None:
                 self._held_since = now
         if not batch or self._overdue(now):
             self._held_since = None
-            room = FLUSH_MAX if now - self._urgent_at > CALM_S else FLUSH_SMALL
+            room = self._room(now)
             while self._rest and room > 0:
                 item = self._rest.popleft()
                 room -= self._weight(item)
@@ -77,6 +85,14 @@ class Backlog(Generic[T]):
         if batch:
             self._pace += 0.2 * (len(batch) - self._pace)
         return batch
+
+    def flushed(self, began: float, now: float) -> None:
+        """The flush that was taken at `began` is over: what follows urgent work is waited for from here on."""
+        if self._urgent_at == began:
+            self._urgent_at = now
+
+    def _room(self, now: float) -> int:
+        return FLUSH_MAX if now - self._urgent_at > CALM_S else FLUSH_SMALL
 
     def _overdue(self, now: float) -> bool:
         return self._held_since is not None and now - self._held_since > PATIENCE_S

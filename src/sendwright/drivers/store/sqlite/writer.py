@@ -135,13 +135,14 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            pause_s = self._backlog.pause_s(time.monotonic())
-            if pause_s and not self._stopping:
+            while not self._stopping and (pause_s := self._backlog.pause_s(time.monotonic())):
                 self._bell.acquire(timeout=pause_s)
-            jobs = self._backlog.take(time.monotonic())
+            began = time.monotonic()
+            jobs = self._backlog.take(began)
             if jobs:
                 self._flush(jobs)
                 self._checkpoint_when_due()
+                self._backlog.flushed(began, time.monotonic())
                 continue
             if self._stopping:
                 return
