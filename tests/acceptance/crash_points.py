@@ -8,7 +8,7 @@ from pathlib import Path
 import sendwright.engine
 
 ENGINE = Path(sendwright.engine.__file__).parent
-STORIES = ("accept", "plan", "deliver", "settle", "observe", "schedule", "repair", "worker")
+STORIES = ("accept", "plan", "deliver", "settle", "observe", "schedule", "repair", "sieve", "worker")
 
 
 def crash_points() -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 import sendwright.engine
 
 ENGINE = Path(sendwright.engine.__file__).parent
-STORIES = ("accept", "plan", "deliver", "settle", "observe", "schedule", "repair", "worker")
+STORIES = ("accept", "plan", "deliver", "settle", "observe", "schedule", "repair", "sieve", "worker")
 SHARED: dict[str, str] = {}
 """Names that stand at more than one place, and why."""
 

@@ -196,7 +196,8 @@ async def test_a_story_that_breaks_gives_its_bundle_back_and_tells(story: str) -
         await world.report(AttemptState.DELIVERED, ref="one-1")
         await world.settled(notification, MessageState.DELIVERED, within_s=10)
         assert broken == 3
-        assert {trouble.what for trouble in world.told_of(Trouble)} == {"RuntimeError"}
+        assert {trouble.what for trouble in world.told_of(Trouble)} == {"RuntimeError", "it broke its story: RuntimeError"}
+        assert world.quarantined() == []
         assert len(one.calls) == 1
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sendwright.model.content import Content, SmsContent
 from sendwright.model.notification import Priority
-from sendwright.model.parcel import VERSION, Intake, Parcel, Sighting, Step, bundle, intake_lane, lane, pack, split, unbundle
+from sendwright.model.parcel import VERSION, Intake, Parcel, Sighting, Step, bundle, intake_lane, lane, pack, read, split, unbundle
 from sendwright.model.states import AttemptState
 
 PHONE = "+15005550001"
@@ -89,12 +89,20 @@ def test_a_sighting_keeps_whose_word_it_is() -> None:
     assert unbundle(Sighting, bundle([pack(seen)])) == [seen]
 
 
-def test_a_field_that_a_later_version_adds_does_not_stop_a_worker() -> None:
-    raw = json.loads(pack(parcel())) | {"colour": "blue", "v": 2}
+def test_a_field_that_is_added_within_a_version_does_not_stop_a_worker() -> None:
+    raw = json.loads(pack(parcel())) | {"colour": "blue"}
 
     (taken,) = unbundle(Parcel, json.dumps([raw]).encode())
 
-    assert (taken.id, taken.v) == ("msg_1", 2)
+    assert taken.id == "msg_1"
+
+
+def test_a_parcel_of_a_later_version_is_not_taken_for_one_of_ours() -> None:
+    raw = json.dumps(json.loads(pack(parcel())) | {"v": 2}).encode()
+    with pytest.raises(msgspec.DecodeError, match="version 2"):
+        unbundle(Parcel, bundle([pack(parcel()), raw]))
+    with pytest.raises(msgspec.DecodeError, match="version 2"):
+        read(Parcel, raw)
 
 
 @pytest.mark.parametrize("body", [b"", b"[", b"{}", b"[1]", b"null", b'[{"id":"msg_1"}]', b"\xff\xfe", b'[{"id":1}]'])

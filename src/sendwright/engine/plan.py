@@ -15,9 +15,10 @@ from sendwright.engine.crash import crashpoint
 from sendwright.engine.fleet import Fleet
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Bus, Clock, DeadParcels, Delivery, Ledger
+from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Settled, Tell
 from sendwright.model.notification import Payload, Priority
-from sendwright.model.parcel import Intake, Parcel, lane, pack, split, unbundle
+from sendwright.model.parcel import Intake, Parcel, lane, pack, read, unbundle
 from sendwright.model.records import Plan
 from sendwright.policy.planning import parked, plan_of
 
@@ -31,7 +32,7 @@ class Planner:
         self,
         bus: Bus,
         ledger: Ledger,
-        quarantine: DeadParcels,
+        dead: DeadParcels,
         fleet: Fleet,
         clock: Clock,
         tell: Tell,
@@ -40,7 +41,7 @@ class Planner:
     ) -> None:
         self._bus = bus
         self._ledger = ledger
-        self._quarantine = quarantine
+        self._sieve = Sieve(dead, clock, tell)
         self._fleet = fleet
         self._clock = clock
         self._tell = tell
@@ -48,18 +49,23 @@ class Planner:
         self._crowded = crowded
 
     async def plan(self, delivery: Delivery) -> None:
-        """Takes one bundle of the intake as far as its lanes."""
-        plans = self._read(delivery.body)
+        """Takes one bundle of the intake as far as its lanes. One that broke before is taken apart."""
+        plans = None if delivery.redelivered else self._read(delivery.body)
         if plans is None:
-            crashpoint("plan.unreadable")
-            plans = await self._read_each(delivery)
-        crashpoint("plan.taken")
-        parcels = await persist(lambda: self._ledger.plan(plans), self._clock, self._tell, "plan")
-        crashpoint("plan.planned")
-        await self._publish([parcel for group in parcels for parcel in group])
+            crashpoint("plan.each")
+            await self._sieve.each(delivery, lambda raw: self._plan_of(read(Intake, raw)), lambda plan: self._carry_out([plan]))
+        else:
+            crashpoint("plan.taken")
+            await self._carry_out(plans)
         crashpoint("plan.published")
         await persist(lambda: self._bus.done(delivery), self._clock, self._tell, "plan")
         crashpoint("plan.done")
+
+    async def _carry_out(self, plans: Sequence[Plan]) -> None:
+        crashpoint("plan.planning")
+        parcels = await persist(lambda: self._ledger.plan(plans), self._clock, self._tell, "plan")
+        crashpoint("plan.planned")
+        await self._publish([parcel for group in parcels for parcel in group])
         self._report(plans)
 
     async def _publish(self, parcels: Sequence[Parcel]) -> None:
@@ -75,22 +81,6 @@ class Planner:
             return [self._plan_of(intake) for intake in unbundle(Intake, body)]
         except (msgspec.MsgspecError, ValueError):
             return None
-
-    async def _read_each(self, delivery: Delivery) -> list[Plan]:
-        """One parcel at a time: what can't be read goes to the dead letters, and takes nobody with it."""
-        plans = []
-        for raw in split(delivery.body):
-            try:
-                plans.append(self._plan_of(msgspec.json.decode(raw, type=Intake)))
-            except (msgspec.MsgspecError, ValueError) as error:
-                crashpoint("plan.quarantine")
-                await self._keep(delivery.lane, raw, str(error))
-        return plans
-
-    async def _keep(self, lane: str, raw: bytes, problem: str) -> None:
-        now = self._clock.now_ms()
-        crashpoint("plan.keeping")
-        await persist(lambda: self._quarantine.keep(lane, raw, problem, now), self._clock, self._tell, "quarantine")
 
     def _plan_of(self, intake: Intake) -> Plan:
         plan = plan_of(intake, _PAYLOAD.decode(intake.body), self._fleet.channels, self._ttl_ms)

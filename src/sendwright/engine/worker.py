@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,16 +23,19 @@ from sendwright.engine.persist import persist
 from sendwright.engine.plan import Planner
 from sendwright.engine.ports import Bus, Clock, DeadParcels, Delivery
 from sendwright.engine.precedence import GROUP, RightOfWay
+from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import Unavailable
 from sendwright.model.notification import Priority
-from sendwright.model.parcel import INBOUND, Parcel, intake_lane, lane, split, unbundle
+from sendwright.model.parcel import INBOUND, Parcel, intake_lane, lane, read, unbundle
 from sendwright.policy.limit import Reserve, ceiling
 
 HAND_MAX = 200
 """Parcels of one lane that may be taken and not yet claimed, parked or dropped."""
 PLANS_AT_ONCE = 2
 """Bundles of one intake lane in the works at the same time."""
+BROKEN_S = 1.0
+"""How long what broke rests before it is tried again."""
 
 
 class Hand:
@@ -94,7 +98,7 @@ class Worker:
         planner: Planner,
         deliverer: Deliverer,
         observer: Observer,
-        quarantine: DeadParcels,
+        dead: DeadParcels,
         clock: Clock,
         tell: Tell,
         channels: Sequence[str],
@@ -104,25 +108,27 @@ class Worker:
         self._planner = planner
         self._deliverer = deliverer
         self._observer = observer
-        self._quarantine = quarantine
+        self._sieve = Sieve(dead, clock, tell)
         self._clock = clock
         self._tell = tell
         self._channels = channels
         self._flight = flight
         self._way = RightOfWay()
-        self._takers: list[asyncio.Task[None]] = []
+        self._takers: set[asyncio.Task[None]] = set()
         self._works: set[asyncio.Task[None]] = set()
+        self._stopped = False
 
     def start(self) -> None:
         for priority in Priority:
             for _ in range(PLANS_AT_ONCE):
-                self._spawn_taker(self._each_bundle(intake_lane(priority), priority, self._planner.plan))
+                self._spawn_taker(partial(self._each_bundle, intake_lane(priority), priority, self._planner.plan))
             for channel in self._channels:
-                self._spawn_taker(self._each_parcel(lane(channel, priority), priority))
-        self._spawn_taker(self._each_bundle(INBOUND, Priority.HIGH, self._observer.observe))
+                self._spawn_taker(partial(self._each_parcel, lane(channel, priority), priority))
+        self._spawn_taker(partial(self._each_bundle, INBOUND, Priority.HIGH, self._observer.observe))
 
     async def drain(self, within_s: float) -> bool:
         """Takes nothing more and lets what is in flight finish; True when all of it did in time."""
+        self._stopped = True
         for taker in self._takers:
             taker.cancel()
         crashpoint("worker.stopping")
@@ -138,8 +144,18 @@ class Worker:
         await asyncio.gather(*left, return_exceptions=True)
         return not left
 
-    def _spawn_taker(self, taker: Coroutine[Any, Any, None]) -> None:
-        self._takers.append(asyncio.create_task(taker))
+    def _spawn_taker(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if not self._stopped:
+            taker = asyncio.create_task(make())
+            self._takers.add(taker)
+            taker.add_done_callback(partial(self._taker_ended, make))
+
+    def _taker_ended(self, make: Callable[[], Coroutine[Any, Any, None]], taker: asyncio.Task[None]) -> None:
+        """A lane without its taker would stand still for ever: whatever broke this one, another takes its place."""
+        self._takers.discard(taker)
+        if not taker.cancelled():
+            self._tell(Trouble("worker", f"a taker ended: {type(taker.exception()).__name__}"))
+            asyncio.get_running_loop().call_later(BROKEN_S, self._spawn_taker, make)
 
     async def _take(self, name: str) -> Delivery:
         """A bus that is down for a while costs no lane its taker."""
@@ -163,7 +179,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 — the bundle must go back, whatever broke
             self._tell(Trouble(delivery.lane, type(error).__name__))
             crashpoint("worker.broken")
-            await self._clock.sleep(1.0)
+            await self._clock.sleep(BROKEN_S)
             crashpoint("worker.giving_back")
             await persist(lambda: self._bus.give_back(delivery), self._clock, self._tell, "give back")
         finally:
@@ -236,23 +252,8 @@ class Worker:
             return unbundle(Parcel, delivery.body)
         except msgspec.MsgspecError:
             crashpoint("worker.unreadable")
-            return await self._readable(delivery)
-
-    async def _readable(self, delivery: Delivery) -> list[Parcel]:
-        """What can be read of a bundle; the rest is kept with the dead letters."""
-        parcels = []
-        for raw in split(delivery.body):
-            try:
-                parcels.append(msgspec.json.decode(raw, type=Parcel))
-            except msgspec.MsgspecError as error:
-                crashpoint("worker.quarantine")
-                await self._keep(delivery.lane, raw, str(error))
-        return parcels
-
-    async def _keep(self, lane: str, raw: bytes, problem: str) -> None:
-        now = self._clock.now_ms()
-        crashpoint("worker.keeping")
-        await persist(lambda: self._quarantine.keep(lane, raw, problem, now), self._clock, self._tell, "quarantine")
+            found = await self._sieve.readable(delivery, partial(read, Parcel))
+            return [parcel for _, parcel in found]
 
     async def _done(self, delivery: Delivery) -> None:
         with contextlib.suppress(Unavailable):

@@ -127,9 +127,25 @@ def bundle(parcels: Sequence[bytes]) -> bytes:
 
 
 def unbundle(kind: type[T], body: bytes) -> list[T]:
-    """The parcels of a bundle; raises `msgspec.DecodeError` when any of them is not one (then see `split`)."""
+    """The parcels of a bundle; raises `msgspec.DecodeError` when any of them is not one that we know (then see `split`)."""
     parcels: list[T] = _DECODERS[kind].decode(body)
+    for parcel in parcels:
+        if parcel.v != VERSION:
+            raise _strange(parcel.v)
     return parcels
+
+
+def read(kind: type[T], raw: bytes) -> T:
+    """One raw parcel; raises `msgspec.DecodeError` when it is not one that we know."""
+    parcel = msgspec.json.decode(raw, type=kind)
+    if parcel.v != VERSION:
+        raise _strange(parcel.v)
+    return parcel
+
+
+def _strange(version: int) -> msgspec.ValidationError:
+    """Of a later version: what it says may not be what it seems to."""
+    return msgspec.ValidationError(f"version {version} is not known here")
 
 
 def split(body: bytes) -> list[bytes]:

@@ -1,0 +1,81 @@
+"""What nobody foresaw: a parcel that breaks its story costs nobody else, and no lane stands still for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sendwright.engine.telling import Trouble
+from sendwright.model.notification import Priority
+from sendwright.model.parcel import INBOUND, Sighting, intake_lane, pack
+from sendwright.model.records import Plan
+from sendwright.model.states import AttemptState, MessageState
+
+from .engine_world import Vendor, World, in_virtual_time, number
+
+NORMAL = intake_lane(Priority.NORMAL)
+
+
+@in_virtual_time
+async def test_a_notification_that_breaks_its_plan_every_time_is_kept_aside_and_takes_nobody_with_it() -> None:
+    one = Vendor()
+    async with World(one, started=False, recount=False) as world:
+        plan = world.ledger.plan
+
+        async def poisoned(plans: Sequence[Plan]) -> object:
+            if any(birth.steps[0].address == number(2) for each in plans for birth in each.births):
+                raise RuntimeError("nobody foresaw this")
+            return await plan(plans)
+
+        world.ledger.plan = poisoned
+        before, poison, after = [await world.post({"phone": number(which)}) for which in (1, 2, 3)]
+        raws = [(await world.bus.take(NORMAL)).body[1:-1] for _ in range(3)]
+        await world.bus.publish(NORMAL, raws)
+        await world.start()
+        await world.settled(before, MessageState.SENT)
+        await world.settled(after, MessageState.SENT)
+        await world.pass_time(10)
+        assert world.quarantined() == [raws[1]]
+        assert poison.encode() in raws[1]
+        assert sorted(one.addresses) == [number(1), number(3)]
+        assert world.bus.depth(NORMAL) == 0
+
+
+@in_virtual_time
+async def test_a_receipt_that_breaks_its_story_every_time_is_kept_aside_and_takes_nobody_with_it() -> None:
+    one = Vendor(receipts=True)
+    async with World(one) as world:
+        observe = world.ledger.observe
+
+        async def poisoned(sighting: Sighting, now: int) -> object:
+            if sighting.ref == "poison":
+                raise RuntimeError("nobody foresaw this")
+            return await observe(sighting, now)
+
+        world.ledger.observe = poisoned
+        notification = await world.post()
+        await world.settled(notification, MessageState.SENT)
+        poison = pack(Sighting("one", int(AttemptState.DELIVERED), ref="poison"))
+        good = pack(Sighting("one", int(AttemptState.DELIVERED), world.attempts(notification)[0].id))
+        await world.bus.publish(INBOUND, [poison, good])
+        await world.settled(notification, MessageState.DELIVERED, within_s=10)
+        await world.pass_time(10)
+        assert world.quarantined() == [poison]
+        assert list(world.bus.undone()) == []
+
+
+@in_virtual_time
+async def test_a_taker_that_breaks_is_replaced() -> None:
+    one = Vendor()
+    async with World(one, started=False) as world:
+        take, broken = world.bus.take, set[str]()
+
+        async def taking(lane: str) -> object:
+            if lane not in broken:
+                broken.add(lane)
+                raise RuntimeError("nobody foresaw this")
+            return await take(lane)
+
+        world.bus.take = taking
+        await world.start()
+        await world.settled(await world.post(), MessageState.SENT, within_s=5)
+        assert {trouble.what for trouble in world.told_of(Trouble)} == {"a taker ended: RuntimeError"}
