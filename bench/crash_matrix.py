@@ -3,7 +3,7 @@
 Every run goes through everything that can happen to a message: sends, refusals, lost answers, receipts, retries and
 scheduled ones; a provider that can't be reached, one that is switched under way, two that have no slot; what expires in
 a queue, in a lane and while it waits for a slot; a channel whose provider is gone; adapters with mistakes; parcels that
-nobody can read. So each point is reached, and one that is not is a failure of the matrix.
+nobody can read, and one that breaks its plan. So each point is reached, and one that is not is a failure of the matrix.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ PATIENCE_MS = 1500
 
 ONCE = frozenset(
     {
-        "plan.unreadable",
-        "plan.quarantine",
+        "plan.each",
         "deliver.expired",
         "deliver.expiring",
         "deliver.no_provider",
@@ -48,13 +47,15 @@ ONCE = frozenset(
         "deliver.no_connection",
         "deliver.no_time",
         "deliver.shelving",
-        "observe.unreadable",
-        "observe.quarantine",
+        "observe.each",
+        "sieve.unreadable",
+        "sieve.keeping",
+        "sieve.pausing",
+        "sieve.broken",
         "worker.broken",
         "worker.giving_back",
         "worker.nothing",
         "worker.unreadable",
-        "worker.quarantine",
         "worker.full",
         "worker.shelving",
         "worker.stepping_aside",
@@ -64,6 +65,7 @@ ONCE = frozenset(
 """Rare points: it dies there the first time."""
 TIMES = {
     "plan.taken": 9,
+    "plan.planning": 9,
     "plan.planned": 9,
     "plan.publishing": 5,
     "plan.published": 9,
@@ -94,7 +96,7 @@ SHELVED = frozenset({"worker.shelving", "deliver.shelving"})
 """What breaks is put aside for half a minute: done only where that is the point."""
 
 EXTRA = "[worker]\nconcurrency = 24\n[retry]\nbase_s = 0.8\ncap_s = 1.5\n[breaker]\nfailures = 3\nprobe_s = 0.3\n"
-REFUSED_TWICE, LOST_ONCE, CLUMSY = "+15005551234", "+15005552234", "+15005553234"
+REFUSED_TWICE, LOST_ONCE, CLUMSY, POISON = "+15005551234", "+15005552234", "+15005553234", "+15005554234"
 RULES = [
     {"match": {"channel": "telegram"}, "do": "latency", "latency_ms": 150},
     {"match": {"channel": "slack"}, "do": "latency", "latency_ms": 400},
@@ -123,7 +125,7 @@ class _Run:
         self._point = point
         self._oracle = Oracle(folder, latency_ms=20)
         self._oracle.faults(RULES)
-        bent: dict[str, Any] = {"patience_ms": PATIENCE_MS, "clumsy": CLUMSY, "broken_plan": 2}
+        bent: dict[str, Any] = {"patience_ms": PATIENCE_MS, "clumsy": CLUMSY, "broken_plan": 2, "poison": POISON}
         if point in SHELVED:
             bent["broken_open"] = 3
         self._house = House(folder, _providers(self._oracle), EXTRA, bent=bent)
@@ -195,6 +197,9 @@ class _Run:
                 self._planted.append(id_)
                 body = payload | {"content": {"body": "Hello"}}
                 _put(db, "intake.normal", [{"id": id_, "tenant": "default", "at": now - 90_000, "body": body}])
+            poison = mint.notification("default", now, os.urandom(RANDOM_BYTES))
+            body = {"to": {"phone": POISON}, "content": {"body": "Hello"}}
+            _put(db, "intake.normal", [{"id": poison, "tenant": "default", "at": now, "body": body}])
             _put(db, "intake.normal", [{"nobody": "can read this"}])
             _put(db, "sms.normal", [{"nor": "this"}])
             _put(db, INBOUND, [{"nor": "that"}])

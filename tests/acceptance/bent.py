@@ -25,6 +25,7 @@ from msgspec.structs import replace
 from sendwright.app.machine import SystemClock
 from sendwright.cli import main
 from sendwright.drivers.egress.gate import Gate
+from sendwright.drivers.store.sqlite.ledger import SqliteLedger
 from sendwright.engine import crash
 from sendwright.engine.fleet import Account
 from sendwright.engine.plan import Planner
@@ -76,6 +77,17 @@ def break_plan(which: int) -> None:
     Planner.plan = broken  # type: ignore[method-assign]
 
 
+def poison_plans(phone: str) -> None:
+    plan = SqliteLedger.plan
+
+    def poisoned(ledger: SqliteLedger, plans: Any) -> Any:
+        if any(step.address == phone for each in plans for birth in each.births for step in birth.steps):
+            raise RuntimeError("a bug of ours")
+        return plan(ledger, plans)
+
+    SqliteLedger.plan = poisoned  # type: ignore[method-assign]
+
+
 def break_open(which: int) -> None:
     opened, left = Gate.open, which
 
@@ -111,6 +123,7 @@ BENDS: dict[str, Callable[[Any], None]] = {
     "patience_ms": bend_patience,
     "clumsy": make_clumsy,
     "broken_plan": break_plan,
+    "poison": poison_plans,
     "broken_open": break_open,
     "block": block,
     "pause": pause,
