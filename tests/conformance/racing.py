@@ -140,7 +140,7 @@ def observing(backend: UnderTest, sighting: Any) -> Call:
 
 
 def repairing(backend: UnderTest) -> Call:
-    return Call("repair", lambda: backend.ledger.repair(NOW, nobody_lives, half_a_minute))
+    return Call("repair", lambda: backend.ledger.repair(NOW, nobody_lives, half_a_minute, 8))
 
 
 def parking(backend: UnderTest, parcel: Parcel) -> Call:

@@ -309,7 +309,7 @@ async def test_the_attempt_of_a_dead_owner_becomes_doubted_and_its_message_waits
         return 7_000
 
     # when
-    moved = await backend.ledger.repair(NOW + 1, lambda owner: owner != "w-dead", patience)
+    moved = await backend.ledger.repair(NOW + 1, lambda owner: owner != "w-dead", patience, 8)
     # then
     assert list(moved) == [parcel.id]
     assert set(asked) == {"vonage-eu"}
@@ -323,15 +323,23 @@ async def test_the_attempt_of_a_dead_owner_becomes_doubted_and_its_message_waits
 async def test_a_doubt_that_repair_found_counts_as_a_call(backend: UnderTest) -> None:
     parcel = await planned(backend.ledger)
     await claimed(backend.ledger, parcel)
-    await backend.ledger.repair(NOW, nobody_lives, half_a_minute)
+    await backend.ledger.repair(NOW, nobody_lives, half_a_minute, 8)
     (again,) = await backend.waiting.due(NOW + 30_000, 10)
     assert (again.number, again.calls) == (1, 1)
+
+
+async def test_a_message_without_calls_left_is_in_doubt_after_repair(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger)
+    await claimed(backend.ledger, parcel)
+    await backend.ledger.repair(NOW, nobody_lives, half_a_minute, 1)
+    row = await message_of(backend, parcel)
+    assert (row.state, row.wait, row.token) == (MessageState.IN_DOUBT, None, None)
 
 
 async def test_a_message_that_holds_its_doubts_is_in_doubt_after_repair(backend: UnderTest) -> None:
     parcel = await planned(backend.ledger, on_doubt="hold", steps=(SMS, EMAIL))
     await claimed(backend.ledger, parcel)
-    await backend.ledger.repair(NOW, nobody_lives, half_a_minute)
+    await backend.ledger.repair(NOW, nobody_lives, half_a_minute, 8)
     row = await message_of(backend, parcel)
     assert (row.state, row.wait, row.token) == (MessageState.IN_DOUBT, None, None)
     assert await kinds_of(backend, parcel) == ["message.in_doubt"]
@@ -341,23 +349,23 @@ async def test_a_message_that_holds_its_doubts_is_in_doubt_after_repair(backend:
 async def test_a_deadline_has_passed_from_its_very_millisecond_on(backend: UnderTest, now: int, moves: bool) -> None:
     parcel = await planned(backend.ledger)
     await claimed(backend.ledger, parcel, deadline_at=NOW + 10_000)
-    assert list(await backend.ledger.repair(now, everybody_lives, half_a_minute)) == [parcel.id] * moves
+    assert list(await backend.ledger.repair(now, everybody_lives, half_a_minute, 8)) == [parcel.id] * moves
 
 
 async def test_repair_is_asked_again_and_finds_nothing_more(backend: UnderTest) -> None:
     parcel = await planned(backend.ledger)
     await claimed(backend.ledger, parcel)
-    await backend.ledger.repair(NOW, nobody_lives, half_a_minute)
+    await backend.ledger.repair(NOW, nobody_lives, half_a_minute, 8)
     before = await message_of(backend, parcel)
-    assert list(await backend.ledger.repair(NOW + 1, nobody_lives, half_a_minute)) == []
+    assert list(await backend.ledger.repair(NOW + 1, nobody_lives, half_a_minute, 8)) == []
     assert await message_of(backend, parcel) == before
 
 
 async def test_a_claim_that_commits_after_a_repair_is_found_by_the_next(backend: UnderTest) -> None:
     parcel = await planned(backend.ledger)
-    assert list(await backend.ledger.repair(NOW, nobody_lives, half_a_minute)) == []
+    assert list(await backend.ledger.repair(NOW, nobody_lives, half_a_minute, 8)) == []
     await claimed(backend.ledger, parcel)
-    assert list(await backend.ledger.repair(NOW + 1, nobody_lives, half_a_minute)) == [parcel.id]
+    assert list(await backend.ledger.repair(NOW + 1, nobody_lives, half_a_minute, 8)) == [parcel.id]
 
 
 async def test_repair_leaves_settled_and_waiting_messages_alone(backend: UnderTest) -> None:
@@ -365,7 +373,7 @@ async def test_repair_leaves_settled_and_waiting_messages_alone(backend: UnderTe
     queued = await planned(backend.ledger)
     retried = await planned(backend.ledger)
     await backend.ledger.settle(later(retried, await claimed(backend.ledger, retried)))
-    assert list(await backend.ledger.repair(NOW + MINUTE, nobody_lives, half_a_minute)) == []
+    assert list(await backend.ledger.repair(NOW + MINUTE, nobody_lives, half_a_minute, 8)) == []
     assert await state_of(backend, taken) == MessageState.SENT
     assert await state_of(backend, queued) == MessageState.QUEUED
     assert (await message_of(backend, retried)).wait.due_at == NOW + MINUTE
@@ -376,7 +384,7 @@ async def test_repair_after_a_crash_finds_what_was_open(backend: UnderTest) -> N
     for parcel in parcels:
         await claimed(backend.ledger, parcel, parcel.id)
     again = await backend.restart()
-    moved = await again.ledger.repair(NOW + 1, nobody_lives, half_a_minute)
+    moved = await again.ledger.repair(NOW + 1, nobody_lives, half_a_minute, 8)
     assert sorted(moved) == sorted(parcel.id for parcel in parcels)
     assert {parcel.id for parcel in await again.waiting.due(NOW + MINUTE, 100)} == set(moved)
 
@@ -390,7 +398,7 @@ async def test_an_open_attempt_of_a_message_that_arrived_becomes_doubted_and_mov
     await claimed(backend.ledger, again, "token-2")
     await backend.ledger.observe(receipt(A.DELIVERED, first.attempt), NOW)
     # when
-    await backend.ledger.repair(NOW + MINUTE, nobody_lives, half_a_minute)
+    await backend.ledger.repair(NOW + MINUTE, nobody_lives, half_a_minute, 8)
     # then
     row = await message_of(backend, parcel)
     assert (row.state, row.wait, row.doubled) == (MessageState.DELIVERED, None, True)

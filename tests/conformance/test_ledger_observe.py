@@ -43,7 +43,7 @@ def no_patience(_: str) -> int:
 
 async def repaired(backend: UnderTest, now: int = NOW + 1) -> None:
     """Every open attempt is in doubt afterwards."""
-    await backend.ledger.repair(now, dead_owner, no_patience)
+    await backend.ledger.repair(now, dead_owner, no_patience, 8)
 
 
 async def test_a_receipt_finds_its_attempt_by_our_id(backend: UnderTest) -> None:

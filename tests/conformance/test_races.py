@@ -114,7 +114,7 @@ async def test_a_late_answer_beside_the_claim_to_send_again_is_believed_and_send
     # given: a doubt whose patience is over, and its answer coming after all
     parcel = await planned(backend.ledger)
     held = await claimed(backend.ledger, parcel)
-    await backend.ledger.repair(NOW, nobody_lives, half_a_minute)
+    await backend.ledger.repair(NOW, nobody_lives, half_a_minute, 8)
     (again,) = await backend.waiting.due(NOW + MINUTE, 10)
     # when
     raced = await race(backend, order, claiming(backend, again, "token-2"), settling(backend, accepted(parcel, held, ref="SM1")))
@@ -190,7 +190,7 @@ async def test_a_claim_beside_repair_is_doubted_now_or_by_the_next_repair(backen
     raced = await race(backend, order, claiming(backend, parcel), repairing(backend))
     assert isinstance(raced.first, Claimed)
     await assert_consistent(backend, parcel)
-    found = [*raced.second, *await backend.ledger.repair(NOW, nobody_lives, half_a_minute)]
+    found = [*raced.second, *await backend.ledger.repair(NOW, nobody_lives, half_a_minute, 8)]
     assert found == [parcel.id]
     assert (await assert_consistent(backend, parcel)).token is None
 

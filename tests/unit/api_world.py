@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from sendwright.model import ids
 from sendwright.model.content import Content
 from sendwright.model.ids import IdMint, message_id
 from sendwright.model.notification import Payload, Priority
-from sendwright.model.parcel import Sighting, Step
+from sendwright.model.parcel import INBOUND, Sighting, Step
 from sendwright.model.records import (
     AttemptRecord,
     Audit,
@@ -45,6 +45,7 @@ from sendwright.web.api.app import build_app
 from sendwright.web.api.services import ProviderPatch, ProviderStanding, Services, Trial
 
 from .asgi_client import Client
+from .engine_world import Quarantine
 
 NOW = 1_795_000_000_000
 KEY = "an-admin-key-of-at-least-32-characters"
@@ -207,14 +208,23 @@ class Book:
 
 
 class Lanes:
+    """What was published, the receipts read. `worker` has each parcel before the publisher wakes."""
+
     def __init__(self) -> None:
         self.published: list[tuple[str, Sighting]] = []
+        self.raw: list[tuple[str, bytes]] = []
         self.down = False
+        self.worker: Callable[[str, bytes], Awaitable[None]] | None = None
 
     async def publish(self, lane: str, parcels: Sequence[bytes]) -> None:
         if self.down:
             raise BusDown("down")
-        self.published += [(lane, msgspec.json.decode(parcel, type=Sighting)) for parcel in parcels]
+        for parcel in parcels:
+            self.raw.append((lane, parcel))
+            if lane == INBOUND:
+                self.published.append((lane, msgspec.json.decode(parcel, type=Sighting)))
+            if self.worker is not None:
+                await self.worker(lane, parcel)
 
 
 class Vendor(Provider):
@@ -281,6 +291,7 @@ class World:
         self.rows = Rows()
         self.book = Book(self.rows)
         self.bus = Lanes()
+        self.dead = Quarantine()
         self.crew = Crew()
         self.vendor = Vendor("twilio-main")
         self.pokes = 0
@@ -299,6 +310,7 @@ class World:
             desk=self.desk,
             ledger=self.book,  # type: ignore[arg-type]
             records=self.rows,
+            dead=self.dead,
             bus=self.bus,  # type: ignore[arg-type]
             fleet=self.crew,
             providers={"twilio-main": self.vendor},

@@ -34,7 +34,7 @@ from sendwright.model.content import Content
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
 from sendwright.model.parcel import INBOUND, Parcel, Sighting, pack, unbundle
-from sendwright.model.records import AttemptRecord, Conflict, MessageRecord, Running, Switch, Taken, parcel_of
+from sendwright.model.records import AttemptRecord, Conflict, DeadParcel, MessageRecord, Running, Switch, Taken, parcel_of
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.duration import rfc3339
@@ -133,11 +133,24 @@ class Quarantine:
     """ports.DeadParcels."""
 
     def __init__(self) -> None:
-        self.kept: list[tuple[str, bytes]] = []
+        self.kept: dict[str, tuple[DeadParcel, bytes]] = {}
 
     async def keep(self, lane: str, body: bytes, problem: str, now: int) -> None:
-        if (lane, body) not in self.kept:
-            self.kept.append((lane, body))
+        id_ = ids.parcel_id(lane, body)
+        at = max(now, self.kept[id_][0].at + 1) if id_ in self.kept else now
+        self.kept[id_] = (DeadParcel(id_, lane, at, problem, len(body)), body)
+
+    async def newest(self, limit: int) -> list[DeadParcel]:
+        return sorted((row for row, _ in self.kept.values()), key=lambda row: (row.at, row.id), reverse=True)[:limit]
+
+    async def found(self, id_: str) -> tuple[DeadParcel, bytes] | None:
+        return self.kept.get(id_)
+
+    async def drop(self, id_: str, at: int | None = None) -> bool:
+        if id_ not in self.kept or at not in (None, self.kept[id_][0].at):
+            return False
+        del self.kept[id_]
+        return True
 
 
 class World:
@@ -217,6 +230,7 @@ class World:
             clock,
             alive=lambda owner: owner == backend.process,
             patience_ms=lambda name: self.fleet.accounts[name].patience_ms if name in self.fleet.accounts else 1000,
+            attempts_max=self._retry.attempts_max,
             tell=tell,
             poke=poke,
         )
@@ -349,7 +363,7 @@ class World:
         return parcel_of(self.message(notification), self.content(notification))
 
     def quarantined(self) -> list[bytes]:
-        return [body for _, body in self._quarantine.kept]
+        return [body for _, body in self._quarantine.kept.values()]
 
     def raise_epoch(self) -> None:
         """Somebody else's switch, of which this process has not heard yet."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from sendwright.errors import Unreachable
-from sendwright.providers.answers import by_status
+from sendwright.providers.answers import by_status, later
 from sendwright.providers.contract import (
     Accepted,
     Answer,
@@ -24,6 +24,7 @@ from sendwright.providers.contract import (
     Provider,
     Reply,
     Request,
+    Scope,
 )
 
 from .virtual_time import START_S
@@ -145,7 +146,8 @@ class Scripted(Provider):
     def parse(self, reply: Reply) -> Outcome:
         if 200 <= reply.status < 300:
             return Accepted(json.loads(reply.body)["id"])
-        return by_status(reply)
+        scope = reply.header("x-scope")
+        return by_status(reply) if scope is None else later(reply, "throttled", scope=Scope(scope))
 
 
 class ScriptedLine:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import msgspec
 import pytest
 
-from sendwright.model.ids import attempt_id
-from sendwright.model.parcel import INBOUND
+from sendwright.model.content import Content
+from sendwright.model.ids import attempt_id, parcel_id
+from sendwright.model.parcel import INBOUND, Intake, Parcel, Step, pack, read
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.web.api import dead
 
@@ -144,6 +147,173 @@ async def test_another_tenants_dead_letters_are_out_of_reach() -> None:
     answers = [await world.neighbour.post("/v1/dead/replay", body) for body in ({"ids": [name]}, {"filters": {}})]
     assert [answer.json()["done"] for answer in answers] == [0, 0]
     assert world.rows.messages[name].dead
+
+
+PHONE = "+14155550123"
+WORDS = "Your code is 493021"
+
+
+async def kept(
+    world: World, raw: bytes = b'{"v":2}', lane: str = "sms.normal", problem: str = "it broke its story: TypeError"
+) -> str:
+    """A dead parcel's id."""
+    await world.dead.keep(lane, raw, problem, NOW)
+    return parcel_id(lane, raw)
+
+
+async def test_parcels_are_listed_newest_first_and_so_many_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead, "PARCELS_MAX", 2)
+    world = World()
+    for at, raw in enumerate((b"1", b"20", b"300")):
+        await world.dead.keep("sms.normal", raw, "Input data was truncated", NOW + at)
+    shown = (await world.client.get("/v1/dead")).json()["parcels"]
+    assert [row["size"] for row in shown] == [3, 2]
+    assert shown[1] == {
+        "kind": "parcel",
+        "id": parcel_id("sms.normal", b"20"),
+        "lane": "sms.normal",
+        "at": "2026-11-18T11:06:40.001Z",
+        "problem": "Input data was truncated",
+        "size": 2,
+    }
+
+
+async def test_parcels_come_with_the_first_page_only() -> None:
+    world = World()
+    world.born(2, state=MessageState.FAILED, dead=True)
+    name = await kept(world)
+    first = (await world.client.get("/v1/dead?limit=1")).json()
+    second = (await world.client.get(f"/v1/dead?limit=1&cursor={first['next_cursor']}")).json()
+    assert ([row["id"] for row in first["parcels"]], second["parcels"]) == ([name], [])
+    assert len(second["data"]) == 1
+
+
+def _broken(kind: type, **members: Any) -> tuple[bytes, str]:
+    """A parcel with something in the wrong place, and what the sieve is told of it."""
+    step, content = Step("sms", PHONE), Content(body=WORDS)
+    good = Parcel("msg_1", "t", (step,), content, 1) if kind is Parcel else Intake("ntf_1", "t", 1, msgspec.Raw(b"{}"))
+    raw = json.dumps(json.loads(pack(good)) | members).encode()
+    with pytest.raises((msgspec.MsgspecError, ValueError)) as raised:
+        read(kind, raw)
+    return raw, str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ({"on_doubt": WORDS}, "it holds what can't be read - at `$.on_doubt`"),
+        ({"on_doubt": f"{WORDS} - at `$.a`"}, "it holds what can't be read - at `$.on_doubt`"),
+        ({"priority": int(PHONE)}, "it holds what can't be read - at `$.priority`"),
+        ({"v": int(PHONE)}, "it holds what can't be read"),
+        ({"content": {PHONE: WORDS}}, "it holds what can't be read - at `$.content`"),
+        ({"content": {"actions": [{WORDS: PHONE}]}}, "it holds what can't be read - at `$.content.actions[0]`"),
+        ({"steps": PHONE}, "Expected `array`, got `str` - at `$.steps`"),
+        ({"steps": [[WORDS]]}, "Expected `array` of at least length 2, got 1 - at `$.steps[0]`"),
+        ({"content": {"body": 493021}}, "Expected `str | null`, got `int` - at `$.content.body`"),
+        ({"v": 2}, "version 2 is not known here"),
+    ],
+)
+async def test_what_is_wrong_with_a_parcel_shows_nothing_out_of_it(members: dict[str, Any], problem: str) -> None:
+    world = World()
+    raw, told = _broken(Parcel, **members)
+    await kept(world, raw, problem=told)
+    answer = await world.client.get("/v1/dead")
+    assert [row["problem"] for row in answer.json()["parcels"]] == [problem]
+    for secret in (PHONE, PHONE[1:], WORDS, "493021"):
+        assert secret not in answer.body.decode()
+        assert secret not in repr(await world.dead.newest(1))
+
+
+@pytest.mark.parametrize(
+    ("problem", "shown"),
+    [
+        ("it broke its story: KeyError", "it broke its story: KeyError"),
+        ("JSON is malformed: expected ',' or ']' (byte 17)", "JSON is malformed: expected ',' or ']' (byte 17)"),
+        ("Object missing required field `id`", "Object missing required field `id`"),
+        (
+            "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+            "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+        ),
+        (f"{WORDS!r} is no time", "it holds what can't be read"),
+        (f"Input data was truncated: {WORDS}", "it holds what can't be read"),
+        (f"{WORDS} - at `$[{PHONE}]`", "it holds what can't be read"),
+    ],
+)
+async def test_a_problem_is_shown_in_words_that_are_known(problem: str, shown: str) -> None:
+    world = World()
+    await kept(world, problem=problem)
+    assert [row["problem"] for row in (await world.client.get("/v1/dead")).json()["parcels"]] == [shown]
+
+
+async def test_a_parcel_is_replayed_onto_its_lane_as_it_was_and_is_dead_no_more() -> None:
+    world = World()
+    _, (corpse,) = world.born(state=MessageState.FAILED, dead=True)
+    name = await kept(world, b'{"v":2, "id":"ntf_1"}', "intake.high")
+    answer = await world.client.post("/v1/dead/replay", {"ids": [corpse, name, name, "par_" + "0" * 32]})
+    assert answer.json() == {"done": 2, "skipped": 1, "more": False}
+    assert world.bus.raw == [("intake.high", b'{"v":2, "id":"ntf_1"}')]
+    assert await world.dead.newest(9) == []
+    assert not world.rows.messages[corpse].dead
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"1,2", b'{"id":"\xff"}'])
+async def test_a_parcel_that_is_no_json_is_not_replayed(raw: bytes) -> None:
+    world = World()
+    name = await kept(world, raw)
+    answer = await world.client.post("/v1/dead/replay", {"ids": [name]})
+    assert (answer.json(), world.bus.raw) == ({"done": 0, "skipped": 1, "more": False}, [])
+    assert [row.id for row in await world.dead.newest(9)] == [name]
+
+
+async def test_a_replayed_parcel_that_is_kept_again_at_once_is_not_lost() -> None:
+    world = World()
+    name = await kept(world)
+
+    async def worker(lane: str, raw: bytes) -> None:
+        await world.dead.keep(lane, raw, "version 2 is not known here", NOW)
+
+    world.bus.worker = worker
+    answer = await world.client.post("/v1/dead/replay", {"ids": [name]})
+    assert (answer.json()["done"], len(world.bus.raw)) == (1, 1)
+    assert [(row.id, row.problem) for row in await world.dead.newest(9)] == [(name, "version 2 is not known here")]
+
+
+async def test_a_parcel_that_could_not_be_published_stays_dead() -> None:
+    world = World()
+    name = await kept(world)
+    world.bus.down = True
+    assert (await world.client.post("/v1/dead/replay", {"ids": [name]})).status == 503
+    assert [row.id for row in await world.dead.newest(9)] == [name]
+
+
+async def test_a_parcel_is_dropped_once_and_sent_to_nobody() -> None:
+    world = World()
+    name = await kept(world)
+    done = [(await world.client.post("/v1/dead/drop", {"ids": [name]})).json()["done"] for _ in range(2)]
+    assert (done, await world.dead.newest(9), world.bus.raw, world.book.asked) == ([1, 0], [], [], [])
+
+
+@pytest.mark.parametrize("call", ["replay", "drop"])
+async def test_filters_never_mean_parcels(call: str) -> None:
+    world = World()
+    name = await kept(world)
+    answer = await world.client.post(f"/v1/dead/{call}", {"filters": {}})
+    assert (answer.json()["done"], [row.id for row in await world.dead.newest(9)]) == (0, [name])
+
+
+async def test_parcels_are_out_of_another_tenants_reach() -> None:
+    world = World()
+    name = await kept(world)
+    assert (await world.neighbour.get("/v1/dead")).json()["parcels"] == []
+    for call in ("replay", "drop"):
+        answer = await world.neighbour.post(f"/v1/dead/{call}", {"ids": [name]})
+        assert answer.json() == {"done": 0, "skipped": 1, "more": False}
+    assert ([row.id for row in await world.dead.newest(9)], world.bus.raw) == ([name], [])
+
+
+@pytest.mark.parametrize("name", ["par_" + "0" * 31, "par_" + "g" * 32, "par_" + "A" * 32, "par_" + "0" * 34, "ntf_" + "0" * 32])
+async def test_an_id_of_nothing_that_can_be_dead_is_refused(name: str) -> None:
+    assert (await World().client.post("/v1/dead/drop", {"ids": [name]})).status == 422
 
 
 async def test_a_provider_is_switched_and_shown_as_it_stands_then() -> None:

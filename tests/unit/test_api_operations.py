@@ -203,6 +203,16 @@ def test_everything_that_the_description_refers_to_is_in_it() -> None:
         jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
 
 
+def test_the_description_shows_dead_parcels() -> None:
+    schemas = describe(CALLS, "https://notify.example.com")["components"]["schemas"]
+    assert schemas["DeadList"]["properties"]["parcels"] == {"type": "array", "items": {"$ref": "#/components/schemas/ParcelRow"}}
+    assert "parcels" in schemas["DeadList"]["required"]
+    assert schemas["ParcelRow"]["properties"].keys() == {"kind", "id", "lane", "at", "problem", "size"}
+    ids = jsonschema_rs.validator_for(schemas["DeadSelection"]["properties"]["ids"])
+    assert ids.is_valid(["msg_" + "0" * 34, "par_" + "0" * 32])
+    assert not ids.is_valid(["ntf_" + "0" * 32])
+
+
 def test_a_call_documents_the_refusals_that_its_row_brings() -> None:
     by_name = {(call.method, call.path): set(statuses(call)) for call in CALLS}
     assert by_name["POST", "/v1/notifications"] == {400, 401, 403, 408, 409, 413, 415, 422, 503}

@@ -485,13 +485,63 @@ DEAD = {
 @pytest.mark.parametrize("line", ["dead", "dead list --channel sms"])
 def test_dead_lists_letters_and_counts_causes(server: Server, line: str) -> None:
     causes = [{"channel": "sms", "reason": "blocked", "provider": "p", "count": 12}]
-    server.answer("GET", "/v1/dead", Reply({"data": [DEAD], "causes": causes, "next_cursor": None}))
+    server.answer("GET", "/v1/dead", Reply({"data": [DEAD], "causes": causes, "parcels": [], "next_cursor": None}))
 
     ended = run(*line.split(), server=server)
 
     lines = [text.split() for text in ended.stdout.splitlines()]
     assert lines[1] == [MESSAGE, "sms", "p", "-", "r1", AT, "blocked"]
     assert lines[-1] == ["12", "sms", "p", "blocked"]
+    assert "PARCEL" not in ended.stdout
+
+
+PARCEL = {
+    "kind": "parcel",
+    "id": "par_" + "0f" * 16,
+    "lane": "intake.high",
+    "at": AT,
+    "problem": "version 2 is not known here",
+    "size": 321,
+}
+PARCEL_LINES = [
+    ["PARCEL", "LANE", "AT", "BYTES", "PROBLEM"],
+    [PARCEL["id"], "intake.high", AT, "321", "version", "2", "is", "not", "known", "here"],
+]
+
+
+@pytest.mark.parametrize("line", ["dead", "dead list"])
+def test_dead_shows_parcels_below_the_messages(server: Server, line: str) -> None:
+    causes = [{"channel": "sms", "reason": "blocked", "provider": "p", "count": 12}]
+    server.answer("GET", "/v1/dead", Reply({"data": [DEAD], "causes": causes, "parcels": [PARCEL], "next_cursor": None}))
+
+    ended = run(*line.split(), server=server)
+
+    lines = [text.split() for text in ended.stdout.splitlines()]
+    assert lines[1][0] == MESSAGE
+    assert lines[-3:] == [[], *PARCEL_LINES]
+
+
+def test_dead_parcels_alone_are_not_nothing(server: Server) -> None:
+    server.answer("GET", "/v1/dead", Reply({"data": [], "causes": [], "parcels": [PARCEL], "next_cursor": None}))
+
+    ended = run("dead", server=server)
+
+    assert [text.split() for text in ended.stdout.splitlines()] == PARCEL_LINES
+    assert ended.stderr == ""
+
+
+def test_dead_without_anything_says_so(server: Server) -> None:
+    server.answer("GET", "/v1/dead", Reply({"data": [], "causes": [], "parcels": [], "next_cursor": None}))
+
+    ended = run("dead", server=server)
+
+    assert (ended.stdout, ended.stderr) == ("", "nothing\n")
+
+
+@pytest.mark.parametrize("word", ["replay", "drop"])
+def test_help_says_that_parcels_are_named_by_id(word: str) -> None:
+    assert "parcel" in run("dead", word, "--help").stdout
+    assert "parcel" in run("dead", "--help").stdout
 
 
 @pytest.mark.parametrize("word", ["replay", "drop"])
@@ -499,6 +549,7 @@ def test_dead_lists_letters_and_counts_causes(server: Server, line: str) -> None
     ("args", "body"),
     [
         (["msg_a", "msg_b"], {"ids": ["msg_a", "msg_b"]}),
+        (["par_a", "msg_b"], {"ids": ["par_a", "msg_b"]}),
         (["--all"], {"filters": {}}),
         (["--channel", "sms", "--until", AT], {"filters": {"channel": "sms", "until": AT}}),
     ],

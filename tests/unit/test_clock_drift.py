@@ -66,7 +66,7 @@ class World:
         self.deliverer = Deliverer(
             b.ledger, self.fleet, self.egress, self.settler, clock, lambda: "token", "mem-1", tell, lambda: None, self.drift.held
         )
-        self.repairer = Repairer(b.ledger, clock, lambda _owner: True, lambda _name: 1000, tell, lambda: None, self.drift.held)
+        self.repairer = Repairer(b.ledger, clock, lambda _owner: True, lambda _name: 1000, 8, tell, lambda: None, self.drift.held)
 
     async def state(self, message: str) -> MessageState:
         row = await self.backend.records.message(TENANT, message)

@@ -320,6 +320,20 @@ async def test_a_throttling_provider_is_not_called_again_before_the_time_it_name
 
 
 @in_virtual_time
+async def test_who_is_throttled_towards_one_recipient_is_called_for_the_others() -> None:
+    one = Vendor()
+    one.says(Reply(429, (("retry-after", "60"), ("x-scope", "sender"))))
+    async with World(one) as world:
+        first = await world.post()
+        await world.until(lambda: len(one.calls) == 1)
+        for other in await world.post_many(10):
+            await world.settled(other, MessageState.SENT, within_s=5)
+        await world.settled(first, MessageState.SENT, within_s=120)
+        assert 60 <= one.times[-1] < 75
+        assert len(one.calls) == 12
+
+
+@in_virtual_time
 async def test_while_one_provider_is_paused_the_other_takes_over() -> None:
     one, two = Vendor("one"), Vendor("two")
     one.says(throttled(60))

@@ -60,8 +60,8 @@ async def test_the_breaker_of_a_flapping_provider_moves_seldom_and_closes_more_s
     one = _flapping()
     async with World(one) as world:
         _, moves = await _flap(world)
-        minutes = [sum(moves[first : first + A_MINUTE], []) for first in range(FLAPS - A_MINUTE + 1)]
-        assert max(len(minute) for minute in minutes) <= 10
+        counts = [len(flap) for flap in moves]
+        assert max(sum(counts[first : first + A_MINUTE]) for first in range(FLAPS - A_MINUTE + 1)) <= 10
         closings = sum(flap.count("closed") for flap in moves)
         assert 3 <= closings <= FLAPS * 3 / 4
 
@@ -85,11 +85,12 @@ HOUR_S = 3600
 async def _after_an_hour(world: World, one: Vendor, count: int) -> list[str]:
     """Bulk messages that wait for a provider which was down for an hour, at the moment when its breaker closes.
 
-    Most come in its last minute: the store in memory counts what waits at each look."""
+    Most come in its last minute: the store in memory counts what waits at each look. Those before are so many that the
+    probes of an hour, about 130, cost none of them all its attempts."""
     one.always(UNWELL)
-    waiting = await world.post_many(20, priority="bulk", ttl="24h")
+    waiting = await world.post_many(100, priority="bulk", ttl="24h")
     await world.pass_time(HOUR_S - 60)
-    waiting += await world.post_many(count - 20, first=20, priority="bulk", ttl="24h")
+    waiting += await world.post_many(count - 100, first=100, priority="bulk", ttl="24h")
     await world.pass_time(60)
     assert world.states(waiting)["queued"] >= count - 1
     one.always(OK)
@@ -100,7 +101,7 @@ async def _after_an_hour(world: World, one: Vendor, count: int) -> list[str]:
 
 @in_virtual_time
 async def test_after_an_hours_outage_the_parked_go_within_the_rate_use_it_and_all_are_delivered_once() -> None:
-    n, count = 50, 2000
+    n, count = 100, 1000
     one = Vendor(concurrency=100, rate=f"{n}/s", latency_s=0.2)
     async with World(one) as world:
         await _after_an_hour(world, one, count)
@@ -109,8 +110,8 @@ async def test_after_an_hours_outage_the_parked_go_within_the_rate_use_it_and_al
         # then: never more than the rate and a twentieth in any second, wherever it begins
         most = int(n * 1.05)
         assert all(later - earlier >= 1 for earlier, later in zip(one.times, one.times[most:], strict=False))
-        # and: it is used
-        assert one.times[-1] - closed < 1.1 * count / n + 4
+        # and: once the ramp is over it is used
+        assert sum(closed + 4 <= at < closed + 9 for at in one.times) > 0.9 * 5 * n
         # and
         assert max(Counter(one.taken).values()) == 1
         await world.pass_time(1)
@@ -121,9 +122,9 @@ async def test_after_an_hours_outage_the_parked_go_within_the_rate_use_it_and_al
 async def test_after_an_hours_outage_the_calls_in_flight_at_most_double_each_second_from_a_tenth() -> None:
     one = Vendor(concurrency=100, latency_s=0.5)
     async with World(one) as world:
-        await _after_an_hour(world, one, 1200)
+        await _after_an_hour(world, one, 1000)
         closed = world.at()
-        await world.until(lambda: len(one.taken) >= 1200)
+        await world.until(lambda: len(one.taken) >= 1000)
         since = [(call.at - closed, call.in_flight) for call in one.calls[1:]]
         assert all(in_flight <= min(100, 10 * 2 ** int(after)) for after, in_flight in since)
         # and: it does grow, to all that bulk may have
@@ -142,8 +143,6 @@ async def test_what_is_critical_and_posted_at_recovery_goes_before_the_parked() 
         assert world.at() - posted < 30 / 50 + 1
         # and: hardly any of the parked went meanwhile
         assert world.states(parked)["queued"] > 950
-        await world.until(lambda: len(one.taken) >= 1030)
-        await world.settled(parked, MessageState.SENT, within_s=1)
 
 
 # Brown-out: one call in twenty is answered, the others take three times as long as anybody waits
@@ -204,17 +203,22 @@ async def test_in_a_brown_out_the_calls_in_flight_to_the_sick_provider_fall_to_a
         assert one.in_flight <= 1
 
 
-@pytest.mark.parametrize("took_it", [False, True])
 @in_virtual_time
-async def test_in_a_brown_out_nobody_is_called_twice_who_is_not_marked_doubled(took_it: bool) -> None:  # noqa: FBT001
+async def test_in_a_brown_out_nobody_is_called_twice_who_is_not_marked_doubled() -> None:
     one, two = _browned()
-    two.idempotency_s = 3600 if took_it else 0
     async with World(one, two) as world:
+        held = await world.post_many(10, first=5000, on_doubt="hold")
         notifications, _ = await _brown_out(world, one)
         await world.settled(notifications, MessageState.SENT, within_s=30)
-        called = Counter(call.message for vendor in (one, two) for call in vendor.calls)
+        # then: not one of those that must be held, and the others not before a receipt could have come
+        calls: dict[str, list[float]] = {}
+        for at, message in sorted((call.at, call.message) for vendor in (one, two) for call in vendor.calls):
+            calls.setdefault(message, []).append(at)
+        assert all(len(calls[world.message(notification).id]) == 1 for notification in held)
+        assert all(later - earlier >= TIMEOUT_S + PATIENCE_S for times in calls.values() for earlier, later in pairwise(times))
+        # and: they are marked, and few
         shown = [world.message(notification) for notification in notifications]
-        assert {row.id for row in shown if row.doubled} == {message for message, count in called.items() if count > 1}
+        assert {row.id for row in shown if row.doubled} == {message for message, times in calls.items() if len(times) > 1}
         assert 0 < sum(row.doubled for row in shown) < 0.12 * len(shown)
 
 

@@ -306,9 +306,15 @@ def test_a_message_may_be_double_when_two_attempts_are_not_refuted(states: tuple
     assert doubled([attempt(i, state) for i, state in enumerate(states, 1)]) is may_be_double
 
 
+@pytest.mark.parametrize(("calls", "state"), [(7, MessageState.SENDING), (8, MessageState.IN_DOUBT), (9, MessageState.IN_DOUBT)])
+def test_a_doubt_of_the_last_call_is_held(calls: int, state: MessageState) -> None:
+    decision = doubt("resend", 0, calls, NOW, 30_000, 8)
+    assert (decision.state, decision.wait is None) == (state, state == MessageState.IN_DOUBT)
+
+
 def test_a_doubt_that_is_held_waits_for_nothing_and_one_to_be_sent_again_waits_its_patience() -> None:
-    held = doubt("hold", 1, 3, NOW, 30_000)
-    again = doubt("resend", 1, 3, NOW, 30_000)
+    held = doubt("hold", 1, 3, NOW, 30_000, 8)
+    again = doubt("resend", 1, 3, NOW, 30_000, 8)
 
     assert (held.state, held.wait, held.step, held.calls) == (M.IN_DOUBT, None, 1, 3)
     assert (again.state, again.wait) == (M.SENDING, Wait("time", 31_000, until=31_000))
@@ -325,7 +331,7 @@ def test_the_next_step_starts_afresh_and_after_the_last_the_message_has_failed()
 
 def test_every_decision_that_a_claim_may_bring_is_a_legal_move() -> None:
     decisions = [
-        doubt(on_doubt, 0, 1, NOW, 0) if on_doubt else next_step(message(steps=steps), 0, NOW, "rejected")
+        doubt(on_doubt, 0, 1, NOW, 0, 8) if on_doubt else next_step(message(steps=steps), 0, NOW, "rejected")
         for on_doubt, steps in itertools.product(("resend", "hold", None), (ONE_STEP, TWO_STEPS))
     ]
     for decision, evidence in itertools.product(decisions, A):

@@ -11,7 +11,21 @@ from hypothesis import strategies as st
 
 from sendwright.model.content import Content, SmsContent
 from sendwright.model.notification import Priority
-from sendwright.model.parcel import VERSION, Intake, Parcel, Sighting, Step, bundle, intake_lane, lane, pack, read, split, unbundle
+from sendwright.model.parcel import (
+    VERSION,
+    Intake,
+    Parcel,
+    Sighting,
+    Step,
+    bundle,
+    intake_lane,
+    lane,
+    pack,
+    read,
+    sound,
+    split,
+    unbundle,
+)
 from sendwright.model.states import AttemptState
 
 PHONE = "+15005550001"
@@ -57,6 +71,17 @@ def test_a_bundle_splits_into_the_bytes_it_was_made_of(some: list[Parcel]) -> No
     packed = [pack(one) for one in some]
 
     assert split(bundle(packed)) == packed
+
+
+@pytest.mark.parametrize("raw", [b'{"id":"msg_1"}', b"7", b' {"v":2}\n'])
+def test_a_parcel_that_is_json_by_itself_may_be_bundled(raw: bytes) -> None:
+    assert sound(raw)
+    assert len(split(bundle([raw, b"{}"]))) == 2
+
+
+@pytest.mark.parametrize("raw", [b"", b"1,2", b"1],[2", b"{", b'{"id":"\xff"}', b"[" * 100_000])
+def test_a_parcel_that_is_no_json_would_take_others_with_it(raw: bytes) -> None:
+    assert not sound(raw)
 
 
 def test_a_bundle_is_a_json_array_whose_parcels_say_what_differs_from_the_default() -> None:

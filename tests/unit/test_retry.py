@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendwright.policy.retry import JITTER, decorrelated, wait_s
+from sendwright.policy.retry import ASKED_MAX_S, JITTER, decorrelated, wait_s
 from sendwright.providers.contract import Reply
 from sendwright.providers.throttle import CAP_S, retry_after_s
 
@@ -54,9 +54,12 @@ class TestWaiting:
         assert found is not None
         assert asked <= found <= max(asked * (1 + JITTER), 3 * max(previous, 1))
 
-    def test_an_absurd_demand_is_believed_up_to_the_cap(self) -> None:
-        assert wait_s(0, 1e9, 1, 3600, 0.0) == 3600
-        assert wait_s(0, 1e9, 1, 3600, 0.5) == pytest.approx(3960)
+    def test_a_demand_beyond_our_own_cap_is_kept(self) -> None:
+        assert wait_s(0, 7200, 1, 3600, 0.0) == 7200
+
+    def test_an_absurd_demand_is_believed_up_to_a_day(self) -> None:
+        assert wait_s(0, 1e9, 1, 3600, 0.0) == ASKED_MAX_S
+        assert wait_s(0, 1e9, 1, 3600, 0.5) == pytest.approx(ASKED_MAX_S * 1.1)
 
     @pytest.mark.parametrize("asked", [None, 0.0, -5.0])
     def test_without_a_demand_our_own_backoff_counts(self, asked: float | None) -> None:
@@ -68,7 +71,7 @@ class TestWaiting:
     ) -> None:
         found = wait_s(previous, asked, 1, 3600, draw, remaining_s=remaining)
 
-        needed = max(1, min(asked or 0, 3600))
+        needed = max(1, min(asked or 0, ASKED_MAX_S))
         if found is None:
             assert needed >= remaining
         else:

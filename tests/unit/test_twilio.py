@@ -252,6 +252,11 @@ def test_a_full_queue_is_later_whatever_the_status_and_another_provider_may_have
         assert outcome == Later("21611: so it is", None, Scope.ACCOUNT, ill=False)
 
 
+@pytest.mark.parametrize("status", [400, 429])
+def test_too_fast_between_two_numbers_is_those_two_numbers_matter(status: int) -> None:
+    assert TWILIO.parse(refusal(14107, status)) == Later("14107: so it is", None, Scope.SENDER, ill=False)
+
+
 def test_429_is_later_even_with_a_code_that_says_otherwise() -> None:
     assert isinstance(TWILIO.parse(refusal(21211, 429)), Later)
 

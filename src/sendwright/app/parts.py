@@ -218,6 +218,7 @@ def assemble(
             clock,
             alive=lambda owner: owner == backend.process,
             patience_ms=lambda name: fleet.accounts[name].patience_ms if name in fleet.accounts else 1000,
+            attempts_max=retry.attempts_max,
             tell=tell,
             poke=promoter.poke,
             held=drift.held,

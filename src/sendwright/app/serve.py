@@ -148,6 +148,7 @@ def _services(parts: Parts, metrics: Metrics, draining: asyncio.Event) -> Servic
         desk=parts.backend.desk,
         ledger=parts.backend.ledger,
         records=parts.backend.records,
+        dead=parts.backend.quarantine,
         bus=parts.backend.bus,
         fleet=Standings(parts),
         providers=parts.providers,

@@ -1,4 +1,4 @@
-"""`dead` and `doubts`: what exhausted every step, and what nobody knows the end of; and what a person does about it."""
+"""`dead` and `doubts`: what came to no end, and what nobody knows the end of; and what a person does about it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.pass_context
 def dead(ctx: click.Context) -> None:
-    """Messages that exhausted every step. Alone it lists them."""
+    """Messages that exhausted every step, and parcels that no worker could handle. Alone it lists them."""
     if ctx.invoked_subcommand is None:
         _list_dead(DEFAULT_LIMIT, {})
 
@@ -47,7 +47,10 @@ def dead(ctx: click.Context) -> None:
 @_filters
 @click.option("--limit", type=click.IntRange(min=1), default=DEFAULT_LIMIT, show_default=True, metavar="N", help="At most so many.")
 def list_dead(limit: int, **filters: str | None) -> None:
-    """List dead letters, newest first, and count their causes."""
+    """List dead letters, newest first, and count their causes.
+
+    Below them come the parcels that no worker could handle, whatever the filters say.
+    """
     _list_dead(limit, filters)
 
 
@@ -75,7 +78,15 @@ def _list_dead(limit: int, filters: dict[str, str | None]) -> None:
             ("count", "channel", "provider", "reason"),
             [[cause["count"], cause["channel"], cause["provider"], cause["reason"]] for cause in listed["causes"]],
         )
-    say_more(listed)
+    if listed["parcels"]:
+        if listed["data"] or listed["causes"]:
+            put()
+        put_table(
+            ("parcel", "lane", "at", "bytes", "problem"),
+            [[row["id"], row["lane"], row["at"], row["size"], row["problem"]] for row in listed["parcels"]],
+        )
+    if listed["data"] or not listed["parcels"]:
+        say_more(listed)
 
 
 @dead.command(
@@ -83,15 +94,19 @@ def _list_dead(limit: int, filters: dict[str, str | None]) -> None:
     cls=Command,
     examples=(
         "sendwright dead replay msg_06etk2v9w8d1qg3bzr5m7xk4cj2f0ahy00",
+        "sendwright dead replay par_9f86d081884c7d659a2feaa0c55ad015",
         "sendwright dead replay --provider twilio-main --since 2h",
         "sendwright dead replay --all",
     ),
 )
 @click.argument("ids", nargs=-1, metavar="[ID]…")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--all", "everything", is_flag=True, help="All messages.")
 @_filters
 def replay(ids: tuple[str, ...], everything: bool, **filters: str | None) -> None:
-    """Send dead letters again, by ids or by filters. Exit 1 when one that was named is not dead."""
+    """Send dead letters again, by ids or by filters; parcels by their ids alone.
+
+    Exit 1 when one that was named is not dead, or is a parcel that is no JSON.
+    """
     _handle("replay", ids, everything, filters)
 
 
@@ -101,10 +116,10 @@ def replay(ids: tuple[str, ...], everything: bool, **filters: str | None) -> Non
     examples=("sendwright dead drop msg_06etk2v9w8d1qg3bzr5m7xk4cj2f0ahy00", "sendwright dead drop --until 30d"),
 )
 @click.argument("ids", nargs=-1, metavar="[ID]…")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--all", "everything", is_flag=True, help="All messages.")
 @_filters
 def drop(ids: tuple[str, ...], everything: bool, **filters: str | None) -> None:
-    """Take messages off the dead letters, by ids or by filters; they stay failed."""
+    """Take dead letters off the list, by ids or by filters. Messages stay failed; parcels, by their ids alone, are gone."""
     _handle("drop", ids, everything, filters)
 
 

@@ -23,6 +23,7 @@ from sendwright.model.records import (
     Claim,
     Claimed,
     Conflict,
+    DeadParcel,
     Event,
     Listed,
     MessageRecord,
@@ -104,10 +105,23 @@ class IntakeDesk(Protocol):
 
 
 class DeadParcels(Protocol):
-    """Where parcels go that nobody can read."""
+    """Where parcels go that nobody can read, or that break their story every time."""
 
     def keep(self, lane: str, body: bytes, problem: str, now: int) -> Awaitable[None]:
-        """Keeps the raw parcel with what is wrong with it. The same bytes twice are kept once."""
+        """Keeps the raw parcel with what is wrong with it. The same bytes twice are kept once, at a later time."""
+        ...
+
+    def newest(self, limit: int) -> Awaitable[Sequence[DeadParcel]]:
+        """What was kept, newest first."""
+        ...
+
+    def found(self, id_: str) -> Awaitable[tuple[DeadParcel, bytes] | None]:
+        """One that was kept, and its raw bytes."""
+        ...
+
+    def drop(self, id_: str, at: int | None = None) -> Awaitable[bool]:
+        """Forgets one; with `at`, only as it was kept then, and not when it has been kept again since. False when there
+        was none."""
         ...
 
 
@@ -173,7 +187,9 @@ class Ledger(Protocol):
         """Takes a message off the dead letters. False when it is not there."""
         ...
 
-    def repair(self, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int]) -> Awaitable[Sequence[str]]:
+    def repair(
+        self, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int], attempts_max: int
+    ) -> Awaitable[Sequence[str]]:
         """Level-triggered: joins `in_doubt` to every `sending` attempt whose owner is not alive or whose deadline has
         passed, and moves its message by `policy.fold.doubt`, with the patience that its provider's name asks for.
 

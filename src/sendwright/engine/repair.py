@@ -31,6 +31,7 @@ class Repairer:
         clock: Clock,
         alive: Callable[[str], bool],
         patience_ms: Callable[[str], int],
+        attempts_max: int,
         tell: Tell,
         poke: Callable[[], None],
         held: Held = never,
@@ -39,6 +40,7 @@ class Repairer:
         self._clock = clock
         self._alive = alive
         self._patience_ms = patience_ms
+        self._attempts_max = attempts_max
         self._tell = tell
         self._poke = poke
         self._held = held
@@ -65,7 +67,8 @@ class Repairer:
         try:
             crashpoint("repair.repairing")
             # With nobody's deadline passed and everybody alive it moves nothing, and shows that the store can be read.
-            moved = await self._ledger.repair(wall_ms if judges else 0, self._alive if judges else _anybody, self._patience_ms)
+            alive = self._alive if judges else _anybody
+            moved = await self._ledger.repair(wall_ms if judges else 0, alive, self._patience_ms, self._attempts_max)
             crashpoint("repair.repaired")
         except Unavailable as error:
             self._blind = True

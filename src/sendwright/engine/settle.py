@@ -16,13 +16,13 @@ from sendwright.engine.fleet import Account, Fleet
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Clock, Ledger
 from sendwright.engine.telling import Attempted, Parked, Settled, Tell
-from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Unsure
+from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.model.parcel import Parcel
 from sendwright.model.records import Decision, Settlement, Wait
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy import fold
 from sendwright.policy.reaction import Next, health, react
-from sendwright.policy.retry import wait_s
+from sendwright.policy.retry import believed_s, wait_s
 
 DETAIL_MAX = 300
 
@@ -152,9 +152,7 @@ class Settler:
         return Decision(MessageState.QUEUED, parcel.step, calls, parcel.backoff_s, (), wait, reason, detail)
 
     def _doubt(self, parcel: Parcel, account: Account, calls: int, now: int, detail: str) -> Decision:
-        if parcel.on_doubt == "resend" and calls >= self._retry.attempts_max:
-            return fold.doubt("hold", parcel.step, calls, now, 0)
-        decision = fold.doubt(parcel.on_doubt, parcel.step, calls, now, account.patience_ms)
+        decision = fold.doubt(parcel.on_doubt, parcel.step, calls, now, account.patience_ms, self._retry.attempts_max)
         return replace(decision, detail=detail)
 
     def _note(self, held: Held, outcome: Outcome, seconds: float, *, called: bool) -> None:
@@ -163,8 +161,9 @@ class Settler:
         if not called:
             return
         now, account = self._clock.monotonic(), held.account
-        if isinstance(outcome, Later) and outcome.after_s:
-            until = now + min(outcome.after_s, self._retry.cap_s)
+        # A sender that is throttled towards one recipient is no reason for others to wait.
+        if isinstance(outcome, Later) and outcome.after_s and outcome.scope == Scope.ACCOUNT:
+            until = now + believed_s(outcome.after_s)
             account.asked_until = max(account.asked_until, until)
             account.paused_until = account.paused_until if outcome.ill else max(account.paused_until, until)
         took_s = seconds if isinstance(outcome, Accepted | Rejected) else None

@@ -22,6 +22,8 @@ _FROM_CROCKFORD = bytes.maketrans(_CROCKFORD, _RFC4648)
 NOTIFICATION = "ntf_"
 MESSAGE = "msg_"
 ATTEMPT = "att_"
+PARCEL = "par_"
+"""Of a dead parcel: nobody can read from it whose it is."""
 
 RANDOM_BYTES = 9
 HEAD_BYTES = 20
@@ -66,6 +68,11 @@ def message_id(notification_id: str, ordinal: int) -> str:
 def attempt_id(message: str, number: int) -> str:
     """`number` counts the message's attempts from 1."""
     return f"{ATTEMPT}{message[4:]}{_number(number, _NUMBER)}"
+
+
+def parcel_id(lane: str, raw: bytes) -> str:
+    """A dead parcel's: the same bytes of the same lane are the same parcel."""
+    return PARCEL + hashlib.blake2b(lane.encode() + b"\0" + raw, digest_size=16).hexdigest()
 
 
 def notification_of(message_or_attempt: str) -> str:

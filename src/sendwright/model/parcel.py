@@ -148,6 +148,15 @@ def _strange(version: int) -> msgspec.ValidationError:
     return msgspec.ValidationError(f"version {version} is not known here")
 
 
+def sound(raw: bytes) -> bool:
+    """Whether a raw parcel is JSON by itself. One that is not would take the others of its bundle with it."""
+    try:
+        msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return True
+
+
 def split(body: bytes) -> list[bytes]:
     """The raw parcels of a bundle, for handling each alone. A body that is no bundle at all is returned as the only one."""
     try:

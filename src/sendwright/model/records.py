@@ -322,6 +322,21 @@ class Listed(Struct, Generic[T], frozen=True):
     """The `before` of the next page, or None when this was the last."""
 
 
+class DeadParcel(Struct, frozen=True):
+    """A parcel that was put aside. `problem` is as it was found, and may quote the parcel: mask what is shown."""
+
+    id: str
+    lane: str
+    at: int
+    """When it was kept. It rises when the same parcel is kept again."""
+    problem: str
+    size: int
+    """Bytes."""
+
+    def __repr__(self) -> str:
+        return f"DeadParcel({self.id}, {self.lane}, size={self.size})"
+
+
 class Violation(Struct, frozen=True):
     """Something that the recount could not explain. `id` names it; a gap has its process and number."""
 
@@ -336,7 +351,7 @@ class Audit(Struct, frozen=True):
     accepted: int
     planned: int
     waiting: int
-    """Accepted and not yet planned, on the intake lanes."""
+    """Accepted and not yet planned: on the intake lanes, or kept among the dead parcels."""
     messages: int
     by_state: dict[str, int]
     violations: tuple[Violation, ...]

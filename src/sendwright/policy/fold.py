@@ -55,7 +55,7 @@ def fold(message: MessageRecord, attempts: Sequence[AttemptRecord], now: int, de
     doubted = any(a.state == AttemptState.IN_DOUBT for a in attempts)
     if decision is not None:
         if decision.state == MessageState.EXPIRED and doubted:
-            decision = doubt("hold", message.step, message.calls, now, 0)
+            decision = held_in_doubt(message.step, message.calls)
         return _over(message, attempts, MessageState.SENT) if taken else _decided(attempts, decision)
     if message.token is not None and any(a.state == AttemptState.SENDING for a in attempts):
         return _as_it_is(message, attempts)
@@ -65,7 +65,7 @@ def fold(message: MessageRecord, attempts: Sequence[AttemptRecord], now: int, de
         return _as_it_is(message, attempts)
     if doubted:
         if message.on_doubt == "hold":
-            return _decided(attempts, doubt("hold", message.step, message.calls, now, 0))
+            return _decided(attempts, held_in_doubt(message.step, message.calls))
         if message.state != MessageState.SENT and message.token is None:
             return _as_it_is(message, attempts)
     last = attempts[-1]
@@ -94,12 +94,18 @@ def next_step(message: MessageRecord, tried: int, now: int, reason: str, detail:
     return Decision(MessageState.FAILED, message.step, calls=message.calls, reason=reason, detail=detail)
 
 
-def doubt(on_doubt: OnDoubt, step: int, calls: int, now: int, patience_ms: int) -> Decision:
-    """An answer was lost: held, or sent again when `patience_ms` have brought no receipt."""
-    if on_doubt == "hold":
-        return Decision(MessageState.IN_DOUBT, step, calls=calls, reason=Reason.LOST_ANSWER.value)
+def doubt(on_doubt: OnDoubt, step: int, calls: int, now: int, patience_ms: int, attempts_max: int) -> Decision:
+    """An answer was lost: held, or sent again when `patience_ms` have brought no receipt. After `attempts_max` calls it is
+    held in any case: an answer that is lost again and again may have been a message each time."""
+    if on_doubt == "hold" or calls >= attempts_max:
+        return held_in_doubt(step, calls)
     wait = Wait("time", now + patience_ms, until=now + patience_ms)
     return Decision(MessageState.SENDING, step, calls=calls, wait=wait, reason=Reason.LOST_ANSWER.value)
+
+
+def held_in_doubt(step: int, calls: int) -> Decision:
+    """Nobody sends it again until somebody, or a receipt, says what became of it."""
+    return Decision(MessageState.IN_DOUBT, step, calls=calls, reason=Reason.LOST_ANSWER.value)
 
 
 def _over(message: MessageRecord, attempts: Sequence[AttemptRecord], state: MessageState) -> Standing:

@@ -11,6 +11,15 @@ JITTER = 0.2
 """Above what a provider asked for: those it turned away at one moment must not all come back at one moment."""
 
 
+ASKED_MAX_S = 86_400.0
+"""What a provider asks for is believed up to a day: more than that says nothing of its load."""
+
+
+def believed_s(asked_s: float | None) -> float:
+    """The wait that a provider asked for, as far as it is believed."""
+    return min(max(asked_s or 0.0, 0.0), ASKED_MAX_S)
+
+
 def decorrelated(previous_s: float, base_s: float, cap_s: float, draw: float) -> float:
     """The next backoff in seconds: between `base_s` and three times the previous one, at most `cap_s`.
 
@@ -25,11 +34,12 @@ def wait_s(
 ) -> float | None:
     """Seconds until the next try; None when even the shortest allowed would end at or after expiry.
 
-    Never less than `asked_s` (the longest that a provider asked for, believed up to `cap_s`), and up to a fifth more.
+    Never less than `asked_s` (the longest that a provider asked for, believed up to a day), and up to a fifth more;
+    `cap_s` bounds our own backoff only.
     `remaining_s` is the time to expiry, None where there is none. Where our own backoff or the jitter would pass it
     but the provider's word and `base_s` would not, the message gets its last try before it expires.
     """
-    asked_s = min(max(asked_s or 0.0, 0.0), cap_s)
+    asked_s = believed_s(asked_s)
     wait = max(decorrelated(previous_s, base_s, cap_s, draw), asked_s * (1 + JITTER * draw))
     if remaining_s is None or wait < remaining_s:
         return wait

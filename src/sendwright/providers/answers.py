@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from sendwright.model.outcomes import Later, Misconfigured, Outcome, Reason, Rejected, Unsure
+from sendwright.model.outcomes import Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.providers.contract import Reply
 from sendwright.providers.throttle import retry_after_s
 
@@ -43,9 +43,9 @@ def by_status(reply: Reply, words: str = "") -> Outcome:
     return Unsure(detail)
 
 
-def later(reply: Reply, detail: str, *, ill: bool = False) -> Later:
+def later(reply: Reply, detail: str, *, ill: bool = False, scope: Scope = Scope.ACCOUNT) -> Later:
     """`Later`, with the wait that the answer asks for, in whichever dialect."""
-    return Later(detail, retry_after_s(reply), ill=ill)
+    return Later(detail, retry_after_s(reply), scope=scope, ill=ill)
 
 
 def json_object(body: bytes) -> dict[str, Any]:

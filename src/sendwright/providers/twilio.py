@@ -111,9 +111,12 @@ _REFUSED: dict[int, tuple[Reason, Scope]] = {
 recipient's scope, so that no other SMS provider is tried. Too long for an SMS is not too long for an email, so the
 scope is the recipient's there too: the next step goes on."""
 
-_CROWDED = frozenset({14107, 20429, 21611, 30001, 30022, 30023, 63017, 63038})
+_CROWDED = frozenset({20429, 21611, 30001, 30022, 30023, 63017, 63038})
 """Not taken, and nobody is ill: too fast, or (21611, 30001) hours of messages wait for this sender already. Another
 provider may have room at once."""
+
+_PAIR = frozenset({14107})
+"""Too fast from this number to that one (docs/api/errors/14107): nobody else waits."""
 
 _ACCOUNT_FAULTS = frozenset({10001, 20003, 20005, 20404, 21609, 30002, 30018, 30024, 30032, 30033, 30034, 30035})
 """The account, its registration, or (21609) an address for callbacks that Twilio won't take: the operator's to mend."""
@@ -271,6 +274,8 @@ def _by_code(reply: Reply, code: int | None, words: str) -> Outcome | None:
     if code in _REFUSED:
         reason, scope = _REFUSED[code]
         return Rejected(reason, detail, scope)
+    if code in _PAIR:
+        return later(reply, detail, scope=Scope.SENDER)
     if code in _CROWDED:
         return later(reply, detail)
     if code in _ACCOUNT_FAULTS or code in _SENDER_FAULTS:
@@ -284,7 +289,7 @@ def _reason(code: int | None) -> Reason:
         return Reason.UNKNOWN
     if code in _ACCOUNT_FAULTS or code in _SENDER_FAULTS:
         return Reason.MISCONFIGURED
-    if code in _CROWDED:
+    if code in _CROWDED or code in _PAIR:
         return Reason.LIMIT
     return _REFUSED[code][0] if code in _REFUSED else Reason.UNKNOWN
 

@@ -152,14 +152,16 @@ class MemoryLedger:
             t.messages.put(message, replace(row, dead=False, updated_at=now))
             return True
 
-    async def repair(self, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int]) -> Sequence[str]:
+    async def repair(
+        self, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int], attempts_max: int
+    ) -> Sequence[str]:
         async with self._store.transaction("repair") as t:
             moved: dict[str, None] = {}
             for id_ in list(t.open.rows):
                 attempt = t.attempts.get(id_)
                 if attempt is None or (attempt.deadline_at > now and alive(attempt.owner or "")):
                     continue
-                _doubt(t, attempt, now, patience_ms(attempt.provider))
+                _doubt(t, attempt, now, patience_ms(attempt.provider), attempts_max)
                 moved[attempt.message] = None
             return list(moved)
 
@@ -392,11 +394,12 @@ def _again(t: Tables, message: MessageRecord, step: int, now: int) -> None:
     _stand(t, message, standing, now)
 
 
-def _doubt(t: Tables, attempt: AttemptRecord, now: int, patience_ms: int) -> None:
+def _doubt(t: Tables, attempt: AttemptRecord, now: int, patience_ms: int, attempts_max: int) -> None:
     t.put_attempt(_joined(attempt, AttemptState.IN_DOUBT, now, reason=Reason.LOST_ANSWER.value))
     message = t.messages.get(attempt.message)
     if message is None:
         return
     holds = message.state == MessageState.SENDING and message.token is not None and message.number == attempt.number
-    decision = doubt(message.on_doubt, message.step, message.calls + 1, now, patience_ms) if holds else None
+    calls = message.calls + 1
+    decision = doubt(message.on_doubt, message.step, calls, now, patience_ms, attempts_max) if holds else None
     _refold(t, message, now, decision)

@@ -1,4 +1,7 @@
-"""Calls on the dead letters: what exhausted every step, why, and what to do with it, by ids or in bulk."""
+"""Calls on the dead letters: what exhausted every step, why, and what to do with it, by ids or in bulk.
+
+Parcels that no worker could read are among them. Nobody can say whose they are, so they are the default tenant's.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from msgspec import UNSET, UnsetType
 
+from sendwright.model import ids
+from sendwright.model.parcel import sound
 from sendwright.model.records import MessageRecord, Page
 from sendwright.policy.duration import instant_ms
 from sendwright.policy.payload_schema import Fault
 from sendwright.web.api import problems
+from sendwright.web.api.auth import ADMIN_TENANT
 from sendwright.web.api.messages import given, given_ms
 from sendwright.web.api.notifications import opened, sealed
-from sendwright.web.api.shapes import DeadCause, DeadFilters, DeadList, DeadQuery, DeadSelection, Handled
+from sendwright.web.api.shapes import DeadCause, DeadFilters, DeadList, DeadQuery, DeadSelection, Handled, ParcelRow
 from sendwright.web.api.table import Ask
-from sendwright.web.api.views import dead_row
+from sendwright.web.api.views import dead_row, parcel_row
 
 BULK_MAX = 10_000
 """Most dead letters that one call handles: an answer should not take minutes."""
+PARCELS_MAX = 100
 _CHUNK = 200
 
 Handle = Callable[[str, str, int], Awaitable[bool]]
+HandleParcel = Callable[[str], Awaitable[bool]]
 
 
 async def list_dead(ask: Ask) -> DeadList:
@@ -30,34 +38,56 @@ async def list_dead(ask: Ask) -> DeadList:
     page = _page(tenant, query, query.limit, opened(ask, query))
     listed = await records.list_messages(page)
     causes = [DeadCause(*cause) for cause in await records.dead_causes(tenant)]
-    return DeadList([dead_row(row) for row in listed.rows], causes, sealed(ask, query, listed.next))
+    return DeadList([dead_row(row) for row in listed.rows], causes, await _parcels(ask), sealed(ask, query, listed.next))
+
+
+async def _parcels(ask: Ask) -> list[ParcelRow]:
+    if ask.caller.tenant != ADMIN_TENANT or ask.query.cursor is not UNSET:
+        return []
+    return [parcel_row(row) for row in await ask.services.dead.newest(PARCELS_MAX)]
 
 
 async def replay_dead(ask: Ask) -> Handled:
-    """Only what is dead is sent again; a message that lives is skipped."""
-    records = ask.services.records
+    """Only what is dead is sent again; a message that lives is skipped, and so is a parcel that would break its bundle."""
+    records, parcels, bus = ask.services.records, ask.services.dead, ask.services.bus
 
     async def revive(tenant: str, message: str, now: int) -> bool:
         row = await records.message(tenant, message)
         return row is not None and row.dead and await ask.services.ledger.revive(tenant, message, now)
 
-    handled = await _handle(ask, revive)
+    async def publish(parcel: str) -> bool:
+        found = await parcels.found(parcel)
+        if found is None or not sound(found[1]):
+            return False
+        row, raw = found
+        await bus.publish(row.lane, [raw])
+        await parcels.drop(row.id, row.at)  # unless a worker has been faster, and kept it again
+        return True
+
+    handled = await _handle(ask, revive, publish)
     ask.services.poke()
     return handled
 
 
 async def drop_dead(ask: Ask) -> Handled:
-    return await _handle(ask, ask.services.ledger.drop)
+    return await _handle(ask, ask.services.ledger.drop, ask.services.dead.drop)
 
 
-async def _handle(ask: Ask, handle: Handle) -> Handled:
+async def _handle(ask: Ask, handle: Handle, handle_parcel: HandleParcel) -> Handled:
     selection: DeadSelection = ask.body
     _judge(selection)
+    tenant = ask.caller.tenant
+
+    async def one(id_: str, now: int) -> bool:
+        if id_.startswith(ids.PARCEL):
+            return tenant == ADMIN_TENANT and await handle_parcel(id_)
+        return await handle(tenant, id_, now)
+
     done = skipped = 0
     more = False
     async for chunk, rest in _selected(ask, selection):
         now = ask.services.clock.now_ms()
-        came = await asyncio.gather(*(handle(ask.caller.tenant, message, now) for message in chunk))
+        came = await asyncio.gather(*(one(id_, now) for id_ in chunk))
         done += sum(came)
         skipped += len(came) - sum(came)
         more = rest and done + skipped >= BULK_MAX
@@ -84,7 +114,7 @@ def _time_faults(name: str, text: str | UnsetType) -> list[Fault]:
 
 
 async def _selected(ask: Ask, selection: DeadSelection) -> AsyncIterator[tuple[Sequence[str], bool]]:
-    """Chunks of messages, and whether there are more after each."""
+    """Chunks of ids, and whether there are more after each."""
     if isinstance(selection.ids, list):
         wanted = list(dict.fromkeys(selection.ids))
         for start in range(0, len(wanted), _CHUNK):

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from sendwright.engine.ports import Bus, Clock, IntakeDesk, Ledger, Records
+from sendwright.engine.ports import Bus, Clock, DeadParcels, IntakeDesk, Ledger, Records
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
 from sendwright.model.records import Conflict, Running, Taken
@@ -105,6 +105,7 @@ class Services:
     desk: IntakeDesk
     ledger: Ledger
     records: Records
+    dead: DeadParcels
     bus: Bus
     fleet: Fleet
     providers: Mapping[str, Provider]

@@ -30,7 +30,7 @@ StateName = Literal[
 AttemptStateName = Literal["sending", "in_doubt", "sent", "rejected", "failed", "delivered", "read"]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Word = Annotated[str, Meta(min_length=1, max_length=255)]
-MessageId = Annotated[str, Meta(pattern="^msg_[0-9a-hjkmnp-tv-z]{34}$")]
+DeadId = Annotated[str, Meta(pattern="^(msg_[0-9a-hjkmnp-tv-z]{34}|par_[0-9a-f]{32})$")]
 CursorText = Annotated[str, Meta(min_length=1, max_length=512)]
 
 LIST_MAX = 500
@@ -196,9 +196,23 @@ class DeadCause(Struct, frozen=True):
     count: int
 
 
+class ParcelRow(Struct, frozen=True):
+    """A parcel that no worker could read, or that broke its story every time. `size` counts its bytes."""
+
+    kind: Literal["parcel"]
+    id: str
+    lane: str
+    at: Time
+    problem: str
+    size: int
+
+
 class DeadList(Struct, frozen=True):
+    """`parcels`: the newest 100, whatever the filters say; on the first page, and for the tenant `default` only."""
+
     data: list[DeadRow]
     causes: list[DeadCause]
+    parcels: list[ParcelRow]
     next_cursor: str | None
 
 
@@ -214,9 +228,9 @@ class DeadFilters(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeadSelection(Struct, frozen=True, forbid_unknown_fields=True):
-    """Exactly one of the two."""
+    """Exactly one of the two: ids of messages and of parcels, or filters, which parcels never match."""
 
-    ids: Annotated[list[MessageId], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
+    ids: Annotated[list[DeadId], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
     filters: DeadFilters | UnsetType = UNSET
 
 

@@ -7,15 +7,16 @@ from collections.abc import Iterable, Sequence
 
 from sendwright.engine.ports import Records
 from sendwright.model import ids
-from sendwright.model.records import AttemptRecord, Event, MessageRecord, NotificationRecord, Wait
+from sendwright.model.records import AttemptRecord, DeadParcel, Event, MessageRecord, NotificationRecord, Wait
 from sendwright.model.states import MessageState, notification_state
 from sendwright.policy.duration import rfc3339
-from sendwright.web.api.masking import masked
+from sendwright.web.api.masking import masked, masked_problem
 from sendwright.web.api.shapes import (
     AttemptView,
     DeadRow,
     MessageView,
     NotificationView,
+    ParcelRow,
     ReasonView,
     TimelineEntry,
     WaitingFor,
@@ -97,6 +98,10 @@ def dead_row(row: MessageRecord) -> DeadRow:
         reason=reason_view(row.reason, row.detail),
         updated_at=rfc3339(row.updated_at),
     )
+
+
+def parcel_row(row: DeadParcel) -> ParcelRow:
+    return ParcelRow("parcel", row.id, row.lane, rfc3339(row.at), masked_problem(row.problem), row.size)
 
 
 def attempt_view(row: AttemptRecord) -> AttemptView:

@@ -53,7 +53,7 @@ class SqliteBackend:
         self.bus = SqliteBus(writer, self._reader, lanes)
         self.desk = SqliteDesk(writer, self._reader, lanes, process, keep_ms)
         self.ledger = SqliteLedger(writer, serials)
-        self.quarantine = SqliteQuarantine(writer)
+        self.quarantine = SqliteQuarantine(writer, self._slow)
         self.sweeper = SqliteSweeper(writer)
         self.waiting = SqliteWaiting(writer, self._reader)
         self.records = SqliteRecords(self._reader, self._slow)

@@ -14,17 +14,27 @@ import apsw
 import msgspec
 
 from sendwright.model import ids
-from sendwright.model.parcel import Intake, Parcel, split
+from sendwright.model.parcel import Parcel, split
 from sendwright.model.records import Audit, Violation
 from sendwright.model.states import MessageState
 
 NAMED_MAX = 1000
 """Most violations that are named; the figures still count them all."""
 
+_UNREADABLE = (msgspec.MsgspecError, ValueError)
+
+
+class _Waiting(msgspec.Struct):
+    """What the recount needs of an intake parcel, whatever else in it can't be read."""
+
+    id: str
+    process: str = ""
+    number: int = 0
+
 
 def recount(db: apsw.Connection) -> Audit:
     """Both counts within one snapshot of the file."""
-    waiting = list(_on_intake(db))
+    waiting = list(_not_planned(db))
     violations = [
         *_gaps(db, waiting),
         *_lost_keys(db, waiting),
@@ -45,16 +55,17 @@ def recount(db: apsw.Connection) -> Audit:
     )
 
 
-def _on_intake(db: apsw.Connection) -> Iterator[Intake]:
-    """What can't be read is missing in its process's numbers."""
-    for (body,) in db.execute("select body from bundles where lane like 'intake.%'"):
+def _not_planned(db: apsw.Connection) -> Iterator[_Waiting]:
+    """On an intake lane, or kept among the dead parcels. What does not even say its number is missing in its process's."""
+    sql = "select body from {} where lane like 'intake.%'"
+    for (body,) in db.execute(f"{sql.format('bundles')} union all {sql.format('dead_parcels')}"):
         for raw in split(body):
-            with contextlib.suppress(msgspec.MsgspecError):
-                yield msgspec.json.decode(raw, type=Intake)
+            with contextlib.suppress(*_UNREADABLE):
+                yield msgspec.json.decode(raw, type=_Waiting)
 
 
-def _gaps(db: apsw.Connection, waiting: list[Intake]) -> Iterator[Violation]:
-    """Numbers that a process gave out and that neither a plan nor an intake lane shows."""
+def _gaps(db: apsw.Connection, waiting: list[_Waiting]) -> Iterator[Violation]:
+    """Numbers that a process gave out and that neither a plan nor what waits for one shows."""
     seen: dict[str, set[int]] = {}
     for intake in waiting:
         seen.setdefault(intake.process, set()).add(intake.number)
@@ -66,16 +77,16 @@ def _gaps(db: apsw.Connection, waiting: list[Intake]) -> Iterator[Violation]:
                 yield Violation("gap", process, f"number {number}")
 
 
-def _lost_keys(db: apsw.Connection, waiting: list[Intake]) -> Iterator[Violation]:
+def _lost_keys(db: apsw.Connection, waiting: list[_Waiting]) -> Iterator[Violation]:
     """Keys that answer an id which is neither planned nor waiting."""
-    on_lane = {intake.id for intake in waiting}
+    not_planned = {intake.id for intake in waiting}
     oldest = db.execute("select min(at) from notifications").get or 0
     sql = (
         "select k.id from keys k left join notifications n on n.id = k.id and n.planned = 1"
         " where n.id is null and k.at >= ?1 order by k.id"
     )
     for (id_,) in db.execute(sql, (oldest,)):
-        if id_ not in on_lane:
+        if id_ not in not_planned:
             yield Violation("lost", id_, "accepted under a key, neither planned nor waiting")
 
 
@@ -151,7 +162,7 @@ def _stranded(db: apsw.Connection) -> Iterator[Violation]:
     carried: set[str] = set()
     for (body,) in db.execute("select body from bundles where lane not like 'intake.%' and lane <> 'inbound'"):
         for raw in split(body):
-            with contextlib.suppress(msgspec.MsgspecError):
+            with contextlib.suppress(*_UNREADABLE):
                 carried.add(msgspec.json.decode(raw, type=Parcel).id)
     sql = (
         "select m.id, m.state from messages m left join waits w on w.message = m.id"

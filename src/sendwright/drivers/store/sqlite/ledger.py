@@ -64,8 +64,10 @@ class SqliteLedger:
     def drop(self, tenant: str, message: str, now: int) -> Awaitable[bool]:
         return self._writer.submit(self._change, changes.Drop(tenant, message, now))
 
-    def repair(self, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int]) -> Awaitable[Sequence[str]]:
-        return self._writer.submit(self._repair, (now, alive, patience_ms))
+    def repair(
+        self, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int], attempts_max: int
+    ) -> Awaitable[Sequence[str]]:
+        return self._writer.submit(self._repair, (now, alive, patience_ms, attempts_max))
 
 
 def _urgent(priority: Priority) -> bool:

@@ -384,15 +384,19 @@ class CancelAll(Operation):
 
 
 class RepairAll(Operation):
-    """Items: (now, alive, patience). Level-triggered: looks at every open attempt, whenever it is asked."""
+    """Items: (now, alive, patience, attempts_max). Level-triggered: looks at every open attempt, whenever it is asked."""
 
     def __init__(self, serials: Serials) -> None:
         self._serials = serials
 
-    def apply(self, db: apsw.Connection, items: list[tuple[int, Callable[[str], bool], Callable[[str], int]]]) -> list[list[str]]:
+    def apply(
+        self, db: apsw.Connection, items: list[tuple[int, Callable[[str], bool], Callable[[str], int], int]]
+    ) -> list[list[str]]:
         return [self._repair(db, *item) for item in items]
 
-    def _repair(self, db: apsw.Connection, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int]) -> list[str]:
+    def _repair(
+        self, db: apsw.Connection, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int], attempts_max: int
+    ) -> list[str]:
         rows = fetch(db, SQL["attempts_open"]) or []
         lost = [(id_, provider) for id_, owner, deadline, provider in rows if deadline <= now or not alive(owner or "")]
         folio = Folio(db, self._serials, (ids.message_of(id_) for id_, _ in lost))
@@ -402,7 +406,8 @@ class RepairAll(Operation):
             row = folio.messages[message]
             folio.join(message, attempt, AttemptState.IN_DOUBT, now, reason=Reason.LOST_ANSWER.value)
             holds = row.state == MessageState.SENDING and row.token is not None and folio.attempts[message][-1].id == attempt
-            decision = doubt(row.on_doubt, row.step, row.calls + 1, now, patience_ms(provider)) if holds else None
+            calls, patience = row.calls + 1, patience_ms(provider)
+            decision = doubt(row.on_doubt, row.step, calls, now, patience, attempts_max) if holds else None
             folio.refold(message, now, decision)
             moved.append(message)
         folio.save(now)
