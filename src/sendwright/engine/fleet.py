@@ -126,6 +126,9 @@ class Account:
         by_places = self._ceiling(priority, now) / max(self.latency_ms / 1000, QUICKEST_S)
         return by_places if self.rate is None else min(by_places, 1 / self.rate.interval_s)
 
+    def awaited(self, priority: Priority) -> int:
+        return self._awaited[priority]
+
     def try_take(self, priority: Priority, now: float) -> Slot | None:
         """A slot, unless it has none now, or somebody of a higher priority waits for one."""
         permit = self.permit(now)
@@ -284,7 +287,17 @@ class Fleet:
         return self.choose(channel, tried, now).account is not None
 
     def room(self, channel: str, priority: Priority, now: float, horizon_s: float) -> int:
-        return sum(account.room(priority, now, horizon_s) for account in self.route(channel))
+        """How many more calls the accounts could take that `choose` would name: the first that is well, and whom it probes."""
+        room = 0
+        for account in self.route(channel):
+            room += account.room(priority, now, horizon_s)
+            if account.permit(now) == Permit.YES:
+                break
+        return room
+
+    def in_line(self, channel: str, priority: Priority) -> int:
+        """How many of this priority stand in line for a place."""
+        return sum(account.awaited(priority) for account in self.route(channel))
 
     def opens_in_s(self, channel: str, priority: Priority, now: float) -> float | None:
         """Seconds until the route may have room for a call of this priority; None while all of it is shut."""

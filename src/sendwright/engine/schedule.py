@@ -8,6 +8,7 @@ read for it at all. After a step of the wall clock nothing is promoted by its ti
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -29,6 +30,8 @@ IDLE_S = 1.0
 """Longest pause between two looks."""
 PULL_S = 0.05
 """Pause between two pulls while something is parked under an open key."""
+LINE = 2
+"""While a route is full, so many of the highest priority that is parked stand in line for its next place."""
 LANE_S = 10.0
 LANE_MIN = 500
 """A lane is short: it holds ten seconds of work, and this many parcels at the least."""
@@ -52,6 +55,8 @@ class Promoter:
         self._wanted = asyncio.Event()
         self._stopped = False
         self._parked: dict[tuple[str, Priority], int] = {}
+        self._stood: dict[tuple[str, Priority], float] = {}
+        """When somebody was last sent to stand in line."""
 
     def poke(self) -> None:
         """Something may be due."""
@@ -105,8 +110,12 @@ class Promoter:
         crashpoint("schedule.reading_parked")
         self._parked = dict(await self._waiting.parked())
         pulled: Counter[str] = Counter()
+        highest: set[str] = set()
         for (key, priority), count in sorted(self._parked.items(), key=lambda item: item[0][1]):
             room = min(self._room(key, priority) - pulled[key], count, SLICE)
+            if room <= 0 and key not in highest:
+                room = min(self._to_stand(key, priority), count)
+            highest.add(key)
             if room <= 0:
                 continue
             crashpoint("schedule.pulling")
@@ -130,6 +139,16 @@ class Promoter:
             return SLICE  # its last provider is gone from the settings: deliver moves it on
         room = self._fleet.room(channel, priority, self._clock.monotonic(), HORIZON_S)
         return room - self._bus.depth(lane(channel, priority))
+
+    def _to_stand(self, key: str, priority: Priority) -> int:
+        """How many to pull though there is no room. Who is parked does not stand in the line for the next place, and would
+        find each one taken by lower priorities that do: so of the highest that is parked, somebody always stands there."""
+        now, channel = self._clock.monotonic(), key.partition(":")[2]
+        shut = self._fleet.opens_in_s(channel, priority, now) is None
+        if priority == Priority.BULK or shut or now - self._stood.get((key, priority), -math.inf) < PULL_S:
+            return 0
+        self._stood[key, priority] = now
+        return max(0, LINE - self._fleet.in_line(channel, priority) - self._bus.depth(lane(channel, priority)))
 
     def _opens_in_s(self) -> float:
         """Until the next look at what is parked: soon where it hangs on calls in flight, later for a rate or a shut route."""

@@ -75,7 +75,7 @@ class Settler:
         `called`: False when nothing left and the provider was not at fault; then it says nothing of its health."""
         self._note(held, outcome, seconds, called=called)
         now = self._clock.now_ms()
-        decision = self.decide(held.parcel, held.account, outcome, now)
+        decision = self.decide(held.parcel, held.account, outcome, now, probing=held.probe > 0)
         settlement = Settlement(
             attempt=held.attempt,
             message=held.parcel.id,
@@ -96,10 +96,14 @@ class Settler:
             self._tell(Parked(decision.wait.key, retry=True))
             self._poke()
 
-    def decide(self, parcel: Parcel, account: Account, outcome: Outcome, now: int) -> Decision:
-        """What the message does next, if nothing has happened to it meanwhile."""
+    def decide(self, parcel: Parcel, account: Account, outcome: Outcome, now: int, *, probing: bool = False) -> Decision:
+        """What the message does next, if nothing has happened to it meanwhile.
+
+        A message that was let through to see whether its provider is well again, and was not taken, has lost nothing by
+        it: else a long outage would use up the calls of the few that wait."""
         tried = (*parcel.tried, account.name)
-        called = not (isinstance(outcome, Later) and not outcome.called) and not isinstance(outcome, Misconfigured)
+        spared = isinstance(outcome, Misconfigured) or (isinstance(outcome, Later) and (probing or not outcome.called))
+        called = not spared
         calls = parcel.calls + called
         others = self._fleet.others(parcel.channel, tried, self._clock.monotonic())
         following = react(outcome, others=others)

@@ -1,0 +1,53 @@
+"""Who stands in line: parked and urgent, parked for a full provider, let through to see whether a provider is well."""
+
+from __future__ import annotations
+
+from sendwright.engine.telling import Parked
+
+from .engine_world import UNWELL, Vendor, World, in_virtual_time, number
+
+
+@in_virtual_time
+async def test_what_is_critical_and_parked_goes_before_bulk_that_comes_later() -> None:
+    one = Vendor(concurrency=1, latency_s=0.4)
+    async with World(one) as world:
+        # given: the third of them has waited half a second for the only place, and is parked
+        critical = await world.post_many(3, first=1000, priority="critical")
+        await world.pass_time(0.6)
+        # when: bulk comes at the pace at which it is called, and each finds the place within its half second
+        for place in range(100):
+            await world.post_many(1, first=place, priority="bulk")
+            await world.pass_time(0.4)
+        assert world.states(critical) == {"sent": 3}
+        assert one.times[one.addresses.index(number(1002))] < 2
+
+
+@in_virtual_time
+async def test_one_at_a_time_they_go_by_priority_from_the_first_call_on() -> None:
+    one = Vendor(concurrency=1, latency_s=0.2)
+    async with World(one) as world:
+        for rank, priority in reversed(list(enumerate(("critical", "high", "normal", "bulk")))):
+            await world.post_many(30, first=100 * rank, priority=priority)
+        await world.pass_time(40)
+        ranks = [int(address[-3:]) // 100 for address in one.addresses]
+        assert ranks == sorted(ranks)
+
+
+@in_virtual_time
+async def test_what_waits_for_a_full_provider_is_not_pulled_and_parked_again_and_again() -> None:
+    one, two = Vendor("one", concurrency=5, timeout_s=60), Vendor("two")
+    one.hangs = True
+    async with World(one, two) as world:
+        await world.post_many(500)
+        await world.pass_time(50)
+        assert len(world.told_of(Parked)) < 2 * 500
+
+
+@in_virtual_time
+async def test_an_hours_outage_fails_nobody_whose_life_is_longer() -> None:
+    one = Vendor(concurrency=10)
+    one.always(UNWELL)
+    async with World(one) as world:
+        notifications = await world.post_many(6, ttl="24h")
+        await world.pass_time(3600)
+        assert world.states(notifications)["failed"] == 0
