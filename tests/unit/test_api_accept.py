@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sendwright.errors import BusDown
+from sendwright.policy.duration import rfc3339
 
 from .api_world import KEY, World
 
@@ -66,6 +67,33 @@ async def test_the_same_key_with_another_body_is_422() -> None:
     await world.client.post(PATH, ORDER, headers={"idempotency-key": "k1"})
     answer = await world.client.post(PATH, {**ORDER, "priority": "high"}, headers={"idempotency-key": "k1"})
     assert (answer.status, answer.json()["code"]) == (422, "idempotency_mismatch")
+
+
+async def test_a_repeat_is_answered_as_the_first_was_though_its_time_is_past() -> None:
+    world = World()
+    order = {**ORDER, "expires_at": rfc3339(world.clock.ms + 60_000)}
+    first = await world.client.post(PATH, order, headers={"idempotency-key": "k1"})
+    world.clock.ms += 120_000
+    again = await world.client.post(PATH, order, headers={"idempotency-key": "k1"})
+    assert (again.status, again.body, again.headers["idempotency-replayed"]) == (202, first.body, "true")
+    other = await world.client.post(PATH, {**order, "priority": "high"}, headers={"idempotency-key": "k1"})
+    assert (other.status, other.json()["code"]) == (422, "idempotency_mismatch")
+    for headers in ({"idempotency-key": "k2"}, {}):
+        fresh = await world.client.post(PATH, order, headers=headers)
+        assert (fresh.status, fresh.json()["errors"][0]["code"]) == (422, "expired")
+    assert len(world.desk.taken) == 1
+
+
+async def test_a_repeat_in_a_batch_is_answered_as_the_first_was_though_its_time_is_past() -> None:
+    world = World()
+    order = {**ORDER, "idempotency_key": "k1", "expires_at": rfc3339(world.clock.ms + 60_000)}
+    first = await world.client.post(PATH, order)
+    world.clock.ms += 120_000
+    fresh = {**order, "idempotency_key": "k2"}
+    answer = await world.client.post("/v1/notifications/batch", {"notifications": [order, fresh]})
+    again, refused = answer.json()["results"]
+    assert (again["id"], again["replayed"]) == (first.json()["id"], True)
+    assert refused["problem"]["errors"][0]["code"] == "expired"
 
 
 async def test_keys_belong_to_a_tenant() -> None:

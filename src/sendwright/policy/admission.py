@@ -105,6 +105,17 @@ def admit(raw: bytes, rules: Rules, live: Collection[str], now_ms: int) -> Admit
     return _listed(raw, rules, live, now_ms) or _normalised(payload, raw)
 
 
+def as_before(raw: bytes) -> Admitted | None:
+    """What `admit` made of a body when it was right; None when it can't ever have been.
+
+    For repeats under a key: they are answered as the first was, though its `expires_at` may be past by now, or a channel
+    may have lost its provider. Judged anew they would be refused, and the caller believe that nothing was sent."""
+    try:
+        return _normalised(_DECODER.decode(raw), raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def plain(payload: Payload, rules: Rules, live: Collection[str]) -> bool:
     """True for the common payload that has no fault. False says nothing."""
     named = payload.channels is not UNSET
@@ -248,7 +259,7 @@ def _channels(channels: object, rules: Rules, live: Collection[str]) -> Iterator
         if channel not in rules.known:
             yield Fault(pointer(("channels", position)), "unknown_channel", f"must be one of {_known(rules.known)}")
         elif channel not in live:
-            yield Fault(pointer(("channels", position)), "no_provider", "has no provider that is enabled")
+            yield Fault(pointer(("channels", position)), "no_provider", "has no provider")
 
 
 def _times(doc: dict[str, Any], now_ms: int) -> Iterator[Fault]:

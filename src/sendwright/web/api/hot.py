@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 from sendwright.errors import Unavailable
 from sendwright.model.notification import Payload
 from sendwright.model.records import Conflict, Running, Taken
-from sendwright.policy.admission import Refused, admit
+from sendwright.policy.admission import Refused, admit, as_before
 from sendwright.policy.payload_schema import KEY_MAX
 from sendwright.web.api import problems
 from sendwright.web.api.auth import Keys
@@ -105,6 +105,17 @@ class PostNotification:
         )
         return head + _lines(*fields) + b"\r\n" + body
 
+    async def _again(self, headers: dict[bytes, bytes], raw: bytes, given: str, refusal: Refusal) -> Judged:
+        """What was refused now, begun all the same where its key stands for something; else the refusal."""
+        before = as_before(raw) if refusal.status == 422 else None
+        if before is None:
+            raise refusal
+        tenant, key = self._keys.caller(headers).tenant, key_of(headers, before.payload)
+        if key is None or await self._services.desk.stored(tenant, key) is None:
+            raise refusal
+        begun = self._services.accept.begin(tenant, before.payload, before.raw, key, trace_of(headers))
+        return Judged(before.payload, given, begun)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope["headers"])
         given = request_id(headers)
@@ -115,7 +126,10 @@ class PostNotification:
             require_json(headers)
             services = self._services
             raw = await read_body(headers, receive, services.body_max, services.body_within_s)
-            judged = self.judge(scope["headers"], raw)
+            try:
+                judged = self.judge(scope["headers"], raw)
+            except Refusal as refusal:
+                judged = await self._again(headers, raw, given, refusal)
             answer = self.over(judged, await judged.begun)
         except Refusal as refusal:
             await refuse(refusal, given, self._always, receive, send)

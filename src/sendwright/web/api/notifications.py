@@ -11,7 +11,7 @@ from sendwright.errors import Unavailable
 from sendwright.model import ids
 from sendwright.model.records import Conflict, NotificationRecord, Page, Running, Taken
 from sendwright.model.states import message_state
-from sendwright.policy.admission import Admitted, Refused, admit
+from sendwright.policy.admission import Admitted, Refused, admit, as_before
 from sendwright.policy.duration import instant_ms
 from sendwright.policy.payload_schema import Fault
 from sendwright.web.api import problems
@@ -154,10 +154,20 @@ async def _judged(ask: Ask, items: Iterable[Raw]) -> list[Admitted | Refused]:
         if len(raw) > services.body_max:
             judged.append(Refused(413, "too_large", f"A notification must have at most {services.body_max} bytes."))
         else:
-            judged.append(admit(raw, services.rules, live, now))
+            one = admit(raw, services.rules, live, now)
+            judged.append((await _as_before(ask, raw) or one) if isinstance(one, Refused) else one)
         if len(judged) % _AT_ONCE == 0:
             await asyncio.sleep(0)
     return judged
+
+
+async def _as_before(ask: Ask, raw: bytes) -> Admitted | None:
+    """A repeat under its key of what was right before."""
+    before = as_before(raw)
+    if before is None or isinstance(before.payload.idempotency_key, UnsetType):
+        return None
+    found = await ask.services.desk.stored(ask.caller.tenant, before.payload.idempotency_key)
+    return None if found is None else before
 
 
 async def _take(ask: Ask, one: Admitted | Refused, trace: str | None) -> BatchTaken | Unavailable:
