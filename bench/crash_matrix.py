@@ -147,7 +147,7 @@ class _Run:
                 verdict.open_at_kill.append(await asyncio.to_thread(self._unsettled))
                 verdict.recovery_s.append(await asyncio.to_thread(house.start))
             await posting
-            await asyncio.to_thread(settle, house)
+            await asyncio.to_thread(settle, house, 1)
             self._find_unheard()
             await asyncio.to_thread(self._judge, verdict)
         except AssertionError as error:

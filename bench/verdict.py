@@ -61,13 +61,13 @@ class Verdict:
             yield f"    {fault}"
 
 
-def settle(house: House) -> None:
-    """Until nothing moves any more: doubts take their time for receipts."""
+def settle(house: House, aside: int = 0) -> None:
+    """Until nothing moves any more: doubts take their time for receipts. `aside`: accepted, and kept among the dead parcels."""
 
     def quiet() -> bool:
         counted = house.api("GET", "/v1/audit")[1]
         moving = any(counted["by_state"].get(state) for state in ("accepted", "queued", "sending", "scheduled"))
-        return not moving and counted["waiting"] == 0
+        return not moving and counted["waiting"] == aside
 
     wait_until(quiet, QUIET_S, "everything settled", every_s=0.5)
 

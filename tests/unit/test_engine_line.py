@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sendwright.engine.telling import Parked
+from sendwright.model.states import MessageState
 
 from .engine_world import UNWELL, Vendor, World, in_virtual_time, number
 
@@ -51,3 +52,14 @@ async def test_an_hours_outage_fails_nobody_whose_life_is_longer() -> None:
         notifications = await world.post_many(6, ttl="24h")
         await world.pass_time(3600)
         assert world.states(notifications)["failed"] == 0
+
+
+@in_virtual_time
+async def test_what_is_critical_does_not_wait_for_a_full_provider_while_the_second_is_idle() -> None:
+    one, two = Vendor("one", concurrency=5, timeout_s=10), Vendor("two")
+    one.hangs = True
+    async with World(one, two) as world:
+        await world.post_many(5, priority="critical")
+        await world.pass_time(0.1)
+        others = await world.post_many(20, first=100, priority="critical")
+        await world.settled(others, MessageState.SENT, within_s=2)

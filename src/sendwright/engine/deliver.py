@@ -133,8 +133,11 @@ class Deliverer:
             crashpoint("deliver.slot")
             if slot is None:
                 crashpoint("deliver.full")
-                await self._park(parcel, account)
-                return None
+                following = await self._full(parcel, account)
+                if following is None:
+                    return None
+                parcel = following
+                continue
             try:
                 line = await self._egress.open(account.name, request, account.timeout_s)
                 crashpoint("deliver.connected")
@@ -262,17 +265,28 @@ class Deliverer:
         crashpoint("deliver.no_account")
         await self._parked(fresh, wait, self._clock.now_ms())
 
-    async def _park(self, parcel: Parcel, account: Account) -> None:
+    async def _full(self, parcel: Parcel, account: Account) -> Parcel | None:
+        """No place in time is as good as *later*: the next provider has it, or it is parked when none has a place."""
+        tried = (*parcel.tried, account.name)
+        if self._fleet.others(parcel.channel, tried, self._clock.monotonic()):
+            return replace(parcel, tried=tried)
         kind = "rate" if account.rate is not None else "provider"
         wait = Wait(kind, parcel.expires_at, key=f"route:{parcel.channel}", name=account.name)
         crashpoint("deliver.no_slot")
         await self._parked(replace(parcel, tried=()), wait, self._clock.now_ms())
+        return None
 
     def _note_unreachable(self, account: Account, slot: Slot, error: Unreachable) -> None:
         """No connection is a sign of illness; a shortage of our own lines is not."""
         if error.phase not in OURS:
             slot.used = True
-            self._fleet.note(account, Health.BAD, self._clock.monotonic(), probe=slot.probe, why=Reason.UNREACHABLE.value)
+            self._fleet.note(
+                account,
+                Health.BAD,
+                self._clock.monotonic(),
+                probe=slot.probe,
+                why=f"{Reason.UNREACHABLE.value}: {error.phase}: {error.detail}",
+            )
 
     async def _unreachable(self, parcel: Parcel, account: Account, error: Unreachable) -> Parcel | None:
         """No connection: the next provider at once, or a wait when all of this round said so."""

@@ -287,13 +287,7 @@ class Fleet:
         return self.choose(channel, tried, now).account is not None
 
     def room(self, channel: str, priority: Priority, now: float, horizon_s: float) -> int:
-        """How many more calls the accounts could take that `choose` would name: the first that is well, and whom it probes."""
-        room = 0
-        for account in self.route(channel):
-            room += account.room(priority, now, horizon_s)
-            if account.permit(now) == Permit.YES:
-                break
-        return room
+        return sum(account.room(priority, now, horizon_s) for account in self.route(channel))
 
     def in_line(self, channel: str, priority: Priority) -> int:
         """How many of this priority stand in line for a place."""

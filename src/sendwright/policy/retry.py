@@ -12,12 +12,12 @@ JITTER = 0.2
 
 
 ASKED_MAX_S = 86_400.0
-"""What a provider asks for is believed up to a day: more than that says nothing of its load."""
+"""What a provider asks for is believed up to a day. More than that is a mistake, and no word about its load."""
 
 
 def believed_s(asked_s: float | None) -> float:
-    """The wait that a provider asked for, as far as it is believed."""
-    return min(max(asked_s or 0.0, 0.0), ASKED_MAX_S)
+    """The wait that a provider asked for; 0 for one that makes no sense."""
+    return asked_s if asked_s is not None and 0 < asked_s <= ASKED_MAX_S else 0.0
 
 
 def decorrelated(previous_s: float, base_s: float, cap_s: float, draw: float) -> float:

@@ -26,7 +26,8 @@ import msgspec
 from sendwright.providers.contract import Reply
 
 CAP_S = 86_400.0
-"""Longest wait that is believed, in seconds: quotas are by the day at most, and nobody parks a message for a year."""
+"""Longest wait that is believed, in seconds: quotas are by the day at most. More is a mistake, and as good as no word: a
+provider is not left alone for a day because of one header."""
 
 _BODY_MAX = 65_536
 _NUMBER = re.compile(r"[+-]?[0-9]{1,64}(\.[0-9]{0,64})?([eE][+-]?[0-9]{1,4})?")
@@ -43,13 +44,14 @@ _YEAR_S = 31_536_000
 
 
 def retry_after_s(reply: Reply) -> float | None:
-    """Seconds to stay away, from 0 to `CAP_S`; None where the reply doesn't say. Never raises, whatever the bytes."""
+    """Seconds to stay away, from 0 to `CAP_S`; None where the reply says nothing, or nothing that makes sense. Never
+    raises, whatever the bytes."""
     asked = _retry_after(reply)
     for read in (_body, _ratelimit, _deltas, _epoch):
         if asked is not None:
             break
         asked = read(reply)
-    return None if asked is None else min(max(asked, 0.0), CAP_S)
+    return None if asked is None or asked > CAP_S else max(asked, 0.0)
 
 
 def _retry_after(reply: Reply) -> float | None:
