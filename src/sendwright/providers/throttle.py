@@ -17,6 +17,7 @@ The first that says something wins:
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -120,7 +121,7 @@ def _number(value: object) -> float | None:
     try:
         return float(value)
     except OverflowError:
-        return CAP_S if value > 0 else 0.0
+        return math.inf if value > 0 else 0.0
 
 
 def _moment(text: str | None) -> float | None:
