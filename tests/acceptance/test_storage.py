@@ -225,10 +225,13 @@ def test_a_disk_that_is_read_only_for_a_while_is_503_until_it_is_not(tmp_path: P
     # when no write is let through, as on a file system that was remounted read-only
     with injected(house, tmp_path, "pwrite64", "error=EROFS"):
         refused = [ledger.post() for _ in range(3)]
+        ready = house.api("GET", "/readyz")
 
     # then
     assert refused == [503] * 3
+    assert (ready[0], ready[1]["ready"], ready[1]["store"]) == (503, False, "takes no writes")
     assert not house.dead
+    wait_until(lambda: house.api("GET", "/readyz")[0] == 200, 10, "it says that it is ready, though nobody has posted")
 
     # and afterwards it goes on by itself
     wait_until(lambda: ledger.post() == 202, 10, "a post is taken again")

@@ -139,7 +139,8 @@ def _services(parts: Parts, metrics: Metrics, draining: asyncio.Event) -> Servic
 
     async def ready() -> tuple[bool, Mapping[str, object]]:
         await parts.backend.switchboard.read()
-        return True, {"store": "sqlite", "bus": "sqlite"}
+        writable = await parts.backend.writable()
+        return writable, {"store": "sqlite" if writable else "takes no writes", "bus": "sqlite"}
 
     return Services(
         clock=parts.clock,

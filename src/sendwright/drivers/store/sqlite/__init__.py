@@ -24,8 +24,8 @@ from sendwright.drivers.store.sqlite.sql import SQL, schema
 from sendwright.drivers.store.sqlite.sweeper import SqliteSweeper
 from sendwright.drivers.store.sqlite.switchboard import SqliteSwitchboard
 from sendwright.drivers.store.sqlite.waiting import SqliteWaiting
-from sendwright.drivers.store.sqlite.writer import Writer, connect
-from sendwright.errors import StoreUnusable
+from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
+from sendwright.errors import StoreDown, StoreUnusable
 
 SCHEMA = 1
 SWITCH_INTERVAL_S = 0.0001
@@ -33,6 +33,8 @@ SWITCH_INTERVAL_S = 0.0001
 
 CHECKED_BYTES = 64 * 1024 * 1024
 """Files up to this size are checked whole at each start; larger ones would delay it by seconds."""
+
+_TOUCH = Touch()
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 
@@ -58,6 +60,15 @@ class SqliteBackend:
         self.waiting = SqliteWaiting(writer, self._reader)
         self.records = SqliteRecords(self._reader, self._slow)
         self.switchboard = SqliteSwitchboard(writer, self._reader)
+
+    async def writable(self) -> bool:
+        """Whether the file takes writes, as far as is known; where it last did not, it is tried."""
+        if self.writer.refused:
+            try:
+                await self.writer.submit(_TOUCH, None)
+            except StoreDown:
+                return False
+        return True
 
     def close_readers(self) -> None:
         self._reader.close()

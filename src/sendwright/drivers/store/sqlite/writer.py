@@ -67,6 +67,15 @@ def fetch(db: apsw.Connection, sql: str, *args: Any) -> Any:
     return None if value is None else msgspec.json.decode(value)
 
 
+class Touch(Operation):
+    """Items: anything. Counts up, and nobody reads it: whether it can be written is all that is asked. (A row that is
+    written as it was, SQLite does not write.)"""
+
+    def apply(self, db: apsw.Connection, items: list[Any]) -> Sequence[Any]:
+        db.execute("insert into meta (name, value) values ('touched', 1) on conflict (name) do update set value = value + 1")
+        return items
+
+
 class _Job:
     __slots__ = ("future", "item", "operation")
 
@@ -95,6 +104,8 @@ class Writer:
         self._db: apsw.Connection
         self._wal_pages = 0
         self.flushes = 0
+        self.refused = False
+        """Whether the last write could not be made, for want of room or leave."""
 
     def start(self, db: apsw.Connection) -> None:
         self._loop = asyncio.get_running_loop()
@@ -190,12 +201,12 @@ class Writer:
         refused = isinstance(error, apsw.IOError) and self._refused(error)
         self._rollback()
         if refused:
-            self._answer_error(jobs, StoreDown("the disk takes no writes now"))
+            self._refuse(jobs, "the disk takes no writes now")
         elif isinstance(error, (apsw.IOError, apsw.CorruptError, apsw.NotADBError)):
             self._answer_error(jobs, StoreDown("the database file can't be trusted any more", maybe=True))
             self._on_fatal(f"{type(error).__name__} from the database file")
         elif isinstance(error, (apsw.FullError, apsw.ReadOnlyError, apsw.BusyError, apsw.LockedError, apsw.CantOpenError)):
-            self._answer_error(jobs, StoreDown(_WORDS.get(type(error), "the database file can't be written now")))
+            self._refuse(jobs, _WORDS.get(type(error), "the database file can't be written now"))
         else:
             self._bisect(jobs, error)
 
@@ -220,6 +231,10 @@ class Writer:
     def _answer(self, answers: list[_Answered]) -> None:
         self._call_loop(_deliver, answers)
 
+    def _refuse(self, jobs: list[_Job], why: str) -> None:
+        self.refused = True
+        self._answer_error(jobs, StoreDown(why))
+
     def _answer_error(self, jobs: list[_Job], error: Exception) -> None:
         self._call_loop(_fail, jobs, error)
 
@@ -228,7 +243,9 @@ class Writer:
             self._loop.call_soon_threadsafe(function, *args)
 
     def _after_wal(self, db: apsw.Connection, name: str, pages: int) -> int:
+        """After every commit that wrote something."""
         self._wal_pages = pages
+        self.refused = False
         return apsw.SQLITE_OK
 
     def _checkpoint_when_due(self) -> None:
