@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,11 +31,13 @@ from sendwright.policy.duration import rfc3339
 AT_ONCE = 4
 """Runs side by side."""
 DEATH_S = 15
+DISTURBED_S = 0.7
 PATIENCE_MS = 1500
 
 ONCE = frozenset(
     {
         "plan.each",
+        "deliver.clock_held",
         "deliver.expired",
         "deliver.expiring",
         "deliver.no_provider",
@@ -59,6 +62,9 @@ ONCE = frozenset(
         "worker.full",
         "worker.shelving",
         "worker.stepping_aside",
+        "worker.stopping",
+        "worker.draining",
+        "worker.drained",
         "schedule.expiring",
     }
 )
@@ -92,10 +98,15 @@ TIMES = {
 }
 """Points that are passed before there is much work: it dies there later. Everywhere else the second time."""
 
+DRAINING = frozenset({"worker.stopping", "worker.draining", "worker.drained"})
+"""It is told to stop while there is work, and dies on the way."""
+CLOCK_HELD = frozenset({"deliver.clock_held"})
+"""The wall clock jumps two hours ahead while there is work, and is right again after the death."""
+
 SHELVED = frozenset({"worker.shelving", "deliver.shelving"})
 """What breaks is put aside for half a minute: done only where that is the point."""
 
-EXTRA = "[worker]\nconcurrency = 24\n[retry]\nbase_s = 0.8\ncap_s = 1.5\n[breaker]\nfailures = 3\nprobe_s = 0.3\n"
+EXTRA = "[worker]\nconcurrency = 12\n[retry]\nbase_s = 0.8\ncap_s = 1.5\n[breaker]\nfailures = 3\nprobe_s = 0.3\n"
 REFUSED_TWICE, LOST_ONCE, CLUMSY, POISON = "+15005551234", "+15005552234", "+15005553234", "+15005554234"
 RULES = [
     {"match": {"channel": "telegram"}, "do": "latency", "latency_ms": 150},
@@ -128,6 +139,9 @@ class _Run:
         bent: dict[str, Any] = {"patience_ms": PATIENCE_MS, "clumsy": CLUMSY, "broken_plan": 2, "poison": POISON}
         if point in SHELVED:
             bent["broken_open"] = 3
+        self._clock = folder / "clock"
+        if point in CLOCK_HELD:
+            bent["clock"] = str(self._clock)
         self._house = House(folder, _providers(self._oracle), EXTRA, bent=bent)
         self._caller = Caller(self._house, folder / "ledger")
         self._planted: list[str] = []
@@ -141,7 +155,10 @@ class _Run:
             await self._plant()
             house.start({"SENDWRIGHT_CRASH": f"{self._point}:{times}"}, ready=False)
             posting = asyncio.create_task(self._post_all())
+            if self._point in DRAINING | CLOCK_HELD:
+                await asyncio.to_thread(self._disturb)
             verdict.reached = await asyncio.to_thread(_until_dead, house)
+            self._clock.unlink(missing_ok=True)
             if verdict.reached:
                 verdict.kills = 1
                 verdict.open_at_kill.append(await asyncio.to_thread(self._unsettled))
@@ -158,6 +175,14 @@ class _Run:
             house.kill()
             self._oracle.stop()
         return verdict
+
+    def _disturb(self) -> None:
+        _until_listening(self._house)
+        time.sleep(DISTURBED_S)
+        if self._point in CLOCK_HELD:
+            self._clock.write_text("7200")
+        elif self._house.process is not None:
+            self._house.process.child.terminate()
 
     def _judge(self, verdict: Verdict) -> None:
         held = {self._caller.accepted[key] for key in self._held if key in self._caller.accepted}
@@ -317,7 +342,8 @@ def _until_listening(house: House) -> None:
 
 
 def _until_dead(house: House) -> bool:
+    """Whether it died at its point; one that was told to stop may also just have stopped."""
     deadline = time.monotonic() + DEATH_S
     while not house.dead and time.monotonic() < deadline:
         time.sleep(0.02)
-    return house.dead
+    return house.process is not None and house.process.child.returncode == -signal.SIGKILL

@@ -232,6 +232,33 @@ async def test_next_due_is_the_earliest_of_all(backend: UnderTest) -> None:
     assert await backend.waiting.next_due() == NOW + 50
 
 
+async def test_a_retry_that_was_timed_by_a_clock_ahead_waits_as_long_as_it_was_to(backend: UnderTest) -> None:
+    # given one that was turned away two hours ahead of the clock's word now, and one that was scheduled for then
+    ahead = NOW + 120 * MINUTE
+    parcel = await planned(backend.ledger)
+    held = await claimed(backend.ledger, parcel, now=ahead)
+    await backend.ledger.settle(later(parcel, held, due_at=ahead + 7_000, at=ahead))
+    wish = await scheduled(backend.ledger, ahead + 7_000)
+    # when
+    await backend.waiting.rebase(NOW, 5_000)
+    await backend.waiting.rebase(NOW + 3_000, 5_000)
+    # then
+    assert [one.id for one in await backend.waiting.due(NOW + 6_999, 10)] == []
+    assert [one.id for one in await backend.waiting.due(NOW + 7_000, 10)] == [parcel.id]
+    assert [one.id for one in await backend.waiting.due(ahead + 7_000, 10)] == [parcel.id, wish]
+    row = await message_of(backend, parcel)
+    assert row.wait is not None
+    assert row.wait.until == NOW + 7_000
+
+
+async def test_a_retry_that_was_timed_by_this_clock_keeps_its_time(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger)
+    held = await claimed(backend.ledger, parcel, now=NOW + 4_999)
+    await backend.ledger.settle(later(parcel, held, due_at=NOW + 60 * MINUTE, at=NOW + 4_999))
+    await backend.waiting.rebase(NOW, 5_000)
+    assert [one.id for one in await backend.waiting.due(NOW + 60 * MINUTE - 1, 10)] == []
+
+
 async def test_waits_survive_a_crash(backend: UnderTest) -> None:
     message = await scheduled(backend.ledger, NOW + 50)
     await parked(backend, behind())

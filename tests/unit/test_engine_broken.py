@@ -41,6 +41,28 @@ async def test_a_notification_that_breaks_its_plan_every_time_is_kept_aside_and_
 
 
 @in_virtual_time
+async def test_notifications_that_break_their_plan_hold_up_nobody() -> None:
+    one = Vendor()
+    async with World(one, recount=False) as world:
+        plan = world.ledger.plan
+
+        async def poisoned(plans: Sequence[Plan]) -> object:
+            if any(birth.steps[0].address == number(2) for each in plans for birth in each.births):
+                raise RuntimeError("nobody foresaw this")
+            return await plan(plans)
+
+        world.ledger.plan = poisoned
+        for _ in range(5):  # more than there are planners
+            await world.post({"phone": number(2)})
+            await world.pass_time(0.01)
+        for tenth in range(50):
+            notification = await world.post({"phone": number(100 + tenth)})
+            await world.settled(notification, MessageState.SENT, within_s=0.2)
+        await world.pass_time(5)
+        assert len(world.quarantined()) == 5
+
+
+@in_virtual_time
 async def test_a_receipt_that_breaks_its_story_every_time_is_kept_aside_and_takes_nobody_with_it() -> None:
     one = Vendor(receipts=True)
     async with World(one) as world:

@@ -218,6 +218,11 @@ class Waiting(Protocol):
         """How many wait under each key and priority, `time` left out. Cheap: asked every second."""
         ...
 
+    def rebase(self, now: int, ahead: int) -> Awaitable[None]:
+        """Retries (not what a caller scheduled) whose message was written at least `ahead` ms in the future were timed by a
+        clock that was set back since: they wait as long as they were to, counted from `now`."""
+        ...
+
     def next_due(self) -> Awaitable[int | None]:
         """The earliest `due_at` of all, in ms; None when nothing waits for a time."""
         ...

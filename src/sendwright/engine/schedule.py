@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from sendwright.engine.crash import crashpoint
-from sendwright.engine.drift import Held, never
+from sendwright.engine.drift import DRIFT_S, Held, never
 from sendwright.engine.fleet import Fleet
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Bus, Clock, Ledger, Waiting
@@ -55,6 +55,7 @@ class Promoter:
         self._wanted = asyncio.Event()
         self._stopped = False
         self._parked: dict[tuple[str, Priority], int] = {}
+        self._rebased = False
         self._stood: dict[tuple[str, Priority], float] = {}
         """When somebody was last sent to stand in line."""
 
@@ -78,6 +79,7 @@ class Promoter:
     async def turn(self) -> float:
         """Promotes what can be promoted now; returns how many seconds nothing more will be."""
         crashpoint("schedule.turn")
+        await self._rebase()
         promoted = await self._due()
         crashpoint("schedule.due")
         promoted += await self._pull()
@@ -88,6 +90,15 @@ class Promoter:
         crashpoint("schedule.next_due")
         pause_s = IDLE_S if next_due is None else min(IDLE_S, max(0.0, (next_due - self._clock.now_ms()) / 1000))
         return min(pause_s, self._opens_in_s())
+
+    async def _rebase(self) -> None:
+        """At the start, and when the clock has come to rest after a step: retries that were timed by a clock ahead of this one."""
+        if self._held():
+            self._rebased = False
+        elif not self._rebased:
+            crashpoint("schedule.rebasing")
+            await self._waiting.rebase(self._clock.now_ms(), int(DRIFT_S * 1000))
+            self._rebased = True
 
     async def _due(self) -> int:
         now = self._clock.now_ms()

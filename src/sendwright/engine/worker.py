@@ -169,7 +169,10 @@ class Worker:
             crashpoint("worker.taking_bundle")
             delivery = await self._take(name)
             crashpoint("worker.took_bundle")
-            await asyncio.shield(self._work(self._guarded(delivery, priority, story)))
+            work = self._work(self._guarded(delivery, priority, story))
+            if not delivery.redelivered:  # what broke before may take its time, and holds up nobody
+                crashpoint("worker.waiting_story")
+                await asyncio.shield(work)
 
     async def _guarded(self, delivery: Delivery, priority: Priority, story: Callable[[Delivery], Awaitable[None]]) -> None:
         self._way.enter(priority)
@@ -178,12 +181,16 @@ class Worker:
             await story(delivery)
         except Exception as error:  # noqa: BLE001 — the bundle must go back, whatever broke
             self._tell(Trouble(delivery.lane, type(error).__name__))
-            crashpoint("worker.broken")
-            await self._clock.sleep(BROKEN_S)
-            crashpoint("worker.giving_back")
-            await persist(lambda: self._bus.give_back(delivery), self._clock, self._tell, "give back")
+            self._work(self._give_back(delivery))
         finally:
             self._way.leave(priority)
+
+    async def _give_back(self, delivery: Delivery) -> None:
+        """After a rest: what broke it may pass."""
+        crashpoint("worker.broken")
+        await self._clock.sleep(BROKEN_S)
+        crashpoint("worker.giving_back")
+        await persist(lambda: self._bus.give_back(delivery), self._clock, self._tell, "give back")
 
     async def _each_parcel(self, name: str, priority: Priority) -> None:
         hand = Hand(HAND_MAX)

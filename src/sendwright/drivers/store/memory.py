@@ -125,6 +125,19 @@ class MemoryWaiting:
         rows = self._tables.waits.rows.values()
         return dict(Counter((row.wait.key, row.priority) for row in rows if row.wait.key != "time"))
 
+    async def rebase(self, now: int, ahead: int) -> None:
+        async with self._store.transaction("rebase") as t:
+            for id_ in list(t.waits.rows):
+                row, message = t.waits.get(id_), t.messages.get(id_)
+                if row is None or message is None or row.wait.key != "time" or row.wait.due_at is None:
+                    continue
+                if message.updated_at < now + ahead or message.state == MessageState.SCHEDULED:
+                    continue
+                due = now + max(0, row.wait.due_at - message.updated_at)
+                if row.wait.due_at > now:
+                    t.waits.put(id_, replace(row, wait=replace(row.wait, due_at=due, until=due)))
+                t.messages.put(id_, replace(message, updated_at=now))
+
     async def next_due(self) -> int | None:
         due = (row.wait.due_at for row in self._tables.waits.rows.values())
         return min((at for at in due if at is not None), default=None)

@@ -192,6 +192,17 @@ with recursive keys (key, priority) as (
 select json_group_array(json_array(key, priority, (select count(*) from (select 1 from waits w where w.key = keys.key and w.key <> 'time' and w.priority = keys.priority limit 1000))))
 from keys where key is not null;
 
+-- name: waits_rebase
+-- ?1 now, ?2 the earliest time that is too far ahead. Looks at every timed wait: once per start or step of the clock.
+update waits set due_at = ?1 + max(0, waits.due_at - m.updated_at), until = ?1 + max(0, waits.due_at - m.updated_at)
+from messages m
+where m.id = waits.message and waits.key = 'time' and waits.due_at > ?1 and m.updated_at >= ?2 and m.state <> 10;
+
+-- name: waits_rebased
+-- As above; afterwards.
+update messages set updated_at = ?1 from waits w
+where w.message = messages.id and w.key = 'time' and messages.updated_at >= ?2 and messages.state <> 10;
+
 -- name: waits_next
 select min(due_at) from waits where due_at is not null;
 

@@ -21,6 +21,7 @@ class SqliteWaiting:
         self._writer = writer
         self._reader = reader
         self._promoted = _Promoted()
+        self._rebase = _Rebase()
 
     def due(self, now: int, limit: int) -> Awaitable[Sequence[Parcel]]:
         return self._reader.run(lambda db: parcels_from(db.execute(SQL["waits_due"], (now, limit)).get))
@@ -34,6 +35,9 @@ class SqliteWaiting:
     def parked(self) -> Awaitable[dict[tuple[str, Priority], int]]:
         return self._reader.run(_parked)
 
+    def rebase(self, now: int, ahead: int) -> Awaitable[None]:
+        return self._writer.submit(self._rebase, (now, now + ahead))
+
     def next_due(self) -> Awaitable[int | None]:
         return self._reader.run(lambda db: db.execute(SQL["waits_next"]).get)
 
@@ -41,6 +45,16 @@ class SqliteWaiting:
 def _parked(db: apsw.Connection) -> dict[tuple[str, Priority], int]:
     rows = fetch(db, SQL["waits_keys"]) or ()
     return {(key, Priority(priority)): count for key, priority, count in rows}
+
+
+class _Rebase(Operation):
+    """Items: (now, the earliest time that is too far ahead)."""
+
+    def apply(self, db: apsw.Connection, items: list[tuple[int, int]]) -> list[None]:
+        for item in items:
+            db.execute(SQL["waits_rebase"], item)
+            db.execute(SQL["waits_rebased"], item)
+        return [None] * len(items)
 
 
 class _Promoted(Operation):
