@@ -66,6 +66,7 @@ ONCE = frozenset(
         "worker.draining",
         "worker.drained",
         "schedule.expiring",
+        "schedule.rebasing",
     }
 )
 """Rare points: it dies there the first time."""
