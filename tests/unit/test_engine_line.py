@@ -63,3 +63,13 @@ async def test_what_is_critical_does_not_wait_for_a_full_provider_while_the_seco
         await world.pass_time(0.1)
         others = await world.post_many(20, first=100, priority="critical")
         await world.settled(others, MessageState.SENT, within_s=2)
+
+
+@in_virtual_time
+async def test_nobody_stands_in_line_for_a_rate_that_lets_one_through_a_minute() -> None:
+    one = Vendor(rate="1/min")
+    async with World(one) as world:
+        await world.post_many(10, priority="critical", ttl="1h")
+        await world.pass_time(300)
+        assert 5 <= len(one.calls) <= 6
+        assert len(world.told_of(Parked)) < 60

@@ -32,6 +32,8 @@ PULL_S = 0.05
 """Pause between two pulls while something is parked under an open key."""
 LINE = 2
 """While a route is full, so many of the highest priority that is parked stand in line for its next place."""
+LINE_S = 0.25
+"""But only where there may be one before they are parked again: a rate that lets nobody through for minutes has no line."""
 LANE_S = 10.0
 LANE_MIN = 500
 """A lane is short: it holds ten seconds of work, and this many parcels at the least."""
@@ -155,8 +157,9 @@ class Promoter:
         """How many to pull though there is no room. Who is parked does not stand in the line for the next place, and would
         find each one taken by lower priorities that do: so of the highest that is parked, somebody always stands there."""
         now, channel = self._clock.monotonic(), key.partition(":")[2]
-        shut = self._fleet.opens_in_s(channel, priority, now) is None
-        if priority == Priority.BULK or shut or now - self._stood.get((key, priority), -math.inf) < PULL_S:
+        opens_in_s = self._fleet.opens_in_s(channel, priority, now)
+        vain = opens_in_s is None or opens_in_s > LINE_S
+        if priority == Priority.BULK or vain or now - self._stood.get((key, priority), -math.inf) < PULL_S:
             return 0
         self._stood[key, priority] = now
         return max(0, LINE - self._fleet.in_line(channel, priority) - self._bus.depth(lane(channel, priority)))

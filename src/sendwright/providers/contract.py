@@ -320,10 +320,6 @@ class Provider(ABC):
         """What a verified callback reports. Never raises, whatever the bytes."""
         return ()
 
-    def probe(self) -> Request | None:
-        """A harmless request that shows whether the account works again, where the vendor has one."""
-        return None
-
 
 def _secrets_of(settings: object) -> tuple[bytes, ...]:
     """The secrets of an account, but for those too short to be any: masking them would tear words apart."""
