@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -45,14 +46,21 @@ def call(method: str, url: str, body: object | None = None, headers: dict[str, s
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=30) as reply:
-            raw, status = reply.read(), reply.status
-    except urllib.error.HTTPError as error:
-        raw, status = error.read(), error.code
+        raw, status = _answered(request)
+    except http.client.HTTPException as error:  # it died in the middle of its answer
+        raise ConnectionError(type(error).__name__) from error
     try:
         return status, json.loads(raw) if raw else None
     except ValueError:
         return status, raw
+
+
+def _answered(request: urllib.request.Request) -> tuple[bytes, int]:
+    try:
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return reply.read(), reply.status
+    except urllib.error.HTTPError as error:
+        return error.read(), error.code
 
 
 def wait_until(check: Any, within_s: float, what: str, every_s: float = 0.05) -> Any:
