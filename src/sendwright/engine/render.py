@@ -22,7 +22,7 @@ def render(parcel: Parcel, account: Account, now: int) -> Outgoing:
         channel=channel,
         address=parcel.address,
         body=(sms.body if sms is not None and sms.body is not None else None) or text_of(content, channel),
-        title=content.title,
+        title=None if channel == "sms" else content.title,  # there it is in the text
         html=content.html,
         url=content.url,
         media=tuple(_media(item) for item in media),

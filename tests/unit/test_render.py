@@ -1,0 +1,42 @@
+"""What goes out, from what was asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from sendwright.engine.render import render, text_of
+from sendwright.model.content import Content, SmsContent
+from sendwright.model.parcel import Parcel, Step
+
+from .engine_world import Vendor, World, in_virtual_time
+
+CONTENT = Content(title="Maintenance", body="We are away.", url="https://example.org")
+
+
+def parcel(channel: str, content: Content = CONTENT) -> Parcel:
+    return Parcel(id="msg_1", tenant="default", steps=(Step(channel, "somebody"),), content=content, at=0)
+
+
+@in_virtual_time
+async def test_a_title_is_said_once_in_its_own_place_or_in_the_text() -> None:
+    async with World(Vendor(channels=("sms", "email")), started=False) as world:
+        account = world.fleet.accounts["one"]
+        sms, email = (render(parcel(channel), account, 0) for channel in ("sms", "email"))
+    assert (sms.title, sms.body) == (None, "Maintenance\nWe are away.\nhttps://example.org")
+    assert (email.title, email.body, email.url) == ("Maintenance", "We are away.", "https://example.org")
+
+
+@in_virtual_time
+async def test_a_text_of_its_own_for_sms_replaces_the_whole_text() -> None:
+    content = Content(title="Maintenance", body="We are away.", sms=SmsContent(body="Away on Sunday", sender="Acme"))
+    async with World(Vendor(), started=False) as world:
+        out = render(parcel("sms", content), world.fleet.accounts["one"], 0)
+    assert (out.title, out.body, out.sender) == (None, "Away on Sunday", "Acme")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(Content(title="Only this"), "Only this"), (Content(body="Only that"), "Only that"), (Content(html="<p>…</p>"), "")],
+)
+def test_an_sms_says_what_there_is_to_say(content: Content, text: str) -> None:
+    assert text_of(content, "sms") == text
