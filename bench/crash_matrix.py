@@ -38,6 +38,7 @@ ONCE = frozenset(
     {
         "plan.each",
         "deliver.clock_held",
+        "deliver.full_again",
         "deliver.expired",
         "deliver.expiring",
         "deliver.no_provider",
@@ -112,6 +113,7 @@ REFUSED_TWICE, LOST_ONCE, CLUMSY, POISON = "+15005551234", "+15005552234", "+150
 RULES = [
     {"match": {"channel": "telegram"}, "do": "latency", "latency_ms": 150},
     {"match": {"channel": "slack"}, "do": "latency", "latency_ms": 400},
+    {"match": {"channel": "messenger"}, "do": "latency", "latency_ms": 1200},
     {"match": {"to_prefix": REFUSED_TWICE}, "do": "status", "status": 503, "count": 2},
     {"match": {"to_prefix": LOST_ONCE}, "do": "reset_after", "count": 1},
 ]
@@ -240,6 +242,7 @@ class _Run:
         bodies += [({**sms(0), "to": {"phone": phone}}, phone == CLUMSY) for phone in (REFUSED_TWICE, LOST_ONCE, CLUMSY)]
         bodies += [(_to("line", number, ttl="2s"), True) for number in range(5)]
         bodies += [(_to("slack", number), False) for number in range(4)]
+        bodies += [(_to("messenger", number), False) for number in range(3)]
         bodies += [(_hasty(number), True) for number in range(6)]
         soon = rfc3339(int(time.time() * 1000) + 1500)
         bodies += [(sms(20 + number, send_at=soon), False) for number in range(2)]
@@ -302,8 +305,8 @@ class _Run:
 
 
 def _providers(oracle: Oracle) -> str:
-    """`dark` comes first and can't be reached, nor can `nobody` and `nowhere`, which are alone. `slow` and `crawl` have one
-    slot each."""
+    """`dark` comes first and can't be reached, nor can `nobody` and `nowhere`, which are alone, and `gone`, which comes after
+    `busy`. `slow`, `busy` and `crawl` have one slot each."""
     refused = f"http://127.0.0.1:{free_port()}"
     return "\n".join(
         [
@@ -311,6 +314,8 @@ def _providers(oracle: Oracle) -> str:
             twilio(oracle, name="main"),
             _sandbox("mail", oracle.url, "email"),
             _sandbox("slow", oracle.url, "telegram", "concurrency = 1"),
+            _sandbox("busy", oracle.url, "messenger", "concurrency = 1"),
+            _sandbox("gone", refused, "messenger"),
             _sandbox("crawl", oracle.url, "slack", "concurrency = 1"),
             _sandbox("nobody", refused, "line"),
             _sandbox("nowhere", refused, "teams"),

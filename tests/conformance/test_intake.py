@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, intake_lane, unbundle
-from sendwright.model.records import Conflict, Running, Taken
+from sendwright.model.records import Absent, Conflict, Running, Taken
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import TENANT, offer
 
@@ -160,3 +161,13 @@ async def test_a_taken_intake_that_was_not_done_comes_again_after_a_crash_with_i
     again = await backend.restart()
     (after,) = await intakes(again)
     assert (after.id, after.process, after.number) == (before.id, before.process, before.number)
+
+
+async def test_a_repeat_is_told_what_its_key_stands_for_and_never_taken_anew(backend: UnderTest) -> None:
+    first = offer(key="k")
+    assert await backend.desk.offer(replace(first, repeat=True)) == Absent()
+    assert await backend.desk.offer(first) == Taken(first.id)
+    assert await backend.desk.offer(offer(key="k", repeat=True)) == Taken(first.id, replayed=True)
+    assert await backend.desk.offer(offer(key="k", fingerprint=b"other", repeat=True)) == Conflict()
+    assert await backend.desk.offer(offer(key="another", repeat=True)) == Absent()
+    assert backend.bus.depth("intake.normal") == 1

@@ -15,6 +15,7 @@ from sendwright.model.ids import IdMint, message_id
 from sendwright.model.notification import Payload, Priority
 from sendwright.model.parcel import INBOUND, Sighting, Step
 from sendwright.model.records import (
+    Absent,
     AttemptRecord,
     Audit,
     Cancelled,
@@ -78,12 +79,12 @@ class Desk:
         self.keys: dict[tuple[str, str], tuple[str, bytes]] = {}
         self.fault: Exception | None = None
         self.running = False
-        self.ended: list[Taken | Conflict | Running] = []
+        self.ended: list[Taken | Conflict | Running | Absent] = []
         self.faulty_from = 10**9
 
     async def accept(
-        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
-    ) -> Taken | Conflict | Running:
+        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None, *, repeat: bool = False
+    ) -> Taken | Conflict | Running | Absent:
         if self.fault is not None and (self.faulty_from == 10**9 or len(self.taken) >= self.faulty_from):
             raise self.fault
         if self.running:
@@ -92,6 +93,8 @@ class Desk:
         if key is not None and (tenant, key) in self.keys:
             first, before = self.keys[tenant, key]
             return Taken(first, replayed=True) if before == fingerprint else Conflict()
+        if repeat:
+            return Absent()
         new = self.mint.notification(tenant, self.clock.now_ms(), len(self.taken).to_bytes(9, "big"))
         self.taken.append((tenant, payload, raw, key, trace))
         if key is not None:
@@ -99,11 +102,11 @@ class Desk:
         return Taken(new)
 
     def begin(
-        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
-    ) -> Awaitable[Taken | Conflict | Running]:
-        return self.accept(tenant, payload, raw, key, trace)
+        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None, *, repeat: bool = False
+    ) -> Awaitable[Taken | Conflict | Running | Absent]:
+        return self.accept(tenant, payload, raw, key, trace, repeat=repeat)
 
-    def over(self, answer: Taken | Conflict | Running) -> None:
+    def over(self, answer: Taken | Conflict | Running | Absent) -> None:
         self.ended.append(answer)
 
     async def offer(self, offer: Any) -> Taken:

@@ -22,6 +22,8 @@ from sendwright.providers.contract import (
     Outcome,
     Outgoing,
     Provider,
+    Reason,
+    Rejected,
     Reply,
     Request,
     Scope,
@@ -147,7 +149,9 @@ class Scripted(Provider):
         if 200 <= reply.status < 300:
             return Accepted(json.loads(reply.body)["id"])
         scope = reply.header("x-scope")
-        return by_status(reply) if scope is None else later(reply, "throttled", scope=Scope(scope))
+        if scope is None:
+            return by_status(reply)
+        return later(reply, "throttled", scope=Scope(scope)) if reply.status == 429 else Rejected(Reason.REJECTED, "", Scope(scope))
 
 
 class ScriptedLine:

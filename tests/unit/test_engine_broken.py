@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import pytest
+
+from sendwright.engine import plan
 from sendwright.engine.telling import Trouble
-from sendwright.model.notification import Priority
-from sendwright.model.parcel import INBOUND, Sighting, intake_lane, pack
+from sendwright.model.notification import Payload, Priority
+from sendwright.model.parcel import INBOUND, Intake, Sighting, intake_lane, lane, pack
 from sendwright.model.records import Plan
 from sendwright.model.states import AttemptState, MessageState
 
@@ -19,12 +23,12 @@ NORMAL = intake_lane(Priority.NORMAL)
 async def test_a_notification_that_breaks_its_plan_every_time_is_kept_aside_and_takes_nobody_with_it() -> None:
     one = Vendor()
     async with World(one, started=False, recount=False) as world:
-        plan = world.ledger.plan
+        planned = world.ledger.plan
 
         async def poisoned(plans: Sequence[Plan]) -> object:
             if any(birth.steps[0].address == number(2) for each in plans for birth in each.births):
                 raise RuntimeError("nobody foresaw this")
-            return await plan(plans)
+            return await planned(plans)
 
         world.ledger.plan = poisoned
         before, poison, after = [await world.post({"phone": number(which)}) for which in (1, 2, 3)]
@@ -44,12 +48,12 @@ async def test_a_notification_that_breaks_its_plan_every_time_is_kept_aside_and_
 async def test_notifications_that_break_their_plan_hold_up_nobody() -> None:
     one = Vendor()
     async with World(one, recount=False) as world:
-        plan = world.ledger.plan
+        planned = world.ledger.plan
 
         async def poisoned(plans: Sequence[Plan]) -> object:
             if any(birth.steps[0].address == number(2) for each in plans for birth in each.births):
                 raise RuntimeError("nobody foresaw this")
-            return await plan(plans)
+            return await planned(plans)
 
         world.ledger.plan = poisoned
         for _ in range(5):  # more than there are planners
@@ -101,3 +105,39 @@ async def test_a_taker_that_breaks_is_replaced() -> None:
         await world.start()
         await world.settled(await world.post(), MessageState.SENT, within_s=5)
         assert {trouble.what for trouble in world.told_of(Trouble)} == {"a taker ended: RuntimeError"}
+
+
+@in_virtual_time
+async def test_a_notification_whose_plan_cannot_be_made_is_kept_aside_and_takes_nobody_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, made = Vendor(), plan.plan_of
+
+    def poisoned(intake: Intake, payload: Payload, *more: Any) -> Plan:
+        if payload.recipients()[0].phone == number(2):  # type: ignore[union-attr]
+            raise KeyError("nobody foresaw this")
+        return made(intake, payload, *more)
+
+    monkeypatch.setattr(plan, "plan_of", poisoned)
+    async with World(one, started=False, recount=False) as world:
+        before, _, after = [await world.post({"phone": number(which)}) for which in (1, 2, 3)]
+        raws = [(await world.bus.take(NORMAL)).body[1:-1] for _ in range(3)]
+        await world.bus.publish(NORMAL, raws)
+        await world.start()
+        await world.settled(before, MessageState.SENT)
+        await world.settled(after, MessageState.SENT)
+        assert world.quarantined() == [raws[1]]
+
+
+@in_virtual_time
+async def test_a_parcel_that_is_not_utf8_is_kept_aside_and_takes_nobody_with_it() -> None:
+    async with World(Vendor(), started=False, recount=False) as world:
+        good = await world.post({"phone": number(1)})
+        await world.planner.plan(await world.bus.take(NORMAL))
+        name = lane("sms", Priority.NORMAL)
+        raw = (await world.bus.take(name)).body[1:-1]
+        broken = raw.replace(b"Hello", b"Hel\xff")
+        await world.bus.publish(name, [raw, broken])
+        await world.start()
+        await world.settled(good, MessageState.SENT)
+        assert len(world.quarantined()) == 1

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sendwright.engine.telling import Parked
 from sendwright.model.states import MessageState
+from sendwright.providers.contract import Reply
 
-from .engine_world import UNWELL, Vendor, World, in_virtual_time, number
+from .engine_world import THROTTLED, UNWELL, Vendor, World, in_virtual_time, number
 
 
 @in_virtual_time
@@ -73,3 +74,36 @@ async def test_nobody_stands_in_line_for_a_rate_that_lets_one_through_a_minute()
         await world.pass_time(300)
         assert 5 <= len(one.calls) <= 6
         assert len(world.told_of(Parked)) < 60
+
+
+@in_virtual_time
+async def test_a_refusal_of_the_second_does_not_end_what_the_first_was_only_too_full_for() -> None:
+    one, two = Vendor("one", concurrency=1, latency_s=1), Vendor("two")
+    two.always(Reply(400, (("x-scope", "sender"),)))
+    async with World(one, two) as world:
+        first = await world.post({"phone": number(1)})
+        await world.pass_time(0.05)
+        second = await world.post({"phone": number(2)})
+        await world.settled(first, MessageState.SENT, within_s=5)
+        await world.settled(second, MessageState.SENT, within_s=30)
+
+
+@in_virtual_time
+async def test_what_the_first_is_too_full_for_outlives_a_second_that_throttles() -> None:
+    one, two = Vendor("one", rate="20/s", latency_s=0.05), Vendor("two")
+    two.always(THROTTLED)
+    async with World(one, two) as world:
+        await world.post_many(300)
+        await world.pass_time(60)
+        assert len(set(one.taken)) == 300
+
+
+@in_virtual_time
+async def test_what_the_first_is_too_full_for_waits_for_it_when_the_second_is_out_of_reach() -> None:
+    one, two = Vendor("one", concurrency=1, latency_s=0.9), Vendor("two")
+    two.unreachable = "connect"
+    async with World(one, two) as world:
+        await world.post({"phone": number(1)})
+        await world.pass_time(0.05)
+        second = await world.post({"phone": number(2)}, expires_at=world.instant(1.4))
+        await world.settled(second, MessageState.SENT, within_s=30)

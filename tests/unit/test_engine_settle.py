@@ -5,10 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from sendwright.engine.settle import RetrySettings
 from sendwright.engine.telling import Attempted
 from sendwright.model.ids import message_id
+from sendwright.model.notification import Priority
+from sendwright.model.outcomes import Later
+from sendwright.model.parcel import intake_lane
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.providers.contract import Lost, Reply
@@ -381,3 +385,19 @@ async def test_vendors_words_are_kept_short_and_printable() -> None:
         other = await world.post(on_doubt="hold")
         await world.settled(other, MessageState.IN_DOUBT)
         assert world.attempts(other)[0].detail == "wait: a [31m b"
+
+
+@in_virtual_time
+async def test_a_wait_that_makes_no_sense_does_not_drown_one_of_the_same_round_that_does() -> None:
+    one, two = Vendor("one"), Vendor("two")
+    async with World(one, two, started=False) as world:
+        notification = await world.post()
+        await world.planner.plan(await world.bus.take(intake_lane(Priority.NORMAL)))
+        parcel = replace(world.parcel_of(notification), tried=("one",))
+        world.account("one").asked_until = world.clock.monotonic() + 600
+        now = world.clock.now_ms()
+        for asked in (None, 1e9):
+            wait = world.settler.decide(parcel, world.account("two"), Later("busy", asked), now).wait
+            assert wait is not None
+            assert wait.due_at is not None
+            assert wait.due_at - now >= 600_000

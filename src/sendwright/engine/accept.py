@@ -12,7 +12,7 @@ from sendwright.engine.ports import Clock, IntakeDesk
 from sendwright.engine.telling import Accepted, Tell
 from sendwright.model.ids import RANDOM_BYTES, IdMint
 from sendwright.model.notification import PRIORITIES, Payload
-from sendwright.model.records import Conflict, Offer, Running, Taken
+from sendwright.model.records import Absent, Conflict, Offer, Running, Taken
 from sendwright.policy.idempotency import fingerprint
 
 
@@ -28,7 +28,7 @@ class Accept:
 
     async def accept(
         self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
-    ) -> Taken | Conflict | Running:
+    ) -> Taken | Conflict | Running | Absent:
         """Makes the posted bytes durable under a new id. Raises `Unavailable` when that could not be done."""
         crashpoint("accept.accepting")
         answer = await self.begin(tenant, payload, raw, key, trace)
@@ -36,9 +36,10 @@ class Accept:
         return answer
 
     def begin(
-        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
-    ) -> Awaitable[Taken | Conflict | Running]:
-        """The story up to its one wait, for callers that have no task to wait in. `over` must follow."""
+        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None, *, repeat: bool = False
+    ) -> Awaitable[Taken | Conflict | Running | Absent]:
+        """The story up to its one wait, for callers that have no task to wait in. `over` must follow. A `repeat` is only
+        answered, never taken anew."""
         now = self._clock.now_ms()
         offer = Offer(
             id=self._mint.notification(tenant, now, self._randomness(RANDOM_BYTES)),
@@ -49,11 +50,12 @@ class Accept:
             key=key,
             fingerprint=fingerprint(raw) if key is not None else b"",
             trace=trace,
+            repeat=repeat,
         )
         crashpoint("accept.offering")
         return self._desk.offer(offer)
 
-    def over(self, answer: Taken | Conflict | Running) -> None:
+    def over(self, answer: Taken | Conflict | Running | Absent) -> None:
         """The story after its wait."""
         crashpoint("accept.durable")
         if isinstance(answer, Taken):

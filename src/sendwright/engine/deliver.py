@@ -110,14 +110,17 @@ class Deliverer:
         await self._parked(parcel, Wait("time", now + int(SHELF_S * 1000)), now)
 
     async def _prepare(self, parcel: Parcel) -> Ready | None:
-        """Route, render, slot and line; None when the parcel was parked or ended instead."""
+        """Route, render, slot and line; None when the parcel was parked or ended instead.
+
+        A provider that is full has not been asked: it is passed over here, and not noted as `tried`."""
+        full: tuple[str, ...] = ()
         while True:
             now = self._clock.now_ms()
             if parcel.expires_at is not None and parcel.expires_at <= now:
                 crashpoint("deliver.expiring")
                 await self._expire(parcel)
                 return None
-            choice = self._fleet.choose(parcel.channel, parcel.tried, self._clock.monotonic())
+            choice = self._fleet.choose(parcel.channel, (*parcel.tried, *full), self._clock.monotonic())
             if choice.account is None:
                 crashpoint("deliver.parking")
                 await self._no_account(parcel, configured=choice.configured)
@@ -132,12 +135,12 @@ class Deliverer:
             slot = await account.take(parcel.priority, self._clock, SLOT_WAIT_S)
             crashpoint("deliver.slot")
             if slot is None:
+                full = (*full, account.name)
+                if self._fleet.others(parcel.channel, (*parcel.tried, *full), self._clock.monotonic()):
+                    continue
                 crashpoint("deliver.full")
-                following = await self._full(parcel, account)
-                if following is None:
-                    return None
-                parcel = following
-                continue
+                await self._park(parcel, account)
+                return None
             try:
                 line = await self._egress.open(account.name, request, account.timeout_s)
                 crashpoint("deliver.connected")
@@ -145,7 +148,7 @@ class Deliverer:
                 self._note_unreachable(account, slot, error)
                 slot.release()
                 crashpoint("deliver.unreachable")
-                following = await self._unreachable(parcel, account, error)
+                following = await self._unreachable(parcel, account, error, full)
                 if following is None:
                     return None
                 parcel = following
@@ -265,16 +268,12 @@ class Deliverer:
         crashpoint("deliver.no_account")
         await self._parked(fresh, wait, self._clock.now_ms())
 
-    async def _full(self, parcel: Parcel, account: Account) -> Parcel | None:
-        """No place in time is as good as *later*: the next provider has it, or it is parked when none has a place."""
-        tried = (*parcel.tried, account.name)
-        if self._fleet.others(parcel.channel, tried, self._clock.monotonic()):
-            return replace(parcel, tried=tried)
+    async def _park(self, parcel: Parcel, account: Account) -> None:
+        """Until the route has a place. Who said *later* in this round is not asked again for it."""
         kind = "rate" if account.rate is not None else "provider"
         wait = Wait(kind, parcel.expires_at, key=f"route:{parcel.channel}", name=account.name)
         crashpoint("deliver.no_slot")
-        await self._parked(replace(parcel, tried=()), wait, self._clock.now_ms())
-        return None
+        await self._parked(parcel, wait, self._clock.now_ms())
 
     def _note_unreachable(self, account: Account, slot: Slot, error: Unreachable) -> None:
         """No connection is a sign of illness; a shortage of our own lines is not."""
@@ -288,11 +287,15 @@ class Deliverer:
                 why=f"{Reason.UNREACHABLE.value}: {error.phase}: {error.detail}",
             )
 
-    async def _unreachable(self, parcel: Parcel, account: Account, error: Unreachable) -> Parcel | None:
-        """No connection: the next provider at once, or a wait when all of this round said so."""
+    async def _unreachable(self, parcel: Parcel, account: Account, error: Unreachable, full: tuple[str, ...]) -> Parcel | None:
+        """No connection: the next provider at once, a place at one that is full, or a wait when all of this round said so."""
         tried = (*parcel.tried, account.name)
-        if self._fleet.others(parcel.channel, tried, self._clock.monotonic()):
+        if self._fleet.others(parcel.channel, (*tried, *full), self._clock.monotonic()):
             return replace(parcel, tried=tried)
+        if self._fleet.others(parcel.channel, tried, self._clock.monotonic()):
+            crashpoint("deliver.full_again")
+            await self._park(replace(parcel, tried=tried), self._fleet.accounts[full[0]])
+            return None
         now = self._clock.now_ms()
         decision = self._settler.decide(parcel, account, Later(f"{error.phase}: {error.detail}", called=False), now)
         if decision.wait is None or decision.step != parcel.step:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Sighting
 from sendwright.model.records import (
+    Absent,
     AttemptRecord,
     Audit,
     Cancelled,
@@ -94,9 +95,10 @@ class Bus(Protocol):
 class IntakeDesk(Protocol):
     """Makes accepted notifications durable, once per idempotency key."""
 
-    def offer(self, offer: Offer) -> Awaitable[Taken | Conflict | Running]:
+    def offer(self, offer: Offer) -> Awaitable[Taken | Conflict | Running | Absent]:
         """Reserves the key (where there is one), numbers the notification for this process and puts it on its intake
-        lane: all or nothing. The same key with the same fingerprint answers the first id, `replayed`."""
+        lane: all or nothing. The same key with the same fingerprint answers the first id, `replayed`. A `repeat` is only
+        told what its key stands for, and is never taken anew."""
         ...
 
     def stored(self, tenant: str, key: str) -> Awaitable[str | None]:

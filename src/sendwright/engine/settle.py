@@ -146,7 +146,7 @@ class Settler:
         """The longest that any provider of this round asked for, in seconds from now."""
         now, accounts = self._clock.monotonic(), self._fleet.accounts
         asked = [accounts[name].asked_until - now for name in parcel.tried if name in accounts]
-        return max(0.0, (outcome.after_s or 0.0) if isinstance(outcome, Later) else 0.0, *asked)
+        return max(0.0, believed_s(outcome.after_s) if isinstance(outcome, Later) else 0.0, *asked)
 
     def _out_of_time(self, parcel: Parcel, calls: int, now: int, reason: str | None, detail: str) -> Decision:
         """The wait would outlast the message: the next step now, or expiry when it comes."""

@@ -36,9 +36,10 @@ class Sieve:
         for raw in split(delivery.body):
             try:
                 found.append((raw, read(raw)))
-            except (msgspec.MsgspecError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 — reading it again would break again
+                words = str(error) if isinstance(error, msgspec.MsgspecError | ValueError) else type(error).__name__
                 crashpoint("sieve.unreadable")
-                await self._keep(delivery.lane, raw, str(error))
+                await self._keep(delivery.lane, raw, words)
         return found
 
     async def each(self, delivery: Delivery, read: Callable[[bytes], T], story: Callable[[T], Awaitable[None]]) -> None:

@@ -175,7 +175,8 @@ class Worker:
                 await asyncio.shield(work)
 
     async def _guarded(self, delivery: Delivery, priority: Priority, story: Callable[[Delivery], Awaitable[None]]) -> None:
-        self._way.enter(priority)
+        way = Priority.BULK if delivery.redelivered else priority  # nobody steps aside for what broke before
+        self._way.enter(way)
         try:
             crashpoint("worker.story")
             await story(delivery)
@@ -183,7 +184,7 @@ class Worker:
             self._tell(Trouble(delivery.lane, type(error).__name__))
             self._work(self._give_back(delivery))
         finally:
-            self._way.leave(priority)
+            self._way.leave(way)
 
     async def _give_back(self, delivery: Delivery) -> None:
         """After a rest: what broke it may pass."""
@@ -200,7 +201,13 @@ class Worker:
             crashpoint("worker.taking_parcels")
             delivery = await self._take(name)
             crashpoint("worker.took_parcels")
-            parcels = await self._parcels(delivery)
+            try:
+                crashpoint("worker.reading")
+                parcels = await self._parcels(delivery)
+            except Exception as error:  # noqa: BLE001 — the bundle must go back, whatever broke
+                self._tell(Trouble(delivery.lane, type(error).__name__))
+                self._work(self._give_back(delivery))
+                continue
             hand.take(len(parcels))
             left = len(parcels)
             if not left:

@@ -128,7 +128,10 @@ def bundle(parcels: Sequence[bytes]) -> bytes:
 
 def unbundle(kind: type[T], body: bytes) -> list[T]:
     """The parcels of a bundle; raises `msgspec.DecodeError` when any of them is not one that we know (then see `split`)."""
-    parcels: list[T] = _DECODERS[kind].decode(body)
+    try:
+        parcels: list[T] = _DECODERS[kind].decode(body)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("it is not UTF-8") from error
     for parcel in parcels:
         if parcel.v != VERSION:
             raise _strange(parcel.v)
@@ -137,7 +140,10 @@ def unbundle(kind: type[T], body: bytes) -> list[T]:
 
 def read(kind: type[T], raw: bytes) -> T:
     """One raw parcel; raises `msgspec.DecodeError` when it is not one that we know."""
-    parcel = msgspec.json.decode(raw, type=kind)
+    try:
+        parcel = msgspec.json.decode(raw, type=kind)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("it is not UTF-8") from error
     if parcel.v != VERSION:
         raise _strange(parcel.v)
     return parcel
@@ -161,5 +167,5 @@ def split(body: bytes) -> list[bytes]:
     """The raw parcels of a bundle, for handling each alone. A body that is no bundle at all is returned as the only one."""
     try:
         return [bytes(raw) for raw in _RAW.decode(body)]
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return [body]

@@ -247,6 +247,8 @@ class Offer(Struct, frozen=True):
     fingerprint: bytes = b""
     """Hash of the canonical payload; with a key, another fingerprint is a conflict."""
     trace: str | None = None
+    repeat: bool = False
+    """Only to hear what its key stands for: where that is nothing, nothing is taken."""
 
     def __repr__(self) -> str:
         return f"Offer({self.id})"
@@ -261,6 +263,10 @@ class Taken(Struct, frozen=True):
 
 class Conflict(Struct, frozen=True):
     """The key was used with another body."""
+
+
+class Absent(Struct, frozen=True):
+    """A repeat whose key stands for nothing (any more)."""
 
 
 class Running(Struct, frozen=True):

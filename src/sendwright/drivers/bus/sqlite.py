@@ -73,17 +73,17 @@ class SqliteBus:
         lane.reading = True
         try:
             after = lane.cursor
-            rows = await self._reader.run(lambda db: db.execute(SQL["bundles_after"], (lane.name, after, PAGE)).fetchall())
+            rows: Any = await self._reader.run(lambda db: db.execute(SQL["bundles_after"], (lane.name, after, PAGE)).fetchall())
         finally:
             lane.reading = False
-        row: Any
-        for row in rows:
-            seq, count, at, body = row
+        for seq, count, at, body in rows:
+            if seq > lane.tail:
+                break  # committed, and the loop has not heard of it yet: it comes as news
             suspect = lane.suspects > 0
             lane.suspects -= suspect
             lane.cursor = seq
             lane.push(Bundle(lane.name, seq, count, at, body, redelivered=suspect))
-        if not rows:
+        if not rows or rows[0][0] > lane.tail:
             lane.cursor = lane.tail  # what was there has been deleted by hand
 
 

@@ -93,7 +93,10 @@ def _authority(host: str, port: int | None) -> str:
 def encode(request: HttpRequest) -> Encoded:
     """The request in bytes. Host, User-Agent and Content-Length are added unless given. Raises `ValueError`."""
     method, body = request.method, request.body
-    head = _head(method, request.url, request.headers)
+    try:
+        head = _head(method, request.url, request.headers)
+    except TypeError:  # an adapter gave them as lists
+        head = _head(method, request.url, tuple((name, value) for name, value in request.headers))
     if head.length is not None and head.length != str(len(body)):
         raise ValueError("a header contradicts the length of the body")
     if head.length is None and (body or method not in _BODILESS):

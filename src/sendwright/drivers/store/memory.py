@@ -24,7 +24,7 @@ from sendwright.engine.ports import Clock
 from sendwright.model.ids import notification_of
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, Parcel, intake_lane, pack
-from sendwright.model.records import Conflict, Offer, Running, Switch, Taken, parcel_of
+from sendwright.model.records import Absent, Conflict, Offer, Running, Switch, Taken, parcel_of
 from sendwright.model.states import MessageState
 
 
@@ -62,12 +62,14 @@ class MemoryDesk:
         self._bus = bus
         self._process = process
 
-    async def offer(self, offer: Offer) -> Taken | Conflict | Running:
+    async def offer(self, offer: Offer) -> Taken | Conflict | Running | Absent:
         async with self._store.transaction("offer") as t:
             if offer.key is not None:
                 held = t.keys.get((offer.tenant, offer.key))
                 if held is not None:
                     return Taken(held.id, replayed=True) if held.fingerprint == offer.fingerprint else Conflict()
+                if offer.repeat:
+                    return Absent()
                 t.keys.put((offer.tenant, offer.key), KeyRow(offer.id, offer.fingerprint))
             number = (t.accepted.get(self._process) or 0) + 1
             t.accepted.put(self._process, number)

@@ -19,7 +19,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sendwright.errors import Unavailable
-from sendwright.model.records import Conflict, Running, Taken
+from sendwright.model.records import Absent, Conflict, Running, Taken
 from sendwright.web.api import problems
 from sendwright.web.api.hot import Judged, PostNotification
 from sendwright.web.api.problems import Refusal
@@ -176,7 +176,7 @@ class _Front(HttpToolsProtocol):
             self._body = b""
             super().on_body(body)
 
-    def _answer(self, owed: _Owed, judged: Judged, done: asyncio.Future[Taken | Conflict | Running]) -> None:
+    def _answer(self, owed: _Owed, judged: Judged, done: asyncio.Future[Taken | Conflict | Running | Absent]) -> None:
         answer = self._said(judged, done)
         owed.response_complete = True
         if self.transport is None or self.transport.is_closing() or owed.disconnected:
@@ -188,7 +188,7 @@ class _Front(HttpToolsProtocol):
         if not owed.keep_alive:
             self.transport.close()
 
-    def _said(self, judged: Judged, done: asyncio.Future[Taken | Conflict | Running]) -> bytes:
+    def _said(self, judged: Judged, done: asyncio.Future[Taken | Conflict | Running | Absent]) -> bytes:
         try:
             return self.call.over(judged, done.result())
         except Refusal as refusal:

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from sendwright.errors import Unavailable
 from sendwright.model.notification import Payload
-from sendwright.model.records import Conflict, Running, Taken
+from sendwright.model.records import Absent, Conflict, Running, Taken
 from sendwright.policy.admission import Refused, admit, as_before
 from sendwright.policy.payload_schema import KEY_MAX
 from sendwright.web.api import problems
@@ -47,7 +47,7 @@ class Judged(Struct, frozen=True):
 
     payload: Payload
     request_id: str
-    begun: Awaitable[Taken | Conflict | Running]
+    begun: Awaitable[Taken | Conflict | Running | Absent]
 
 
 class PostNotification:
@@ -76,13 +76,15 @@ class PostNotification:
         begun = services.accept.begin(caller.tenant, admitted.payload, admitted.raw, key, trace_of(headers))
         return Judged(admitted.payload, request_id(headers), begun)
 
-    def over(self, judged: Judged, taken: Taken | Conflict | Running) -> bytes:
+    def over(self, judged: Judged, taken: Taken | Conflict | Running | Absent) -> bytes:
         """The whole 202. Raises `Refusal` where the key stands for something else."""
         self._services.accept.over(taken)
         if isinstance(taken, Conflict):
             raise problems.mismatch()
         if isinstance(taken, Running):
             raise problems.in_progress(taken.after_s)
+        if isinstance(taken, Absent):
+            raise TypeError("only a repeat has no answer")
         body = b'{"id":"%b","state":"accepted","message_count":%d}' % (taken.id.encode(), message_count(judged.payload))
         return b"%bcontent-length: %d\r\nlocation: /v1/notifications/%b\r\nrequest-id: %b\r\n\r\n%b" % (
             self._replayed if taken.replayed else self._taken,
@@ -105,16 +107,19 @@ class PostNotification:
         )
         return head + _lines(*fields) + b"\r\n" + body
 
-    async def _again(self, headers: dict[bytes, bytes], raw: bytes, given: str, refusal: Refusal) -> Judged:
-        """What was refused now, begun all the same where its key stands for something; else the refusal."""
+    async def _again(self, headers: dict[bytes, bytes], raw: bytes, given: str, refusal: Refusal) -> bytes:
+        """The answer to what is refused now, where its key stands for something; else the refusal."""
         before = as_before(raw) if refusal.status == 422 else None
         if before is None:
             raise refusal
         tenant, key = self._keys.caller(headers).tenant, key_of(headers, before.payload)
-        if key is None or await self._services.desk.stored(tenant, key) is None:
+        if key is None:
             raise refusal
-        begun = self._services.accept.begin(tenant, before.payload, before.raw, key, trace_of(headers))
-        return Judged(before.payload, given, begun)
+        begun = self._services.accept.begin(tenant, before.payload, before.raw, key, repeat=True)
+        found = await begun
+        if isinstance(found, Absent):
+            raise refusal
+        return self.over(Judged(before.payload, given, begun), found)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope["headers"])
@@ -129,8 +134,9 @@ class PostNotification:
             try:
                 judged = self.judge(scope["headers"], raw)
             except Refusal as refusal:
-                judged = await self._again(headers, raw, given, refusal)
-            answer = self.over(judged, await judged.begun)
+                answer = await self._again(headers, raw, given, refusal)
+            else:
+                answer = self.over(judged, await judged.begun)
         except Refusal as refusal:
             await refuse(refusal, given, self._always, receive, send)
         except Unavailable as fault:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from sendwright.errors import Unavailable
 from sendwright.model import ids
-from sendwright.model.records import Conflict, NotificationRecord, Page, Running, Taken
+from sendwright.model.records import Absent, Conflict, NotificationRecord, Page, Running, Taken
 from sendwright.model.states import message_state
 from sendwright.policy.admission import Admitted, Refused, admit, as_before
 from sendwright.policy.duration import instant_ms
@@ -145,47 +145,56 @@ async def _of_key(ask: Ask, key: str, query: NotificationsQuery) -> list[Notific
     return [unplanned_view(found) if row is None else await _view(ask, row, MESSAGES_LISTED, None)]
 
 
-async def _judged(ask: Ask, items: Iterable[Raw]) -> list[Admitted | Refused]:
+class Again(Struct, frozen=True):
+    """An item that is refused now, and may be a repeat of one that was right."""
+
+    before: Admitted
+    refused: Refused
+
+
+async def _judged(ask: Ask, items: Iterable[Raw]) -> list[Admitted | Again | Refused]:
     services = ask.services
     live, now = services.channels(), services.clock.now_ms()
-    judged: list[Admitted | Refused] = []
+    judged: list[Admitted | Again | Refused] = []
     for item in items:
         raw = bytes(item)
         if len(raw) > services.body_max:
             judged.append(Refused(413, "too_large", f"A notification must have at most {services.body_max} bytes."))
         else:
             one = admit(raw, services.rules, live, now)
-            judged.append((await _as_before(ask, raw) or one) if isinstance(one, Refused) else one)
+            judged.append(_again(raw, one) if isinstance(one, Refused) else one)
         if len(judged) % _AT_ONCE == 0:
             await asyncio.sleep(0)
     return judged
 
 
-async def _as_before(ask: Ask, raw: bytes) -> Admitted | None:
-    """A repeat under its key of what was right before."""
+def _again(raw: bytes, refused: Refused) -> Again | Refused:
     before = as_before(raw)
-    if before is None or isinstance(before.payload.idempotency_key, UnsetType):
-        return None
-    found = await ask.services.desk.stored(ask.caller.tenant, before.payload.idempotency_key)
-    return None if found is None else before
+    return refused if before is None or isinstance(before.payload.idempotency_key, UnsetType) else Again(before, refused)
 
 
-async def _take(ask: Ask, one: Admitted | Refused, trace: str | None) -> BatchTaken | Unavailable:
+async def _take(ask: Ask, one: Admitted | Again | Refused, trace: str | None) -> BatchTaken | Unavailable:
     if isinstance(one, Refused):
         return _failed(ask, problems.of_body(one))
-    key = None if isinstance(one.payload.idempotency_key, UnsetType) else one.payload.idempotency_key
+    admitted = one.before if isinstance(one, Again) else one
+    payload = admitted.payload
+    key = None if isinstance(payload.idempotency_key, UnsetType) else payload.idempotency_key
+    accept, repeat = ask.services.accept, isinstance(one, Again)
     try:
-        taken = await ask.services.accept.accept(ask.caller.tenant, one.payload, one.raw, key, trace)
+        taken = await accept.begin(ask.caller.tenant, payload, admitted.raw, key, trace, repeat=repeat)
+        accept.over(taken)
     except Unavailable as fault:
         return fault
     match taken:
         case Taken():
             replayed = True if taken.replayed else UNSET
-            return BatchTaken(taken.id, "accepted", message_count(one.payload), replayed)
+            return BatchTaken(taken.id, "accepted", message_count(payload), replayed)
         case Conflict():
             return _failed(ask, problems.mismatch())
         case Running():
             return _failed(ask, problems.in_progress(taken.after_s))
+        case Absent():
+            return _failed(ask, problems.of_body(one.refused) if isinstance(one, Again) else problems.internal())
 
 
 def _failed(ask: Ask, refusal: Refusal) -> BatchTaken:

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from sendwright.engine.ports import Bus, Clock, DeadParcels, IntakeDesk, Ledger, Records
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
-from sendwright.model.records import Conflict, Running, Taken
+from sendwright.model.records import Absent, Conflict, Running, Taken
 from sendwright.policy.admission import Rules
 from sendwright.providers.contract import Provider, Secret
 
@@ -27,17 +27,17 @@ class Accepting(Protocol):
 
     async def accept(
         self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
-    ) -> Taken | Conflict | Running:
+    ) -> Taken | Conflict | Running | Absent:
         """Durable when it returns `Taken`. Raises `Unavailable`, `maybe` when it may be durable all the same."""
         ...
 
     def begin(
-        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
-    ) -> Awaitable[Taken | Conflict | Running]:
+        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None, *, repeat: bool = False
+    ) -> Awaitable[Taken | Conflict | Running | Absent]:
         """The same without a task: what it returns is awaited, or asked by a callback, and then given to `over`."""
         ...
 
-    def over(self, answer: Taken | Conflict | Running) -> None:
+    def over(self, answer: Taken | Conflict | Running | Absent) -> None:
         """The end of what `begin` began."""
         ...
 

@@ -17,7 +17,7 @@ from sendwright.drivers.store.sqlite.sql import SQL
 from sendwright.drivers.store.sqlite.writer import Operation, Writer, fetch, rows_of
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, intake_lane, pack
-from sendwright.model.records import Conflict, Offer, Running, Taken
+from sendwright.model.records import Absent, Conflict, Offer, Running, Taken
 
 
 class SqliteDesk:
@@ -29,7 +29,7 @@ class SqliteDesk:
         self._offer = _OfferAll(lanes, process, keep_ms)
         self._expire = _ExpireKeys()
 
-    def offer(self, offer: Offer) -> Awaitable[Taken | Conflict | Running]:
+    def offer(self, offer: Offer) -> Awaitable[Taken | Conflict | Running | Absent]:
         return self._writer.submit(self._offer, offer, urgent=offer.priority <= Priority.HIGH)
 
     def stored(self, tenant: str, key: str) -> Awaitable[str | None]:
@@ -51,9 +51,9 @@ class _OfferAll(Operation):
         self._fresh = 0
         self._bundles: list[Bundle] = []
 
-    def apply(self, db: apsw.Connection, items: list[Offer]) -> list[Taken | Conflict | Running]:
+    def apply(self, db: apsw.Connection, items: list[Offer]) -> list[Taken | Conflict | Running | Absent]:
         known = self._known(db, items)
-        answers: list[Taken | Conflict | Running] = []
+        answers: list[Taken | Conflict | Running | Absent] = []
         fresh: list[Offer] = []
         new_keys = []
         for offer in items:
@@ -61,6 +61,9 @@ class _OfferAll(Operation):
             if held is not None:
                 same = held[1] == offer.fingerprint.hex()
                 answers.append(Taken(held[0], replayed=True) if same else Conflict())
+                continue
+            if offer.repeat:
+                answers.append(Absent())
                 continue
             answers.append(Taken(offer.id))
             fresh.append(offer)
