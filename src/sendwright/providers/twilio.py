@@ -111,7 +111,7 @@ _REFUSED: dict[int, tuple[Reason, Scope]] = {
 recipient's scope, so that no other SMS provider is tried. Too long for an SMS is not too long for an email, so the
 scope is the recipient's there too: the next step goes on."""
 
-_CROWDED = frozenset({20429, 21611, 30001, 30022, 30023, 63017, 63038})
+_CROWDED = frozenset({20429, 21611, 30001, 30022, 30023, 30454, 63017, 63038})
 """Not taken, and nobody is ill: too fast, or (21611, 30001) hours of messages wait for this sender already. Another
 provider may have room at once."""
 
