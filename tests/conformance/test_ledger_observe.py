@@ -8,6 +8,7 @@ import itertools
 import pytest
 
 from sendwright.model.parcel import Sighting
+from sendwright.model.records import Page
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
@@ -274,3 +275,31 @@ async def _end_of(backend: UnderTest, order: tuple[AttemptState | None, ...], by
 
 def _named(state: AttemptState, attempt: str, by: str, ref: str) -> Sighting:
     return receipt(state, attempt) if by == "id" else receipt(state, ref=ref)
+
+
+async def test_an_attempt_that_its_provider_names_by_two_references_was_taken_twice(backend: UnderTest) -> None:
+    parcel, held = await sent(backend.ledger, ref="SM1")
+    await backend.ledger.observe(receipt(A.DELIVERED, held.attempt, "SM1"), NOW)
+    assert not (await message_of(backend, parcel)).doubled
+    # when
+    await backend.ledger.observe(receipt(A.DELIVERED, held.attempt, "SM2"), NOW + 1)
+    # then
+    row = await message_of(backend, parcel)
+    (attempt,) = await backend.records.attempts(parcel.id)
+    assert (row.state, row.doubled, attempt.ref, attempt.twice) == (MessageState.DELIVERED, True, "SM1", True)
+    assert [one.id for one in (await backend.records.list_messages(Page(TENANT, doubled=True))).rows] == [parcel.id]
+
+
+async def test_an_answer_whose_reference_is_not_that_of_the_early_receipt_was_taken_twice(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger)
+    held = await claimed(backend.ledger, parcel)
+    await backend.ledger.observe(receipt(A.SENT, held.attempt, "SM1"), NOW)
+    await backend.ledger.settle(accepted(parcel, held, ref="SM2"))
+    row = await message_of(backend, parcel)
+    assert (row.state, row.doubled) == (MessageState.SENT, True)
+
+
+async def test_a_receipt_without_a_reference_names_no_second_message(backend: UnderTest) -> None:
+    parcel, held = await sent(backend.ledger, ref="SM1")
+    await backend.ledger.observe(receipt(A.DELIVERED, held.attempt), NOW)
+    assert not (await message_of(backend, parcel)).doubled

@@ -27,11 +27,11 @@ class Accept:
         self._tell = tell
 
     async def accept(
-        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
+        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None, *, repeat: bool = False
     ) -> Taken | Conflict | Running | Absent:
         """Makes the posted bytes durable under a new id. Raises `Unavailable` when that could not be done."""
         crashpoint("accept.accepting")
-        answer = await self.begin(tenant, payload, raw, key, trace)
+        answer = await self.begin(tenant, payload, raw, key, trace, repeat=repeat)
         self.over(answer)
         return answer
 

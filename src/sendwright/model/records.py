@@ -201,6 +201,8 @@ class AttemptRecord(Struct, frozen=True, array_like=True):
     ref: str | None = None
     reason: str | None = None
     detail: str = ""
+    twice: bool = False
+    """Its provider named it by two references: it took one call for two messages."""
 
 
 class NotificationRecord(Struct, frozen=True):

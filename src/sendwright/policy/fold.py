@@ -83,8 +83,13 @@ def may_decide(message: MessageRecord, token: str, number: int) -> bool:
 
 
 def doubled(attempts: Sequence[AttemptRecord]) -> bool:
-    """True when more than one attempt may have been taken by a provider."""
-    return sum(a.state not in _REFUTED for a in attempts) > 1
+    """True when more than one attempt may have been taken by a provider, or one of them twice."""
+    return any(a.twice for a in attempts) or sum(a.state not in _REFUTED for a in attempts) > 1
+
+
+def another(known: str | None, ref: str | None) -> bool:
+    """Whether a provider's reference is not the one that it gave this attempt before."""
+    return known is not None and ref is not None and known != ref
 
 
 def next_step(message: MessageRecord, tried: int, now: int, reason: str, detail: str = "") -> Decision:

@@ -29,7 +29,7 @@ from sendwright.model.records import (
     parcel_of,
 )
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import Standing, doubt, fold, may_decide
+from sendwright.policy.fold import Standing, another, doubt, fold, may_decide
 
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _ARRIVED = frozenset({MessageState.DELIVERED, MessageState.READ})
@@ -287,7 +287,8 @@ def _joined(
         attempt,
         state=joined,
         finished_at=at if attempt.finished_at is None and joined != AttemptState.SENDING else attempt.finished_at,
-        ref=ref or attempt.ref,
+        ref=attempt.ref or ref,
+        twice=attempt.twice or another(attempt.ref, ref),
         reason=reason if moved and reason is not None else attempt.reason,
         detail=detail if moved and detail else attempt.detail,
     )
@@ -340,13 +341,13 @@ def _sight(t: Tables, attempt: str, sighting: Sighting, now: int) -> Sighted:
         before,
         AttemptState(sighting.state),
         now,
-        ref=before.ref or sighting.ref,
+        ref=sighting.ref,
         reason=sighting.reason,
         detail=sighting.detail,
     )
     if after != before:
         t.put_attempt(after)
-    if after.state == before.state:
+    if (after.state, after.twice) == (before.state, before.twice):
         return Sighted(message.id, message.state, message.state)
     return _refold(t, message, now)
 

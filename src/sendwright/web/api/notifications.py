@@ -181,8 +181,7 @@ async def _take(ask: Ask, one: Admitted | Again | Refused, trace: str | None) ->
     key = None if isinstance(payload.idempotency_key, UnsetType) else payload.idempotency_key
     accept, repeat = ask.services.accept, isinstance(one, Again)
     try:
-        taken = await accept.begin(ask.caller.tenant, payload, admitted.raw, key, trace, repeat=repeat)
-        accept.over(taken)
+        taken = await accept.accept(ask.caller.tenant, payload, admitted.raw, key, trace, repeat=repeat)
     except Unavailable as fault:
         return fault
     match taken:

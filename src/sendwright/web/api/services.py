@@ -26,7 +26,7 @@ class Accepting(Protocol):
     """The story of a notification's acceptance."""
 
     async def accept(
-        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None
+        self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None, *, repeat: bool = False
     ) -> Taken | Conflict | Running | Absent:
         """Durable when it returns `Taken`. Raises `Unavailable`, `maybe` when it may be durable all the same."""
         ...

@@ -18,7 +18,7 @@ from sendwright.drivers.store.sqlite.writer import rows_of
 from sendwright.model.parcel import Parcel
 from sendwright.model.records import AttemptRecord, Decision, MessageRecord, Sighted, Wait
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import Standing, fold
+from sendwright.policy.fold import Standing, another, fold
 
 _MESSAGES = msgspec.json.Decoder(list[MessageRecord], strict=False)
 _ATTEMPTS = msgspec.json.Decoder(list[AttemptRecord], strict=False)
@@ -73,7 +73,8 @@ class Folio:
             after = replace(
                 row,
                 state=joined,
-                ref=ref or row.ref,
+                ref=row.ref or ref,
+                twice=row.twice or another(row.ref, ref),
                 finished_at=row.finished_at if row.finished_at is not None or joined == AttemptState.SENDING else at,
                 reason=reason if news and reason is not None else row.reason,
                 detail=detail if news and detail else row.detail,
@@ -82,7 +83,7 @@ class Folio:
                 return False
             self.attempts[message][index] = after
             self._changed_attempts[attempt] = after
-            return news
+            return news or after.twice != row.twice
         return False
 
     def refold(self, message: str, now: int, decision: Decision | None = None) -> Sighted:
@@ -130,7 +131,9 @@ class Folio:
         """Writes everything back: one statement per table."""
         db = self._db
         if self._changed_attempts:
-            rows = [(a.id, a.state, a.finished_at, a.ref, a.reason, a.detail) for a in self._changed_attempts.values()]
+            rows = [
+                (a.id, a.state, a.finished_at, a.ref, a.reason, a.detail, int(a.twice)) for a in self._changed_attempts.values()
+            ]
             db.execute(SQL["save_attempts"], (rows_of(rows),))
         if self._changed:
             db.execute(SQL["save_messages"], (rows_of([_saved(self.messages[id_]) for id_ in self._changed]),))

@@ -132,9 +132,9 @@ from jsonb_each(?1) c
 where messages.id = c.value->>0;
 
 -- name: save_attempts
--- Rows: id, state, finished_at, ref, reason, detail.
+-- Rows: id, state, finished_at, ref, reason, detail, twice.
 update attempts set
-  state = c.value->>1, finished_at = c.value->>2, ref = c.value->>3, reason = c.value->>4, detail = c.value->>5
+  state = c.value->>1, finished_at = c.value->>2, ref = c.value->>3, reason = c.value->>4, detail = c.value->>5, twice = c.value->>6
 from jsonb_each(?1) c
 where attempts.id = c.value->>0;
 

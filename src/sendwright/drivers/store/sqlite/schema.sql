@@ -77,7 +77,8 @@ create table attempts (
   ref text,
   reason text,
   detail text not null default '',
-  by_ref integer not null default 1
+  by_ref integer not null default 1,
+  twice integer not null default 0
 ) without rowid;
 
 create index attempts_open on attempts (deadline_at) where state = 0;

@@ -25,7 +25,7 @@ MESSAGE_COLUMNS = (
 
 ATTEMPT_COLUMNS = (
     "a.id, a.message, a.number, a.step, a.channel, a.provider, a.state, a.started_at, a.deadline_at, a.finished_at,"
-    " a.owner, a.ref, a.reason, a.detail"
+    " a.owner, a.ref, a.reason, a.detail, a.twice"
 )
 """An `AttemptRecord`, field by field."""
 
