@@ -115,7 +115,7 @@ def test_a_flood_of_forgeries_is_refused_and_hinders_nobody(world: World) -> Non
     def pour(line: int) -> tuple[Counter[int], Counter[int]]:
         """Over one connection that is kept; statuses of what is forged, and of what is not."""
         forged, taken = Counter[int](), Counter[int]()
-        connection = http.client.HTTPConnection("127.0.0.1", world.house.port, timeout=2)
+        connection = http.client.HTTPConnection("127.0.0.1", world.house.port, timeout=20)
 
         def say(parts: Parts) -> int:
             connection.request(*parts)
@@ -144,7 +144,7 @@ def test_a_flood_of_forgeries_is_refused_and_hinders_nobody(world: World) -> Non
     assert forged.total() == lines * (24 * rounds + 4) > 3000
     assert set(forged) == {400, 401, 404, 405, 413, 431}
     assert taken == {204: lines * rounds}
-    assert lasted_s < 25
+    assert lasted_s < 60
     # and what is true comes true, and nothing else
     world.all_come_to(genuine, "delivered")
     all_judged(world)

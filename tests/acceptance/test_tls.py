@@ -195,12 +195,12 @@ def test_a_certificate_that_is_renewed_lets_each_message_go_once(start: Start, v
     world = start(lambda _: accounts({"expired": vendor}))
     bodies = [text() for _ in range(20)]
     messages = world.post_all(bodies)
-    wait_until(lambda: world.provider("expired")["breaker"] == "open", 10, "the breaker opens")
+    wait_until(lambda: world.provider("expired")["breaker"] == "open", 30, "the breaker opens")
     assert set(world.states(messages)) <= {"accepted", "queued"}
     nothing_left(vendor)
     # when
     vendor.tls = AUTHORITY.serving()
-    world.all_come_to(messages, "sent", within_s=15)
+    world.all_come_to(messages, "sent", within_s=30)
     # then
     said = b"".join(vendor.requests)
     assert [said.count(f"To=%2B{body['to']['phone'][1:]}&".encode()) for body in bodies] == [1] * 20
@@ -214,9 +214,9 @@ def test_messages_leave_at_once_by_the_one_account_whose_tls_is_well(start: Star
     bodies = [text() for _ in range(10)]
     began = time.monotonic()
     messages = world.post_all(bodies)
-    world.all_come_to(messages, "delivered", within_s=10)
+    world.all_come_to(messages, "delivered", within_s=20)
     # then each message knocked at each door once, and waited for nothing but the one that stalls
-    assert time.monotonic() - began < TIMEOUT_S + 2
+    assert time.monotonic() - began < TIMEOUT_S + 8
     assert {len(vendor.connections) for vendor in vendors.values()} == {10}
     for vendor in vendors.values():
         nothing_left(vendor)
@@ -248,6 +248,6 @@ def test_a_full_account_that_stalls_holds_nobody_back_from_the_next(start: Start
     quiet = "[breaker]\nfailures = 100\n"
     world = start(lambda url: both + twilio_account(url, "well", "b"), quiet)
     messages = world.post_all([text() for _ in range(10)])
-    wait_until(lambda: len(stalled.connections) >= 2, 5, "the places that such messages may have are taken")
-    wait_until(lambda: world.states(messages).count("delivered") >= 6, 10, "those without a place leave by the next")
+    wait_until(lambda: len(stalled.connections) >= 2, 20, "the places that such messages may have are taken")
+    wait_until(lambda: world.states(messages).count("delivered") >= 6, 20, "those without a place leave by the next")
     assert len(bad.connections) <= 10
