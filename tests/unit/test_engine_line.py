@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sendwright.engine.telling import Parked
 from sendwright.model.states import MessageState
-from sendwright.providers.contract import Reply
+from sendwright.providers.contract import HttpRequest, Outgoing, Reply
 
 from .engine_world import THROTTLED, UNWELL, Vendor, World, in_virtual_time, number
 
@@ -107,3 +107,19 @@ async def test_what_the_first_is_too_full_for_waits_for_it_when_the_second_is_ou
         await world.pass_time(0.05)
         second = await world.post({"phone": number(2)}, expires_at=world.instant(1.4))
         await world.settled(second, MessageState.SENT, within_s=30)
+
+
+@in_virtual_time
+async def test_what_the_first_is_too_full_for_waits_for_it_when_the_second_has_no_words_for_it() -> None:
+    one, two = Vendor("one", concurrency=1, latency_s=1), Vendor("two")
+    async with World(one, two) as world:
+
+        def refusing(_: Outgoing) -> HttpRequest:
+            raise ValueError("it is too long for these words")
+
+        world.account("two").provider.build = refusing  # type: ignore[method-assign]
+        first = await world.post({"phone": number(1)})
+        await world.pass_time(0.05)
+        second = await world.post({"phone": number(2)})
+        await world.settled(first, MessageState.SENT, within_s=5)
+        await world.settled(second, MessageState.SENT, within_s=5)

@@ -129,7 +129,7 @@ class Deliverer:
             begun = self._begin(parcel, account, now)
             if isinstance(begun, Rejected):
                 crashpoint("deliver.unsayable")
-                await self._skip(parcel, begun.reason.value, begun.detail)
+                await self._unsayable(parcel, account, begun.reason.value, begun.detail, full)
                 return None
             flow, request = begun
             slot = await account.take(parcel.priority, self._clock, SLOT_WAIT_S)
@@ -156,7 +156,7 @@ class Deliverer:
             except ValueError as error:
                 slot.release()
                 crashpoint("deliver.unwritable")
-                await self._skip(parcel, Reason.CONTENT.value, str(error))
+                await self._unsayable(parcel, account, Reason.CONTENT.value, str(error), full)
                 return None
             except BaseException:
                 slot.release()
@@ -292,9 +292,8 @@ class Deliverer:
         tried = (*parcel.tried, account.name)
         if self._fleet.others(parcel.channel, (*tried, *full), self._clock.monotonic()):
             return replace(parcel, tried=tried)
-        if self._fleet.others(parcel.channel, tried, self._clock.monotonic()):
-            crashpoint("deliver.full_again")
-            await self._park(replace(parcel, tried=tried), self._fleet.accounts[full[0]])
+        crashpoint("deliver.unreachable_all")
+        if await self._parked_for(full, parcel, account):
             return None
         now = self._clock.now_ms()
         decision = self._settler.decide(parcel, account, Later(f"{error.phase}: {error.detail}", called=False), now)
@@ -306,6 +305,23 @@ class Deliverer:
         crashpoint("deliver.no_connection")
         await self._parked(replace(parcel, tried=(), backoff_s=decision.backoff_s), wait, now)
         return None
+
+    async def _unsayable(self, parcel: Parcel, account: Account, reason: str, detail: str, full: tuple[str, ...]) -> None:
+        """This provider can't be told: one that only had no place may be, else the step is over."""
+        crashpoint("deliver.untold")
+        if not await self._parked_for(full, parcel, account):
+            crashpoint("deliver.skipping")
+            await self._skip(parcel, reason, detail)
+
+    async def _parked_for(self, full: tuple[str, ...], parcel: Parcel, last: Account) -> bool:
+        """Parks it for those that were passed over for want of a place, when the last of the others is out of the question.
+        False when there are none."""
+        tried = (*parcel.tried, last.name)
+        if not full or not self._fleet.others(parcel.channel, tried, self._clock.monotonic()):
+            return False
+        crashpoint("deliver.full_again")
+        await self._park(replace(parcel, tried=tried), self._fleet.accounts[full[0]])
+        return True
 
     async def _parked(self, parcel: Parcel, wait: Wait, now: int) -> None:
         crashpoint("deliver.park")
