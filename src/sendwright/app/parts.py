@@ -160,6 +160,34 @@ def _delivered(fleet: Fleet) -> list[str]:
     return list(dict.fromkeys([*fleet.channels, *EVERY_CHANNEL]))
 
 
+def _worker(
+    settings: Settings,
+    backend: SqliteBackend,
+    fleet: Fleet,
+    gate: Gate,
+    promoter: Promoter,
+    clock: SystemClock,
+    drift: Drift,
+    tell: Subscribers,
+) -> Worker:
+    """The stories that the lanes feed: plan, deliver, settle, observe."""
+    bus, ledger, dead, poke, retry = backend.bus, backend.ledger, backend.quarantine, promoter.poke, settings.retry
+    limits = RetrySettings(retry.attempts_max, retry.base_s, retry.cap_s)
+    settler = Settler(ledger, fleet, clock, random.SystemRandom().random, limits, tell, poke)
+    ttl_ms = {name: seconds * 1000 for name, seconds in retry.ttl_s.items()}
+    return Worker(
+        bus,
+        Planner(bus, ledger, dead, fleet, clock, tell, ttl_ms, promoter.crowded),
+        Deliverer(ledger, fleet, gate, settler, clock, new_token(), backend.process, tell, poke, drift.held),
+        Observer(bus, ledger, dead, clock, tell, poke),
+        dead,
+        clock,
+        tell,
+        _delivered(fleet),
+        Flight(settings.worker.concurrency, reserve_of(settings)),
+    )
+
+
 def assemble(
     settings: Settings,
     keys: Keys,
@@ -171,34 +199,9 @@ def assemble(
     clock = SystemClock()
     drift = Drift(clock, tell)
     fleet = Fleet(_accounts(settings, providers.values()), routes_of(settings, providers), backend.switchboard, tell)
-    gate = Gate({p.name: Route(concurrency=p.settings.concurrency, idle_s=p.capabilities.idle_s) for p in providers.values()})
-    retry = settings.retry
+    gate = Gate({name: route_of(provider) for name, provider in providers.items()})
     mint = IdMint(keys.secret_key.reveal().encode())
     promoter = Promoter(backend.waiting, backend.ledger, backend.bus, fleet, clock, tell, drift.held)
-    settler = Settler(
-        backend.ledger,
-        fleet,
-        clock,
-        random.SystemRandom().random,
-        RetrySettings(retry.attempts_max, retry.base_s, retry.cap_s),
-        tell,
-        promoter.poke,
-    )
-    deliverer = Deliverer(
-        backend.ledger, fleet, gate, settler, clock, new_token(), backend.process, tell, promoter.poke, drift.held
-    )
-    ttl_ms = {name: seconds * 1000 for name, seconds in retry.ttl_s.items()}
-    worker = Worker(
-        backend.bus,
-        Planner(backend.bus, backend.ledger, backend.quarantine, fleet, clock, tell, ttl_ms, promoter.crowded),
-        deliverer,
-        Observer(backend.bus, backend.ledger, backend.quarantine, clock, tell, promoter.poke),
-        backend.quarantine,
-        clock,
-        tell,
-        _delivered(fleet),
-        Flight(settings.worker.concurrency, reserve_of(settings)),
-    )
     return Parts(
         settings=settings,
         keys=keys,
@@ -211,14 +214,14 @@ def assemble(
         fleet=fleet,
         gate=gate,
         accept=Accept(backend.desk, mint, clock, Randomness(), tell),
-        worker=worker,
+        worker=_worker(settings, backend, fleet, gate, promoter, clock, drift, tell),
         promoter=promoter,
         repairer=Repairer(
             backend.ledger,
             clock,
             alive=lambda owner: owner == backend.process,
             patience_ms=lambda name: fleet.accounts[name].patience_ms if name in fleet.accounts else 1000,
-            attempts_max=retry.attempts_max,
+            attempts_max=settings.retry.attempts_max,
             tell=tell,
             poke=promoter.poke,
             held=drift.held,
