@@ -23,7 +23,7 @@ from tests.acceptance.crash_points import crash_points
 from tests.acceptance.harness import Caller, House, Oracle, free_port, sms, twilio
 
 from bench.verdict import Verdict, judge, settle
-from sendwright.drivers.store.sqlite import open_sqlite
+from sendwright.drivers.embedded import open_sqlite
 from sendwright.model.ids import RANDOM_BYTES, IdMint
 from sendwright.model.parcel import INBOUND
 from sendwright.policy.duration import rfc3339

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 
 import pytest
 
+from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.drivers.store.memory import MemoryBackend
-from sendwright.drivers.store.sqlite import SqliteBackend, open_sqlite
 from sendwright.engine.ports import Bus, IntakeDesk, Ledger, Records, Switchboard, Waiting
 from tests.conformance.builders import ManualClock
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sendwright.drivers.store.sqlite import SqliteBackend, open_sqlite
+from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.engine.ports import DeadParcels
 from sendwright.model.ids import parcel_id
 from sendwright.model.notification import Priority

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from sendwright.drivers.store.sqlite import open_sqlite
+from sendwright.drivers.embedded import open_sqlite
 from sendwright.model.records import Taken
 from tests.conformance.builders import TENANT, offer
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sendwright.cli import findings
-from sendwright.drivers.store.sqlite import open_sqlite
+from sendwright.drivers.embedded import open_sqlite
 from sendwright.model.records import Switch
 from sendwright.providers import registry
 from tests.unit.cli_server import Reply, Server, run, serving

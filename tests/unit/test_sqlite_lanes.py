@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from sendwright.drivers.store.sqlite import open_sqlite
+from sendwright.drivers.embedded import open_sqlite
 
 LANE = "sms.normal"
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sendwright.app.machine import Randomness, SystemClock
 from sendwright.drivers.egress.gate import Gate, Route
-from sendwright.drivers.store.sqlite import SqliteBackend
+from sendwright.drivers.embedded import SqliteBackend
 from sendwright.engine.accept import Accept
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import Drift

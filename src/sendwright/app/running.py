@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from sendwright.app.parts import Parts, Subscribers, assemble, make_providers
-from sendwright.drivers.store.sqlite import open_sqlite
+from sendwright.drivers.embedded import open_sqlite
 from sendwright.errors import OperatorError
 from sendwright.sandbox.options import SandboxOptions
 from sendwright.sandbox.server import SandboxServer

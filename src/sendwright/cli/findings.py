@@ -21,7 +21,7 @@ from msgspec import Struct
 from sendwright.app.parts import callback_base, is_private
 from sendwright.cli.api import Api, NoAnswer, Refused
 from sendwright.cli.reach import api_of
-from sendwright.drivers.store.sqlite import open_sqlite
+from sendwright.drivers.embedded import open_sqlite
 from sendwright.errors import OperatorError
 from sendwright.model.records import Switch
 from sendwright.providers import registry

@@ -1,0 +1,143 @@
+"""The embedded engine: one SQLite file, one process, bus and store together."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import apsw
+
+from sendwright.drivers.bus.sqlite import SqliteBus
+from sendwright.drivers.bus.sqlite_lanes import Lanes
+from sendwright.drivers.store.sqlite.desk import SqliteDesk
+from sendwright.drivers.store.sqlite.folio import Serials
+from sendwright.drivers.store.sqlite.ledger import SqliteLedger
+from sendwright.drivers.store.sqlite.quarantine import SqliteQuarantine
+from sendwright.drivers.store.sqlite.reader import Reader
+from sendwright.drivers.store.sqlite.records import SqliteRecords
+from sendwright.drivers.store.sqlite.sql import SQL, schema
+from sendwright.drivers.store.sqlite.sweeper import SqliteSweeper
+from sendwright.drivers.store.sqlite.switchboard import SqliteSwitchboard
+from sendwright.drivers.store.sqlite.waiting import SqliteWaiting
+from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
+from sendwright.errors import StoreDown, StoreUnusable
+
+SCHEMA = 1
+SWITCH_INTERVAL_S = 0.0001
+"""How long the event loop may keep the interpreter while the writer wants it: the default of 5 ms is a flush's length."""
+
+CHECKED_BYTES = 64 * 1024 * 1024
+"""Files up to this size are checked whole at each start; larger ones would delay it by seconds."""
+
+_TOUCH = Touch()
+
+WEEK_MS = 7 * 24 * 3600 * 1000
+
+
+class SqliteBackend:
+    """Everything that the engine's ports need, over one file."""
+
+    def __init__(self, path: Path, process: str, writer: Writer, db: apsw.Connection, keep_ms: Callable[[], int]) -> None:
+        self.name = "sqlite"
+        self.path = path
+        self.process = process
+        self.writer = writer
+        self._reader = Reader(path, "sqlite-reader")
+        self._slow = Reader(path, "sqlite-slow")
+        lanes = Lanes()
+        lanes.restore([tuple(row) for row in db.execute(SQL["lanes"])])
+        serials = Serials(db)
+        self.bus = SqliteBus(writer, self._reader, lanes)
+        self.desk = SqliteDesk(writer, self._reader, lanes, process, keep_ms)
+        self.ledger = SqliteLedger(writer, serials)
+        self.quarantine = SqliteQuarantine(writer, self._slow)
+        self.sweeper = SqliteSweeper(writer)
+        self.waiting = SqliteWaiting(writer, self._reader)
+        self.records = SqliteRecords(self._reader, self._slow)
+        self.switchboard = SqliteSwitchboard(writer, self._reader)
+
+    async def writable(self) -> bool:
+        """Whether the file takes writes, as far as is known; where it last did not, it is tried."""
+        if self.writer.refused:
+            try:
+                await self.writer.submit(_TOUCH, None)
+            except StoreDown:
+                return False
+        return True
+
+    def close_readers(self) -> None:
+        self._reader.close()
+        self._slow.close()
+
+
+@asynccontextmanager
+async def open_sqlite(
+    path: Path,
+    *,
+    process: str | None = None,
+    keep_ms: Callable[[], int] = lambda: WEEK_MS,
+    on_fatal: Callable[[str], None] | None = None,
+) -> AsyncIterator[SqliteBackend]:
+    """Opens (and makes, at first) the file for this process alone. Raises `StoreUnusable` when it can't be used."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = _lock(path)
+    try:
+        db = _prepare(path)
+        writer = Writer(path, on_fatal or _die)
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        backend = SqliteBackend(path, process or f"p{secrets.token_hex(8)}", writer, db, keep_ms)
+        writer.start(db)
+        try:
+            yield backend
+        finally:
+            await writer.stop()
+            backend.close_readers()
+    finally:
+        os.close(lock)
+
+
+def _lock(path: Path) -> int:
+    """A lock on a file beside the database; another process holding it is an operator's error."""
+    lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise StoreUnusable(f"{path} is in use by another process: a SQLite file has one") from error
+    return lock
+
+
+def _prepare(path: Path) -> apsw.Connection:
+    try:
+        return _opened(path)
+    except apsw.Error as error:
+        raise StoreUnusable(f"{path} can't be opened as a database ({type(error).__name__})") from error
+
+
+def _opened(path: Path) -> apsw.Connection:
+    made = not path.exists() or path.stat().st_size == 0
+    if made:
+        path.touch(mode=0o600)
+    db = connect(path)
+    if made:
+        with db:
+            db.execute(schema())
+        return db
+    verdict = db.execute("pragma quick_check(1)").get if path.stat().st_size < CHECKED_BYTES else "ok"
+    if verdict != "ok":
+        raise StoreUnusable(f"{path} is damaged ({verdict}): restore a backup")
+    found = db.execute("select value from meta where name = 'schema'").get
+    if found != SCHEMA:
+        raise StoreUnusable(f"{path} has schema {found}, this version needs {SCHEMA}")
+    return db
+
+
+def _die(reason: str) -> None:
+    """After a failed sync nothing in the file can be trusted until it is opened anew: end at once, and say why."""
+    os.write(2, f"sendwright: {reason}; stopping\n".encode())
+    os._exit(70)
