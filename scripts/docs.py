@@ -16,6 +16,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from sendwright.model.outcomes import Reason
+from sendwright.model.records import CONTRADICTED
 from sendwright.model.states import MESSAGE_MOVES, AttemptState, MessageState
 from sendwright.providers.contract import EVERY_CHANNEL
 from sendwright.settings import SETTINGS, Setting
@@ -158,8 +159,15 @@ def events() -> str:
         "Events",
         "An event is a row of the transaction in which something happened: none is lost, none tells of what was undone. `seq` "
         "orders them all. A message's timeline is its events, oldest first.",
-        table(("type", "says"), [("`notification.accepted`", "the notification was planned into its messages"), *rows]),
-        "A `message.…` event says that the message moved to that state, or within it to another step of its plan; see "
+        table(
+            ("type", "says"),
+            [
+                ("`notification.accepted`", "the notification was planned into its messages"),
+                *rows,
+                (f"`{CONTRADICTED}`", "a failure was reported after the delivery: noted, and nothing else changes"),
+            ],
+        ),
+        "Any other `message.…` event says that the message moved to that state, or within it to another step of its plan; see "
         "[states.md](states.md). Its `detail` is the reason, where there is one. Repeats of a receipt make no event.",
     )
 

@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from sendwright.model.parcel import Sighting
-from sendwright.model.records import Page
+from sendwright.model.records import CONTRADICTED, Page
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
@@ -303,3 +303,21 @@ async def test_a_receipt_without_a_reference_names_no_second_message(backend: Un
     parcel, held = await sent(backend.ledger, ref="SM1")
     await backend.ledger.observe(receipt(A.DELIVERED, held.attempt), NOW)
     assert not (await message_of(backend, parcel)).doubled
+
+
+@pytest.mark.parametrize("proof", [A.DELIVERED, A.READ])
+async def test_a_failure_after_the_delivery_is_noted_once_and_changes_nothing_else(backend: UnderTest, proof: AttemptState) -> None:
+    # given
+    parcel, held = await sent(backend.ledger, steps=(SMS, EMAIL))
+    await backend.ledger.observe(receipt(proof, held.attempt), NOW)
+    before = await message_of(backend, parcel)
+    # when
+    late = receipt(A.FAILED, held.attempt, reason="unreachable", detail="30003")
+    seen = [await backend.ledger.observe(late, NOW + turn) for turn in range(46)]
+    # then
+    assert all((each.before, each.after, each.poke) == (before.state, before.state, False) for each in seen)
+    assert await message_of(backend, parcel) == before
+    (attempt,) = await backend.records.attempts(parcel.id)
+    assert (attempt.state, attempt.reason, attempt.detail) == (proof, "unreachable", "30003")
+    noted = [event for event in await backend.records.timeline(parcel.id) if event.type == CONTRADICTED]
+    assert [(event.detail, event.at) for event in noted] == [("unreachable", NOW)]

@@ -319,9 +319,9 @@ class World:
         """A verified receipt, as the hooks put it on its lane."""
         await self.bus.publish(INBOUND, [pack(Sighting(provider, int(state), attempt, ref, **more))])
 
-    async def switch(self, provider: str, *, enabled: bool) -> None:
+    async def switch(self, provider: str, *, enabled: bool | None = None, rate: str | None = None) -> None:
         """As the API does it: stored, read back, poked."""
-        await self.board.set(Switch(provider, enabled=enabled))
+        await self.board.set(Switch(provider, enabled=enabled, rate=rate))
         await self.fleet.reload()
         self.promoter.poke()
 

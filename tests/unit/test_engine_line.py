@@ -6,7 +6,7 @@ from sendwright.engine.telling import Parked
 from sendwright.model.states import MessageState
 from sendwright.providers.contract import HttpRequest, Outgoing, Reply
 
-from .engine_world import THROTTLED, UNWELL, Vendor, World, in_virtual_time, number
+from .engine_world import OK, THROTTLED, UNWELL, Vendor, World, in_virtual_time, number
 
 
 @in_virtual_time
@@ -123,3 +123,50 @@ async def test_what_the_first_is_too_full_for_waits_for_it_when_the_second_has_n
         second = await world.post({"phone": number(2)})
         await world.settled(first, MessageState.SENT, within_s=5)
         await world.settled(second, MessageState.SENT, within_s=5)
+
+
+@in_virtual_time
+async def test_an_ill_provider_is_probed_though_all_who_wait_have_asked_it_and_wait_for_the_rate_of_the_other() -> None:
+    one, two = Vendor("one"), Vendor("two", rate="1/min")
+    one.always(UNWELL)
+    async with World(one, two) as world:
+        # given: the first is ill, the second slow, and nobody new will come
+        notifications = await world.post_many(20)
+        await world.until(lambda: world.breaker("one") == "open")
+        await world.pass_time(0.5)
+        # when
+        one.always(OK)
+        # then
+        await world.settled(notifications, MessageState.SENT, within_s=30)
+        assert len(one.taken) >= 18
+
+
+@in_virtual_time
+async def test_a_rate_that_is_raised_holds_at_once_whatever_the_old_one_had_let_through() -> None:
+    one = Vendor(rate="1/h")
+    async with World(one) as world:
+        # given
+        notifications = await world.post_many(20)
+        await world.pass_time(2)
+        assert len(one.calls) == 1
+        # when
+        await world.switch("one", rate="100/s")
+        # then
+        await world.settled(notifications, MessageState.SENT, within_s=2)
+
+
+@in_virtual_time
+async def test_who_waits_for_a_throttled_provider_says_for_whom_and_until_when() -> None:
+    one, two = Vendor("one"), Vendor("two")
+    one.always(Reply(429, (("retry-after", "40"),)))
+    two.always(Reply(429, (("retry-after", "30"),)))
+    async with World(one, two) as world:
+        await world.post_many(2)
+        await world.pass_time(1)
+        later = await world.post()
+        await world.pass_time(1)
+        wait = world.message(later).wait
+        assert wait is not None
+        assert (wait.kind, wait.name) == ("provider", "two")
+        assert wait.until is not None
+        assert 27 <= (wait.until - world.clock.now_ms()) / 1000 <= 29

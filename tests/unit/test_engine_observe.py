@@ -7,6 +7,7 @@ import pytest
 from sendwright.engine.telling import Settled
 from sendwright.model.ids import message_id
 from sendwright.model.parcel import INBOUND, Sighting, pack
+from sendwright.model.records import CONTRADICTED
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.providers.contract import Reply
 
@@ -43,7 +44,7 @@ async def test_receipts_that_repeat_or_come_late_change_nothing() -> None:
             await world.report(state, attempt=attempt)
         await world.pass_time(60)
         assert world.state(notification) == MessageState.READ
-        assert world.events(notification) == events
+        assert world.events(notification) == [*events, CONTRADICTED]
         assert len(one.calls) == 1
 
 

@@ -263,13 +263,18 @@ class Deliverer:
             await self._skip(parcel, Reason.NO_PROVIDER.value, "")
             return
         fresh = replace(parcel, tried=())
-        route = self._fleet.route(parcel.channel)
-        wait = Wait("provider", parcel.expires_at, key=f"route:{parcel.channel}", name=route[0].name)
+        name, in_s = self._fleet.opens_first(parcel.channel, self._clock.monotonic())
+        now = self._clock.now_ms()
+        until = None if in_s is None else now + max(0, int(in_s * 1000))
+        wait = Wait("provider", parcel.expires_at, key=f"route:{parcel.channel}", name=name, until=until)
         crashpoint("deliver.no_account")
-        await self._parked(fresh, wait, self._clock.now_ms())
+        await self._parked(fresh, wait, now)
 
     async def _park(self, parcel: Parcel, account: Account) -> None:
-        """Until the route has a place. Who said *later* in this round is not asked again for it."""
+        """Until the route has a place. Who said *later* in this round is not asked again for it, but for those that are shut
+        by now: when they may be called again, that is news of them, and somebody must be there to probe them."""
+        now = self._clock.monotonic()
+        parcel = replace(parcel, tried=tuple(name for name in parcel.tried if not self._fleet.shut(name, now)))
         kind = "rate" if account.rate is not None else "provider"
         wait = Wait(kind, parcel.expires_at, key=f"route:{parcel.channel}", name=account.name)
         crashpoint("deliver.no_slot")

@@ -102,6 +102,10 @@ class Account:
             return Permit.NO
         return breakers.may_call(self.breaker, now)
 
+    def opens_at(self) -> float | None:
+        """When it may be called again at the earliest; None while it is switched off."""
+        return max(self.paused_until, breakers.next_probe_at(self.breaker) or 0.0) if self.enabled else None
+
     def room(self, priority: Priority, now: float, horizon_s: float) -> int:
         """How many more calls of this priority it could take within the horizon."""
         permit = self.permit(now)
@@ -197,7 +201,9 @@ class Account:
         switch = switch or Switch(self.name)
         self.enabled = switch.enabled if switch.enabled is not None else True
         self.weight = switch.weight if switch.weight is not None else 1
-        self.rate = parse_rate(switch.rate) if switch.rate is not None else self.own_rate
+        rate = parse_rate(switch.rate) if switch.rate is not None else self.own_rate
+        if rate != self.rate:
+            self.rate, self._tat = rate, IDLE  # what is owed to the old rate could keep a new one shut for a day
         self.rate_text = switch.rate if switch.rate is not None else self.provider.settings.rate
         self.concurrency = switch.concurrency if switch.concurrency is not None else self.own_concurrency
         self.wake()
@@ -285,6 +291,16 @@ class Fleet:
     def others(self, channel: str, tried: Sequence[str], now: float) -> bool:
         """True when a healthy account is left that was not tried in this round."""
         return self.choose(channel, tried, now).account is not None
+
+    def shut(self, name: str, now: float) -> bool:
+        """Whether nobody may call it now, be it for its health, a pause or a switch."""
+        return name in self.accounts and self.accounts[name].permit(now) == Permit.NO
+
+    def opens_first(self, channel: str, now: float) -> tuple[str | None, float | None]:
+        """Of a route that is shut: the provider that may be called first, and in how many seconds, where that is known."""
+        known = [(at - now, account.name) for account in self.route(channel) if (at := account.opens_at()) is not None]
+        in_s, name = min(known, default=(None, None))
+        return name or next((account.name for account in self.route(channel)), None), in_s
 
     def room(self, channel: str, priority: Priority, now: float, horizon_s: float) -> int:
         return sum(account.room(priority, now, horizon_s) for account in self.route(channel))

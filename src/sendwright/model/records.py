@@ -17,6 +17,9 @@ from sendwright.model.states import AttemptState, MessageState
 
 T = TypeVar("T")
 
+CONTRADICTED = "message.contradicted"
+"""The event of a failure that was reported after the delivery: noted, and nothing else."""
+
 
 class Wait(Struct, frozen=True, array_like=True):
     """Why a message waits, and until when. One message has at most one.

@@ -87,6 +87,11 @@ def doubled(attempts: Sequence[AttemptRecord]) -> bool:
     return any(a.twice for a in attempts) or sum(a.state not in _REFUTED for a in attempts) > 1
 
 
+def contradicts(attempt: AttemptRecord, said: AttemptState) -> bool:
+    """Whether this is the first word of failure about what was delivered or read: it is noted, and changes no state."""
+    return attempt.state >= AttemptState.DELIVERED and said in _REFUTED and attempt.reason in {None, Reason.LOST_ANSWER.value}
+
+
 def another(known: str | None, ref: str | None) -> bool:
     """Whether a provider's reference is not the one that it gave this attempt before."""
     return known is not None and ref is not None and known != ref

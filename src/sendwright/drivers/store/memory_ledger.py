@@ -14,6 +14,7 @@ from sendwright.model.ids import MESSAGE, attempt_id, notification_of
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel, Sighting
 from sendwright.model.records import (
+    CONTRADICTED,
     AttemptRecord,
     Birth,
     Cancelled,
@@ -29,7 +30,7 @@ from sendwright.model.records import (
     parcel_of,
 )
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import Standing, another, doubt, fold, may_decide
+from sendwright.policy.fold import Standing, another, contradicts, doubt, fold, may_decide
 
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _ARRIVED = frozenset({MessageState.DELIVERED, MessageState.READ})
@@ -68,6 +69,7 @@ class MemoryLedger:
                 return MessageState.ACCEPTED  # retention took the rows: the same as an id that was never planned
             joined = _joined(attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail)
             t.put_attempt(joined)
+            _note(t, message, attempt, joined, s.state, s.at)
             state = _refold(t, message, s.at, s.decision if may_decide(message, s.token, s.number) else None).after
             for sighting in _claimed_strays(t, joined.provider, s.ref):
                 state = _sight(t, joined.id, sighting, s.at).after
@@ -282,7 +284,9 @@ def _joined(
 ) -> AttemptRecord:
     """The attempt with more evidence; its words are those of the evidence that moved it."""
     joined = attempt.state.join(state)
-    moved = joined != attempt.state
+    noted = contradicts(attempt, state)
+    moved = joined != attempt.state or noted
+    reason = reason or (Reason.UNKNOWN.value if noted else None)
     return replace(
         attempt,
         state=joined,
@@ -292,6 +296,11 @@ def _joined(
         reason=reason if moved and reason is not None else attempt.reason,
         detail=detail if moved and detail else attempt.detail,
     )
+
+
+def _note(t: Tables, message: MessageRecord, before: AttemptRecord, after: AttemptRecord, said: AttemptState, now: int) -> None:
+    if contradicts(before, said):
+        t.events.append(now, message.tenant, CONTRADICTED, (notification_of(message.id), message.id), after.reason or "")
 
 
 def _refold(t: Tables, message: MessageRecord, now: int, decision: Decision | None = None) -> Sighted:
@@ -347,6 +356,7 @@ def _sight(t: Tables, attempt: str, sighting: Sighting, now: int) -> Sighted:
     )
     if after != before:
         t.put_attempt(after)
+    _note(t, message, before, after, AttemptState(sighting.state), now)
     if (after.state, after.twice) == (before.state, before.twice):
         return Sighted(message.id, message.state, message.state)
     return _refold(t, message, now)

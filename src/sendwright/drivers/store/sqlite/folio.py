@@ -15,10 +15,11 @@ from msgspec.structs import replace
 
 from sendwright.drivers.store.sqlite.sql import SQL
 from sendwright.drivers.store.sqlite.writer import rows_of
+from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel
-from sendwright.model.records import AttemptRecord, Decision, MessageRecord, Sighted, Wait
+from sendwright.model.records import CONTRADICTED, AttemptRecord, Decision, MessageRecord, Sighted, Wait
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import Standing, another, fold
+from sendwright.policy.fold import Standing, another, contradicts, fold
 
 _MESSAGES = msgspec.json.Decoder(list[MessageRecord], strict=False)
 _ATTEMPTS = msgspec.json.Decoder(list[AttemptRecord], strict=False)
@@ -70,14 +71,18 @@ class Folio:
                 continue
             joined = row.state.join(state)
             news = joined != row.state
+            noted = contradicts(row, state)
+            if noted:
+                reason = reason or Reason.UNKNOWN.value
+                self._events.append((at, self.messages[message].tenant, CONTRADICTED, message, reason))
             after = replace(
                 row,
                 state=joined,
                 ref=row.ref or ref,
                 twice=row.twice or another(row.ref, ref),
                 finished_at=row.finished_at if row.finished_at is not None or joined == AttemptState.SENDING else at,
-                reason=reason if news and reason is not None else row.reason,
-                detail=detail if news and detail else row.detail,
+                reason=reason if (news or noted) and reason is not None else row.reason,
+                detail=detail if (news or noted) and detail else row.detail,
             )
             if after == row:
                 return False
