@@ -236,6 +236,19 @@ async def test_the_messages_of_one_notification_can_be_filtered_out_of_all(backe
     assert await every_page(backend.records.list_messages, Page(TENANT, notification=ntf, state=M.CANCELLED)) == [one.id]
 
 
+async def test_a_filter_by_what_is_no_notifications_id_matches_nothing(backend: UnderTest) -> None:
+    # given
+    ntf = new_id()
+    await backend.ledger.plan([plan(birth(ntf, 0, (), state=M.FAILED, reason="unknown_recipient"), notification=ntf)])
+    odd = ["zzz", "", "ntf_", "msg_", "~", "%", ntf[:-1], ntf[:8], ntf + "0", "msg_" + ntf[4:], ntf.upper(), message_id(ntf, 0)]
+    for name in odd:
+        for filters in ({}, {"dead": True}, {"state": M.FAILED}):
+            # when
+            found = await every_page(backend.records.list_messages, Page(TENANT, notification=name, **filters))
+            # then
+            assert found == [], name
+
+
 async def test_a_stretch_of_time_holds_its_first_millisecond_and_not_its_last(backend: UnderTest) -> None:
     # given
     times = [NOW - 1, NOW, NOW + 1, NOW + 2]

@@ -82,6 +82,8 @@ class SqliteRecords:
         return await self._reader.run(lambda db: [_event(row) for row in db.execute(sql, subjects)])
 
     async def list_messages(self, page: Page) -> Listed[MessageRecord]:
+        if page.notification is not None and not ids.looks_like(ids.NOTIFICATION, page.notification):
+            return Listed((), None)  # a range of ids made from anything else holds what nobody asked for, or all there is
         where, args = _message_filters(page)
         rows, last = await self._reader.run(lambda db: _scan(db, "messages", where, args, page))
         wanted = rows_of(rows)
