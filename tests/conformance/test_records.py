@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sendwright.drivers.store.sqlite import records
 from sendwright.model.content import Content
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
@@ -276,6 +277,74 @@ async def test_notifications_are_found_by_key_and_by_the_lowest_state_of_their_m
     assert by_key == [f"ntf_{names['email'][4:36]}"]
     assert set(queued) == {f"ntf_{names[name][4:36]}" for name in ("queued", "email")} | {ntf}
     assert await every_page(backend.records.list_notifications, Page(TENANT, key="order-8")) == []
+
+
+async def test_a_notification_cancelled_before_it_was_planned_is_found_and_listed_as_cancelled(backend: UnderTest) -> None:
+    # given
+    early, theirs = new_id(), new_id("globex")
+    await backend.ledger.cancel(TENANT, early, NOW)
+    await backend.ledger.cancel("globex", theirs, NOW)
+    # when
+    record = await backend.records.notification(TENANT, early)
+    listed = {state: await every_page(backend.records.list_notifications, Page(TENANT, state=state)) for state in M}
+    # then
+    assert record is not None
+    assert (record.id, record.tenant, record.at, record.cancelled_at) == (early, TENANT, NOW, NOW)
+    assert (record.messages, record.counts, record.content, record.metadata) == (0, {}, None, {})
+    assert listed == {state: [early] if state == M.CANCELLED else [] for state in M}
+    assert await every_page(backend.records.list_notifications, Page(TENANT)) == [early]
+    assert await backend.records.notification(TENANT, theirs) is None
+
+
+async def _behind_many(backend: UnderTest, newer: int, **filters: Any) -> list[str]:
+    """Five notifications whose messages are `failed`, newest first, behind so many newer ones of other kinds."""
+    rare = [new_id() for _ in range(5)]
+    others = [new_id() for _ in range(newer)]
+    await backend.ledger.plan(
+        [plan(birth(ntf, 0, (EMAIL,), state=M.FAILED, reason="no_address"), notification=ntf) for ntf in rare]
+        + [plan(birth(ntf, 0), birth(ntf, 1, (), state=M.FAILED), notification=ntf) for ntf in others]
+    )
+    return rare[::-1]
+
+
+async def test_what_matches_is_on_the_first_page_though_thousands_are_newer(backend: UnderTest) -> None:
+    # given
+    rare = await _behind_many(backend, 2_500)
+    # when
+    notifications = await backend.records.list_notifications(Page(TENANT, 5, state=M.FAILED))
+    messages = await backend.records.list_messages(Page(TENANT, 5, channel="email", state=M.FAILED))
+    by_channel = await backend.records.list_messages(Page(TENANT, 3, channel="email"))
+    # then
+    assert [row.id for row in notifications.rows] == rare
+    assert [row.id for row in messages.rows] == [message_id(ntf, 0) for ntf in rare]
+    assert [row.id for row in by_channel.rows] == [message_id(ntf, 0) for ntf in rare[:3]]
+    assert by_channel.next == message_id(rare[2], 0)
+
+
+async def test_a_stretch_of_time_is_searched_from_its_own_end(backend: UnderTest) -> None:
+    old = plan(at=NOW - MINUTE, steps=(EMAIL,))
+    await backend.ledger.plan([old, *(plan() for _ in range(2_500))])
+    listed = await backend.records.list_messages(Page(TENANT, 5, channel="email", until=NOW))
+    assert ([row.id for row in listed.rows], listed.next) == ([message_id(old.id, 0)], None)
+
+
+async def test_a_page_that_could_not_be_filled_in_one_go_goes_on_where_it_was_left(
+    backend: UnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    monkeypatch.setattr(records, "SCAN_MAX", 20)
+    monkeypatch.setattr(records, "STRETCH", 7)
+    rare = await _behind_many(backend, 60)
+    # when
+    for limit in (1, 2, 50):
+        notifications = await every_page(backend.records.list_notifications, Page(TENANT, limit, state=M.FAILED))
+        queued = await every_page(backend.records.list_notifications, Page(TENANT, limit, state=M.QUEUED))
+        messages = await every_page(backend.records.list_messages, Page(TENANT, limit, channel="email"))
+        dead = await every_page(backend.records.list_messages, Page(TENANT, limit, channel="email", dead=True))
+        # then
+        assert notifications == rare
+        assert (len(queued), len(set(queued))) == (60, 60)
+        assert messages == dead == [message_id(ntf, 0) for ntf in rare]
 
 
 async def test_the_causes_of_death_are_counted(backend: UnderTest) -> None:

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from sendwright.model.notification import state_of
 from sendwright.model.states import MESSAGE_MOVES, AttemptState, MessageState, may_move, message_state, notification_state
 
 M = MessageState
@@ -131,3 +132,9 @@ def test_a_notification_is_where_its_hindmost_message_is() -> None:
 
     assert notification_state([M.READ, M.FAILED, M.CANCELLED]) is M.FAILED
     assert notification_state([]) is M.ACCEPTED
+
+
+def test_a_notification_that_was_cancelled_before_it_had_messages_is_cancelled_and_later_what_they_are() -> None:
+    assert state_of([], cancelled=True) is M.CANCELLED
+    assert state_of([], cancelled=False) is M.ACCEPTED
+    assert state_of([M.SENT, M.CANCELLED], cancelled=True) is M.SENT

@@ -1,4 +1,4 @@
-"""What a caller asks for, as it is posted: the payload's structs.
+"""What a caller asks for, as it is posted: the payload's structs; and how the whole of it stands.
 
 Shapes and field names are the contract's (`GET /v1/schema/notification.json` is made from them). What is not a field
 here is refused at the door. Meaning that needs more than a shape (is that a telephone number?) is `policy/admission.py`.
@@ -6,12 +6,14 @@ here is refused at the door. Meaning that needs more than a shape (is that a tel
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import IntEnum
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
 from sendwright.model.content import Content
+from sendwright.model.states import MessageState, notification_state
 
 
 class Priority(IntEnum):
@@ -90,6 +92,12 @@ class Payload(Struct, frozen=True, forbid_unknown_fields=True):
         for entry in self.to:
             seen.setdefault(_identity(entry), entry)
         return list(seen.values())
+
+
+def state_of(messages: Collection[MessageState], *, cancelled: bool) -> MessageState:
+    """A notification's state, by the states of its messages. One that was cancelled before it had any is cancelled: they
+    will be born so."""
+    return MessageState.CANCELLED if cancelled and not messages else notification_state(list(messages))
 
 
 def _identity(entry: str | Recipient) -> object:

@@ -11,6 +11,7 @@ import msgspec
 from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.store.memory_tables import MemoryStore, NotificationRow, Tables
 from sendwright.model.ids import MESSAGE, NOTIFICATION, floor, notification_of
+from sendwright.model.notification import Priority, state_of
 from sendwright.model.parcel import INBOUND, Intake, Parcel, split
 from sendwright.model.records import (
     AttemptRecord,
@@ -23,7 +24,6 @@ from sendwright.model.records import (
     T,
     Violation,
 )
-from sendwright.model.states import MessageState, notification_state
 
 
 class MemoryRecords:
@@ -35,7 +35,10 @@ class MemoryRecords:
 
     async def notification(self, tenant: str, notification: str) -> NotificationRecord | None:
         row = self._tables.notifications.rows.get(notification)
-        return _record(self._tables, row) if row is not None and row.plan.tenant == tenant else None
+        if row is not None:
+            return _record(self._tables, row) if row.plan.tenant == tenant else None
+        cancelled_at = self._tables.cancellations.rows.get((tenant, notification))
+        return _unplanned(tenant, notification, cancelled_at) if cancelled_at is not None else None
 
     async def messages_of(self, notification: str, limit: int, after: str | None) -> Sequence[MessageRecord]:
         row = self._tables.notifications.rows.get(notification)
@@ -59,7 +62,10 @@ class MemoryRecords:
         return _listed((self._tables.shown(row) for row in fitting), page.limit)
 
     async def list_notifications(self, page: Page) -> Listed[NotificationRecord]:
-        rows = (_record(self._tables, row) for row in _newest(self._tables.notifications.rows, NOTIFICATION, page))
+        known = {id_: _record(self._tables, row) for id_, row in self._tables.notifications.rows.items()}
+        for (tenant, id_), cancelled_at in self._tables.cancellations.rows.items():
+            known.setdefault(id_, _unplanned(tenant, id_, cancelled_at))
+        rows = _newest(known, NOTIFICATION, page)
         return _listed((row for row in rows if _notification_fits(row, page)), page.limit)
 
     async def dead_causes(self, tenant: str) -> Sequence[tuple[str, str, str, int]]:
@@ -173,6 +179,22 @@ def _record(tables: Tables, row: NotificationRow) -> NotificationRecord:
     )
 
 
+def _unplanned(tenant: str, notification: str, cancelled_at: int) -> NotificationRecord:
+    """One that was cancelled before it was planned: nothing else is known of it yet."""
+    return NotificationRecord(
+        id=notification,
+        tenant=tenant,
+        at=cancelled_at,
+        priority=Priority.NORMAL,
+        category="transactional",
+        on_doubt="resend",
+        content=None,
+        messages=0,
+        counts={},
+        cancelled_at=cancelled_at,
+    )
+
+
 def _newest(rows: dict[str, T], prefix: str, page: Page) -> Iterator[T]:
     """From new to old, between the page's bounds."""
     since = floor(prefix, page.since) if page.since is not None else ""
@@ -198,7 +220,7 @@ def _message_fits(row: MessageRecord, page: Page) -> bool:
 def _notification_fits(row: NotificationRecord, page: Page) -> bool:
     if row.tenant != page.tenant or (page.key is not None and row.key != page.key):
         return False
-    return page.state is None or notification_state(list[MessageState](row.counts)) == page.state
+    return page.state is None or state_of(row.counts, cancelled=row.cancelled_at is not None) == page.state
 
 
 def _listed(rows: Iterable[T], limit: int) -> Listed[T]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from sendwright.engine.ports import Records
 from sendwright.model import ids
+from sendwright.model.notification import state_of
 from sendwright.model.records import AttemptRecord, DeadParcel, Event, MessageRecord, NotificationRecord, Wait
-from sendwright.model.states import MessageState, notification_state
 from sendwright.policy.duration import rfc3339
 from sendwright.web.api.masking import masked, masked_problem
 from sendwright.web.api.shapes import (
@@ -51,11 +51,12 @@ async def message_views(records: Records, rows: Iterable[MessageRecord]) -> list
 
 
 def notification_view(row: NotificationRecord, messages: list[MessageView], messages_cursor: str | None) -> NotificationView:
+    counts = {state: count for state, count in sorted(row.counts.items()) if count}
     return NotificationView(
         id=row.id,
         type=None,
-        state=_state_of(row).label,  # type: ignore[arg-type]
-        counts={state.label: count for state, count in sorted(row.counts.items()) if count},
+        state=state_of(counts, cancelled=row.cancelled_at is not None).label,  # type: ignore[arg-type]
+        counts={state.label: count for state, count in counts.items()},
         priority=row.priority.label,  # type: ignore[arg-type]
         category=row.category,  # type: ignore[arg-type]
         metadata=row.metadata,
@@ -138,12 +139,6 @@ def channel_of(row: MessageRecord) -> str | None:
     if row.channel is not None or not row.steps:
         return row.channel
     return row.steps[min(row.step, len(row.steps) - 1)].channel
-
-
-def _state_of(row: NotificationRecord) -> MessageState:
-    if row.cancelled_at is not None and not row.messages:
-        return MessageState.CANCELLED  # cancelled before it was planned: its messages will be born so
-    return notification_state([state for state, count in row.counts.items() if count])
 
 
 def _waiting_for(row: MessageRecord) -> WaitingFor | None:

@@ -1,9 +1,13 @@
-"""What people ask to see, over the reader's connection. Lists are pages over ids, new to old, with a bounded scan."""
+"""What people ask to see, over the reader's connection.
+
+Lists are pages over ids, new to old. A page is searched for stretch by stretch, until it is full, the rows are at their
+end, or so many were looked at that the caller should ask again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import apsw
 import msgspec
@@ -14,12 +18,17 @@ from sendwright.drivers.store.sqlite.sql import MESSAGE_COLUMNS, SQL
 from sendwright.drivers.store.sqlite.writer import rows_of
 from sendwright.model import ids
 from sendwright.model.content import Content
-from sendwright.model.notification import OnDoubt, Priority
+from sendwright.model.notification import OnDoubt, Priority, state_of
 from sendwright.model.records import AttemptRecord, Audit, Event, Listed, MessageRecord, NotificationRecord, Page
-from sendwright.model.states import MessageState, notification_state
+from sendwright.model.states import MessageState
 
-SCAN_MAX = 2000
-"""Most rows that one page looks at: a rare filter over much history takes several pages."""
+SCAN_MAX = 100_000
+"""Most rows that one page looks at: a filter that matches almost nothing takes several pages over much history."""
+STRETCH = 2_000
+"""Rows that are looked at in one go, a few milliseconds' worth: lanes are fed over the same connection."""
+
+_UNUSUAL = (10, 11, 30, 50, 51, 52, 53)
+"""The states that have an index: messages_unusual of schema.sql, which SQLite takes where its own condition is repeated."""
 
 _MESSAGES = msgspec.json.Decoder(list[MessageRecord], strict=False)
 _ATTEMPTS = msgspec.json.Decoder(list[AttemptRecord], strict=False)
@@ -41,6 +50,22 @@ class _Row(msgspec.Struct, array_like=True):
     key: str | None
     cancelled_at: int | None
 
+
+class _Search(msgspec.Struct, frozen=True):
+    """Where a list is searched: the ids from `low` on and below `high`, in rows for which `base` holds, which is at most
+    one filter and has an index. `filters` is asked of each of them. `weight` is how many rows that means."""
+
+    table: str
+    low: str
+    high: str
+    base: str
+    filters: str
+    args: dict[str, Any]
+    weight: str = "1"
+
+
+_Found = tuple[list[Any], str | None, int]
+"""Records out of one stretch, where the next one ends (None: nowhere), and how many rows were looked at."""
 
 _NOTIFICATIONS = msgspec.json.Decoder(list[_Row], strict=False)
 
@@ -84,23 +109,24 @@ class SqliteRecords:
     async def list_messages(self, page: Page) -> Listed[MessageRecord]:
         if page.notification is not None and not ids.looks_like(ids.NOTIFICATION, page.notification):
             return Listed((), None)  # a range of ids made from anything else holds what nobody asked for, or all there is
-        where, args = _message_filters(page)
-        rows, last = await self._reader.run(lambda db: _scan(db, "messages", where, args, page))
-        wanted = rows_of(rows)
-        found = await self._reader.run(lambda db: _MESSAGES.decode(db.execute(SQL["load_messages"], (wanted,)).get or "[]"))
-        by_id = {m.id: m for m in found}
-        return Listed(tuple(by_id[id_] for id_ in rows if id_ in by_id), last)
+        search = _message_search(page)
+        return await self._listed(search, page.limit, lambda db, high, room: _messages_in(db, search, high, room))
 
     async def list_notifications(self, page: Page) -> Listed[NotificationRecord]:
-        where, args = _notification_filters(page)
-        rows, last = await self._reader.run(lambda db: _scan(db, "notifications", where, args, page))
-        sql = f"select json_group_array({_NOTIFICATION}) from json_each(?1) j join notifications n on n.id = j.value"  # noqa: S608
-        found = await self._reader.run(lambda db: _NOTIFICATIONS.decode(db.execute(sql, (rows_of(rows),)).get or "[]"))
-        by_id = {row.id: _record(row) for row in found}
-        records = (by_id[id_] for id_ in rows if id_ in by_id)
-        if page.state is not None:
-            records = (record for record in records if state_of(record) == page.state)
-        return Listed(tuple(records), last)
+        search = _notification_search(page)
+        return await self._listed(search, page.limit, lambda db, high, room: _notifications_in(db, search, high, room, page.state))
+
+    async def _listed(self, search: _Search, limit: int, look: Callable[[apsw.Connection, str, int], _Found]) -> Listed[Any]:
+        """One page: as many as `limit`, where that many are within `SCAN_MAX` rows."""
+        found: list[Any] = []
+        edge: str | None = search.high
+        looked = 0
+        while edge is not None and len(found) <= limit and looked < SCAN_MAX:
+            high, room = edge, limit + 1 - len(found)
+            more, edge, weight = await self._reader.run(lambda db, high=high, room=room: look(db, high, room))  # type: ignore[misc]
+            found += more
+            looked += weight
+        return Listed(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else edge)
 
     async def dead_causes(self, tenant: str) -> Sequence[tuple[str, str, str, int]]:
         sql = (
@@ -115,7 +141,8 @@ class SqliteRecords:
 
     async def figures(self) -> tuple[Any, Any]:
         """How many dead letters there are, and how many messages are held in doubt."""
-        sql = "select (select count(*) from messages where dead = 1), (select count(*) from messages where state = 30)"
+        doubted = f"select count(*) from messages where {_in_state(MessageState.IN_DOUBT)}"  # noqa: S608
+        sql = f"select (select count(*) from messages where dead = 1), ({doubted})"  # noqa: S608
         dead, doubts = await self._slow.run(lambda db: db.execute(sql).fetchall()[0])
         return dead, doubts
 
@@ -125,13 +152,6 @@ class SqliteRecords:
 
     async def audit(self) -> Audit:
         return await self._slow.run(recount)
-
-
-def state_of(record: NotificationRecord) -> MessageState:
-    """A notification's state, from its counts."""
-    if record.cancelled_at is not None and not record.counts:
-        return MessageState.ACCEPTED
-    return notification_state(list(record.counts))
 
 
 def _record(row: _Row) -> NotificationRecord:
@@ -164,71 +184,79 @@ def _list_sql(where: str, order: str, limit: str) -> str:
     return f"select json_group_array(json_array({MESSAGE_COLUMNS})) from ({inner}) m"  # noqa: S608
 
 
-def _message_filters(page: Page) -> tuple[list[str], dict[str, Any]]:
-    where, args = _common(page, ids.MESSAGE)
-    if page.notification is not None:
-        low = ids.MESSAGE + page.notification[4:]
-        where += ["id >= :low", "id < :high"]
-        args |= {"low": low, "high": low + "~"}
-    for name in ("channel", "provider", "recipient"):
-        value = getattr(page, name)
-        if value is not None:
-            where.append(f"{name} = :{name}")
-            args[name] = value
+def _message_search(page: Page) -> _Search:
+    bases: list[str] = []
+    filters = ["tenant = :tenant"]
+    for name in ("recipient", "channel", "provider"):
+        if getattr(page, name) is not None:
+            (bases if name == "recipient" else filters).append(f"{name} = :{name}")
+    for name in ("doubled", "dead"):
+        flag = getattr(page, name)
+        if flag is not None:
+            (bases if flag else filters).append(f"{name} = {int(flag)}")
     if page.state is not None:
-        where.append(f"state = {page.state.value}")
-    if page.doubled is not None:
-        where.append(f"doubled = {int(page.doubled)}")
-    if page.dead is not None:
-        where.append(f"dead = {int(page.dead)}")
-    return where, args
+        (bases if page.state in _UNUSUAL else filters).append(_in_state(page.state))
+    base, *others = [*bases, "true"]
+    low, high = _between(page, ids.MESSAGE)
+    args = {name: getattr(page, name) for name in ("tenant", "recipient", "channel", "provider")}
+    return _Search("messages", low, high, base, " and ".join([*filters, *others]), args)
 
 
-def _notification_filters(page: Page) -> tuple[list[str], dict[str, Any]]:
-    where, args = _common(page, ids.NOTIFICATION)
-    if page.key is not None:
-        where.append("key = :key")
-        args["key"] = page.key
-    return where, args
+def _notification_search(page: Page) -> _Search:
+    """With a state, those that have messages in it and none below, or none at all: `state_of` has the last word."""
+    low, high = _between(page, ids.NOTIFICATION)
+    base = "true" if page.key is None else "tenant = :tenant and key = :key"
+    args = {"tenant": page.tenant, "key": page.key}
+    if page.state is None:
+        return _Search("notifications", low, high, base, "tenant = :tenant", args)
+    own = "select 1 from messages where id >= 'msg_' || substr(n.id, 5) and id < 'msg_' || substr(n.id, 5) || '~'"
+    lowest = f"exists ({own} and {_in_state(page.state)}) and not exists ({own} and state < {page.state.value})"
+    fitting = f"({lowest} or n.messages = 0)"
+    weight = "1" if page.state in _UNUSUAL else "1 + messages"
+    return _Search("notifications", low, high, base, f"tenant = :tenant and {fitting}", args, weight)
 
 
-def _common(page: Page, prefix: str) -> tuple[list[str], dict[str, Any]]:
-    where: list[str] = ["tenant = :tenant"]
-    args: dict[str, Any] = {"tenant": page.tenant}
+def _in_state(state: MessageState) -> str:
+    return f"state in {_UNUSUAL} and state = {state.value}" if state in _UNUSUAL else f"state = {state.value}"
+
+
+def _between(page: Page, prefix: str) -> tuple[str, str]:
+    """The ids that a page may hold: from the first one on, and below the second."""
+    lows, highs = [prefix], [prefix + "~"]
+    if page.notification is not None:
+        of_all = ids.MESSAGE + page.notification[4:]
+        lows, highs = [of_all], [of_all + "~"]
     if page.since is not None:
-        where.append("id >= :since")
-        args["since"] = ids.floor(prefix, page.since)
+        lows.append(ids.floor(prefix, page.since))
     if page.until is not None:
-        where.append("id < :until")
-        args["until"] = ids.floor(prefix, page.until)
-    return where, args
+        highs.append(ids.floor(prefix, page.until))
+    if page.before is not None:
+        highs.append(page.before)
+    return max(lows), min(highs)
 
 
-_INDEXED = ("state = ", "doubled = 1", "dead = 1", "recipient = ", "key = ", "id >= :low")
+def _messages_in(db: apsw.Connection, search: _Search, high: str, room: int) -> _Found:
+    edge, weight = _stretch(db, search, high)
+    sql = _list_sql(f"{search.base} and {search.filters} and id >= :low and id < :high", "id desc", ":room")
+    found = _MESSAGES.decode(db.execute(sql, {**search.args, "low": edge or search.low, "high": high, "room": room}).get)
+    return found, edge, weight
 
 
-def _scan(db: apsw.Connection, table: str, where: list[str], args: dict[str, Any], page: Page) -> tuple[list[str], str | None]:
-    """Ids of one page and where the next goes on. A filter without an index looks at no more than `SCAN_MAX` rows."""
-    cursor = ["id < :before"] if page.before is not None else []
-    args = args | {"before": page.before, "limit": page.limit + 1, "scan": SCAN_MAX}
-    narrow = any(clause.startswith(_INDEXED) for clause in where) and "state = 20" not in where
-    if narrow or len(where) == 1:
-        sql = f"select id from {table} where {' and '.join(where + cursor)} order by id desc limit :limit"  # noqa: S608
-        found = [row[0] for row in db.execute(sql, args)]
-        more = len(found) > page.limit
-        return found[: page.limit], found[page.limit - 1] if more else None
-    horizon = f"select min(id) from (select id from {table} {_where(cursor)} order by id desc limit :scan)"  # noqa: S608
-    edge = db.execute(horizon, args).get
-    if edge is None:
-        return [], None
-    args["edge"] = edge
-    sql = f"select id from {table} where {' and '.join([*where, *cursor, 'id >= :edge'])} order by id desc limit :limit"  # noqa: S608
-    found = [row[0] for row in db.execute(sql, args)]
-    if len(found) > page.limit:
-        return found[: page.limit], found[page.limit - 1]
-    older = db.execute(f"select 1 from {table} where id < ?1 limit 1", (edge,)).get  # noqa: S608
-    return found, edge if older else None
+def _notifications_in(db: apsw.Connection, search: _Search, high: str, room: int, state: MessageState | None) -> _Found:
+    edge, weight = _stretch(db, search, high)
+    where = f"{search.base} and {search.filters} and n.id >= :low and n.id < :high"
+    inner = f"select * from notifications n where {where} order by n.id desc limit :room"  # noqa: S608
+    sql = f"select json_group_array({_NOTIFICATION}) from ({inner}) n"  # noqa: S608
+    rows = _NOTIFICATIONS.decode(db.execute(sql, {**search.args, "low": edge or search.low, "high": high, "room": room}).get)
+    found = [_record(row) for row in rows]
+    fitting = [r for r in found if state is None or state_of(r.counts, cancelled=r.cancelled_at is not None) == state]
+    return fitting, found[-1].id if len(found) == room else edge, weight
 
 
-def _where(clauses: list[str]) -> str:
-    return f"where {' and '.join(clauses)}" if clauses else ""
+def _stretch(db: apsw.Connection, search: _Search, high: str) -> tuple[str | None, int]:
+    """The lowest id of the next stretch, None where it is the last; and how many rows that is."""
+    rows = f"select id, {search.weight} as weight from {search.table} where {search.base} and id >= :low and id < :high"  # noqa: S608
+    heaped = f"select *, sum(weight) over (order by id desc) - weight as heap from ({rows} order by id desc limit {STRETCH})"  # noqa: S608
+    sql = f"select min(id), coalesce(sum(weight), 0) from ({heaped}) where heap < {STRETCH}"  # noqa: S608
+    edge, weight = cast("tuple[Any, int]", db.execute(sql, {**search.args, "low": search.low, "high": high}).fetchall()[0])
+    return edge if weight >= STRETCH else None, weight
