@@ -90,7 +90,9 @@ class Payload(Struct, frozen=True, forbid_unknown_fields=True):
             return [self.to]
         seen: dict[object, str | Recipient] = {}
         for entry in self.to:
-            seen.setdefault(_identity(entry), entry)
+            same = _identity(entry)
+            if same not in seen or isinstance(seen[same], str):
+                seen[same] = entry  # an inline recipient says as much as its bare id, and more
         return list(seen.values())
 
 
@@ -101,7 +103,10 @@ def state_of(messages: Collection[MessageState], *, cancelled: bool) -> MessageS
 
 
 def _identity(entry: str | Recipient) -> object:
-    return entry if isinstance(entry, str) else repr(_fields(entry))
+    """What is equal for what is one recipient: the id alone, however it is written, or everything that an inline one says."""
+    if isinstance(entry, str):
+        return entry
+    return entry.id if entry == Recipient(id=entry.id) else (repr(_fields(entry)),)
 
 
 def _fields(recipient: Recipient) -> list[object]:
