@@ -90,7 +90,8 @@ class Refused(Struct, frozen=True):
 
 
 def admit(raw: bytes, rules: Rules, live: Collection[str], now_ms: int) -> Admitted | Refused:
-    """Judges one body. `live` are the channels that have an enabled provider."""
+    """Judges one body. `live` are the channels that have a provider, switched off or not: what is posted for one whose
+    providers are all switched off waits for them."""
     try:
         payload = _DECODER.decode(raw)
         malformed = twice_named(raw)
