@@ -31,6 +31,7 @@ from sendwright.model.records import (
 )
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.admission import Rules
+from sendwright.policy.idempotency import fingerprint
 from sendwright.providers.contract import (
     Capabilities,
     CommonSettings,
@@ -89,16 +90,15 @@ class Desk:
             raise self.fault
         if self.running:
             return Running(1.0)
-        fingerprint = msgspec.json.encode(msgspec.json.decode(raw), order="sorted")
         if key is not None and (tenant, key) in self.keys:
             first, before = self.keys[tenant, key]
-            return Taken(first, replayed=True) if before == fingerprint else Conflict()
+            return Taken(first, replayed=True) if before == fingerprint(raw) else Conflict()
         if repeat:
             return Absent()
         new = self.mint.notification(tenant, self.clock.now_ms(), len(self.taken).to_bytes(9, "big"))
         self.taken.append((tenant, payload, raw, key, trace))
         if key is not None:
-            self.keys[tenant, key] = (new, fingerprint)
+            self.keys[tenant, key] = (new, fingerprint(raw))
         return Taken(new)
 
     def begin(

@@ -121,6 +121,17 @@ async def test_a_key_in_the_body_counts_as_one_in_the_header() -> None:
     assert (answer.status, answer.json()["errors"][0]["header"]) == (422, "Idempotency-Key")
 
 
+async def test_a_request_is_the_same_when_its_key_moves_between_header_body_and_batch() -> None:
+    world = World()
+    inside, headers = {"idempotency_key": "k1", **ORDER}, {"idempotency-key": "k1"}
+    first = await world.client.post(PATH, ORDER, headers=headers)
+    for body, given in ((inside, {}), (inside, headers), (ORDER, headers)):
+        again = await world.client.post(PATH, body, headers=given)
+        assert (again.status, again.body, again.headers["idempotency-replayed"]) == (202, first.body, "true")
+    (batched,) = (await world.client.post(PATH + "/batch", {"notifications": [inside]})).json()["results"]
+    assert (batched["id"], batched["replayed"]) == (first.json()["id"], True)
+
+
 @pytest.mark.parametrize("key", ["", '""', "x" * 256, "a\tb", "é"])
 async def test_a_key_that_is_none_is_refused(key: str) -> None:
     world = World()

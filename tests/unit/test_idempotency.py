@@ -83,6 +83,17 @@ class TestFingerprint:
     def test_other_values_are_another_request(self, a: bytes, b: bytes) -> None:
         assert fingerprint(a) != fingerprint(b)
 
+    @pytest.mark.parametrize(
+        "body", [b'{"a":1,"idempotency_key":"k1"}', b'{"idempotency_key":"k2","a":1}', b'{"\\u0069dempotency_key":"k1","a":1}']
+    )
+    def test_the_key_in_a_body_is_no_part_of_the_request(self, body: bytes) -> None:
+        assert fingerprint(body) == fingerprint(b'{"a":1}')
+
+    def test_what_is_named_like_the_key_elsewhere_is_part_of_the_request(self) -> None:
+        bodies = [b'{"metadata":{"idempotency_key":"k%d"}}' % n for n in range(2)]
+        assert len({fingerprint(body) for body in (*bodies, b'{"metadata":{}}')}) == 3
+        assert fingerprint(b'["idempotency_key"]') != fingerprint(b"[]")
+
     @pytest.mark.parametrize("body", [b"", b"{", b'{"n":NaN}', b'{"n":1e400}', b'"\xff"'])
     def test_what_is_no_json_value_is_refused(self, body: bytes) -> None:
         with pytest.raises(ValueError, match=r".+"):

@@ -2,7 +2,8 @@
 
 The same means *equal by parsed value*: the order of keys, white space and escapes don't matter, the order of lists does.
 Numbers are equal as JSON numbers are, so 1, 1.0 and 10e-1 are one value; one written with a fraction or an exponent is
-read as a double. What is compared is a fingerprint, so that the store need not keep the request.
+read as a double. What is compared is a fingerprint, so that the store need not keep the request. The key itself is no part
+of the request: it may stand in the header the first time and in the body the next.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from msgspec import Struct
 
 from sendwright.model.records import Conflict, Running
 
+KEY = "idempotency_key"
+"""The member of a body that holds its key."""
 KEY_MAX = 255
 FINGERPRINT_BYTES = 16
 PATIENCE_MS = 5000
@@ -78,8 +81,12 @@ def clean_key(header: str) -> str | None:
 
 
 def fingerprint(body: bytes) -> bytes:
-    """16 bytes that are equal for bodies of equal value. Raises `ValueError` for what is not JSON, or not finite."""
-    return _digest(_encode(_decode(body)))
+    """16 bytes that are equal for bodies of equal value, the key left out. Raises `ValueError` for what is not JSON, or not
+    finite."""
+    value = _decode(body)
+    if isinstance(value, dict):
+        value.pop(KEY, None)
+    return _digest(_encode(value))
 
 
 def canonical(value: object) -> bytes:
