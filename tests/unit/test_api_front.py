@@ -242,3 +242,45 @@ async def test_a_body_that_breaks_off_into_nonsense_is_refused_at_once() -> None
     heard = await line.say(chunked + b"\r\n\r\n5\r\n{    \r\n", b"zz\r\n")
     assert parsed(heard)[0] == 400
     assert line.wire.closed
+
+
+H2C = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAB")
+
+
+async def test_a_wish_for_another_protocol_is_ignored_and_the_body_read() -> None:
+    world = World()
+    line = Line(world)
+    head, _, body = post(ORDER, *H2C).partition(b"\r\n\r\n")
+    for pieces in (
+        [head + b"\r\n\r\n" + body],
+        [head + b"\r\n\r\n", body],
+        [head[:90], head[90:] + b"\r\n\r\n" + body[:9], body[9:]],
+    ):
+        status, fields, _ = parsed(await line.say(*pieces))
+        assert (status, "upgrade" in fields) == (202, False)
+    assert parsed(await line.say(post()))[0] == 202
+    assert [taken[2] for taken in world.desk.taken] == [body] * 4
+    assert not line.wire.closed
+
+
+async def test_a_body_in_chunks_is_read_though_another_protocol_was_wished_for() -> None:
+    world = World()
+    raw = json.dumps(ORDER).encode()
+    head = post(b"", *H2C, "Transfer-Encoding: chunked").replace(b"Content-Length: 0\r\n", b"")
+    assert parsed(await Line(world).say(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(raw), raw)))[0] == 202
+    assert world.desk.taken[0][2] == raw
+
+
+async def test_pipelined_wishes_for_another_protocol_are_answered_in_their_order() -> None:
+    line = Line(World())
+    get = b"GET /healthz HTTP/1.1\r\nHost: x\r\nRequest-Id: r-get\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    orders = [post(ORDER, f"Request-Id: r{n}", *H2C) for n in range(2)]
+    heard = await line.say(orders[0] + get + orders[1] + post(ORDER, "Request-Id: r2"))
+    assert [part.split(b"\r\n")[0].decode() for part in heard.split(b"request-id: ")[1:]] == ["r0", "r-get", "r1", "r2"]
+
+
+async def test_a_wish_to_close_is_heard_beside_one_for_another_protocol() -> None:
+    line = Line(World())
+    status, fields, _ = parsed(await line.say(post(ORDER, "Connection: upgrade, close", "Upgrade: h2c")))
+    assert (status, fields["connection"]) == (202, "close")
+    assert line.wire.closed

@@ -9,6 +9,10 @@ behind it waits in `pipeline`.
 
 A head that has no end, or never comes to one, is cut off here: uvicorn's parser would keep whatever is sent, from
 anybody, for as long as they like.
+
+A head that asks for another protocol is read again without that wish, of which a server may take no notice (RFC 9110,
+section 7.8). The parser would take what follows for that protocol, and lose the body: java.net.http asks for h2c in all
+of its first requests.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sendwright.errors import Unavailable
@@ -91,7 +96,11 @@ class _Front(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._head_size += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except HttpParserError:
+            self._cut_off(_NOT_HTTP)
         if self.transport is None or self.transport.is_closing():
             return
         if self._short:
@@ -100,6 +109,36 @@ class _Front(HttpToolsProtocol):
             self._cut_off(_ENDLESS)
         elif self._in_head and self._head_size and self._patience is None:
             self._await_head()
+
+    def _parse(self, data: bytes) -> None:
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as stopped:
+                if not self._stays():
+                    return  # CONNECT: what follows is not for us
+                data = data[stopped.args[0] :]
+                head = self._head_without_upgrade()
+                self.parser = HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+                self.parser.feed_data(head)
+            else:
+                return
+
+    def _stays(self) -> bool:
+        """Whether this head asks for another protocol, and is to be read again."""
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            if name == b"connection":
+                options = [option for option in value.split(b",") if option.strip().lower() != b"upgrade"]
+                lines.append(b"connection:" + b",".join(options))
+            elif name != b"upgrade":
+                lines.append(b"%b: %b" % (name, value))
+        return b"\r\n".join([*lines, b"", b""])
 
     def _await_head(self) -> None:
         self._patience = asyncio.get_running_loop().call_later(HEAD_S, self._cut_off, _SLOW)
@@ -132,12 +171,14 @@ class _Front(HttpToolsProtocol):
         self._short = False
 
     def on_headers_complete(self) -> None:
+        if self._stays():
+            return
         self._in_head = False
         if self._patience is not None:
             self._head_came()
         free = self.cycle is None or self.cycle.response_complete
         plain = self.parser.get_method() == b"POST" and self.url == _PATH and not self.expect_100_continue
-        self._short = plain and free and self.parser.should_keep_alive() and not self.parser.should_upgrade()
+        self._short = plain and free and self.parser.should_keep_alive()
         self._body = b""
         if not self._short:
             self._hand_over()
@@ -149,6 +190,8 @@ class _Front(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._stays():
+            return
         self._in_head, self._head_size = True, 0
         if not self._short:
             super().on_message_complete()
