@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sendwright.errors import BusDown
+from sendwright.model.notification import PRIORITIES, Payload
 from sendwright.policy.duration import rfc3339
 
 from .api_world import KEY, World
@@ -303,6 +304,28 @@ async def test_a_batch_tells_what_was_replayed() -> None:
     item = {**ORDER, "idempotency_key": "k1"}
     results = (await world.client.post(PATH + "/batch", {"notifications": [item, item]})).json()["results"]
     assert results[1] == {**results[0], "replayed": True}
+
+
+async def test_of_items_with_one_key_the_earlier_one_is_taken_whatever_their_priorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given
+    world = World()
+    at_once = world.desk.accept
+
+    async def by_priority(tenant: str, payload: Payload, *rest: Any, **more: Any) -> Any:
+        for _ in range(10 * PRIORITIES[payload.priority]):
+            await asyncio.sleep(0)
+        return await at_once(tenant, payload, *rest, **more)
+
+    monkeypatch.setattr(world.desk, "accept", by_priority)
+    items = [{**ORDER, "idempotency_key": "k1", "priority": priority} for priority in ("bulk", "critical", "bulk", "high")]
+    # when
+    answer = await world.client.post(PATH + "/batch", {"notifications": [*items, {**ORDER, "priority": "critical"}]})
+    # then
+    first, second, third, fourth, other = answer.json()["results"]
+    assert (first["state"], third["id"], third["replayed"]) == ("accepted", first["id"], True)
+    assert [one["problem"]["code"] for one in (second, fourth)] == ["idempotency_mismatch"] * 2
+    assert [taken[1].priority for taken in world.desk.taken] == ["critical", "bulk"]
+    assert other["state"] == "accepted"
 
 
 async def test_an_item_that_is_no_json_we_read_spoils_only_itself() -> None:

@@ -49,13 +49,7 @@ async def post_batch(ask: Ask) -> BatchResults:
     judged = await _judged(ask, ask.body.notifications)
     if sum(message_count(one.payload) for one in judged if isinstance(one, Admitted)) > BATCH_MESSAGES_MAX:
         raise problems.of_faults([Fault("#/notifications", "too_many", f"must come to at most {BATCH_MESSAGES_MAX} messages")])
-    trace = trace_of(dict(ask.headers))
-    taking = []
-    for place, one in enumerate(judged):
-        taking.append(asyncio.create_task(_take(ask, one, trace)))
-        if place % AT_ONCE == AT_ONCE - 1:
-            await asyncio.sleep(0)  # others have their turn between two handfuls
-    results = await asyncio.gather(*taking)
+    results = await _taken(ask, judged)
     refused = [one for one in results if isinstance(one, Unavailable)]
     if len(refused) == len(results):
         raise Unavailable("none was taken", maybe=any(one.maybe for one in refused))
@@ -173,12 +167,37 @@ def _again(raw: bytes, refused: Refused) -> Again | Refused:
     return refused if before is None or isinstance(before.payload.idempotency_key, UnsetType) else Again(before, refused)
 
 
-async def _take(ask: Ask, one: Admitted | Again | Refused, trace: str | None) -> BatchTaken | Unavailable:
+async def _taken(ask: Ask, judged: Iterable[Admitted | Again | Refused]) -> list[BatchTaken | Unavailable]:
+    """All at once, but those of one key one after the other: what is of a higher priority would get there first."""
+    trace = trace_of(dict(ask.headers))
+    taking: list[asyncio.Task[BatchTaken | Unavailable]] = []
+    last: dict[str, asyncio.Task[BatchTaken | Unavailable]] = {}
+    for place, one in enumerate(judged):
+        key = _key_of(one)
+        taking.append(asyncio.create_task(_take(ask, one, trace, after=last.get(key) if key else None)))
+        if key is not None:
+            last[key] = taking[-1]
+        if place % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)  # others have their turn between two handfuls
+    return await asyncio.gather(*taking)
+
+
+def _key_of(one: Admitted | Again | Refused) -> str | None:
+    if isinstance(one, Refused):
+        return None
+    key = (one.before if isinstance(one, Again) else one).payload.idempotency_key
+    return None if isinstance(key, UnsetType) else key
+
+
+async def _take(
+    ask: Ask, one: Admitted | Again | Refused, trace: str | None, after: asyncio.Task[BatchTaken | Unavailable] | None
+) -> BatchTaken | Unavailable:
     if isinstance(one, Refused):
         return _failed(ask, problems.of_body(one))
+    if after is not None:
+        await after
     admitted = one.before if isinstance(one, Again) else one
-    payload = admitted.payload
-    key = None if isinstance(payload.idempotency_key, UnsetType) else payload.idempotency_key
+    payload, key = admitted.payload, _key_of(one)
     accept, repeat = ask.services.accept, isinstance(one, Again)
     try:
         taken = await accept.accept(ask.caller.tenant, payload, admitted.raw, key, trace, repeat=repeat)
