@@ -384,7 +384,7 @@ def test_lists_and_bulk_calls_never_reach_into_another_tenant(world: World) -> N
     assert ask(port, "GET", "/v1/dead", headers=theirs).json()["causes"] == []
     for action in ("replay", "drop"):
         by_id = ask(port, "POST", f"/v1/dead/{action}", {"ids": [message]}, theirs)
-        assert by_id.json() == {"done": 0, "skipped": 1, "more": False}
+        assert [by_id.json()[name] for name in ("done", "skipped", "more")] == [0, 1, False]
         assert ask(port, "POST", f"/v1/dead/{action}", {"filters": {}}, theirs).json()["done"] == 0
     assert [row["id"] for row in ask(port, "GET", "/v1/dead", headers=mine).json()["data"]] == [message]
 

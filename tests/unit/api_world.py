@@ -196,7 +196,7 @@ class Book:
     async def revive(self, tenant: str, message: str, now: int) -> bool:
         self.asked.append(("revive", tenant, message))
         row = self.rows.messages.get(message)
-        if row is None or row.state == MessageState.SENDING:
+        if row is None or not row.steps or row.state in (MessageState.SENDING, MessageState.DELIVERED, MessageState.READ):
             return False
         self.rows.messages[message] = msgspec.structs.replace(row, state=MessageState.QUEUED, dead=False)
         return True

@@ -46,6 +46,33 @@ async def test_a_message_on_its_way_is_not_sent_again() -> None:
     assert (answer.status, answer.json()["code"], world.pokes) == (409, "in_flight", 0)
 
 
+@pytest.mark.parametrize(
+    ("members", "code"),
+    [
+        ({"state": MessageState.FAILED, "steps": (), "reason": "unknown_recipient"}, "nothing_to_send"),
+        ({"state": MessageState.FAILED, "steps": (), "reason": "no_address"}, "nothing_to_send"),
+        ({"state": MessageState.DELIVERED}, "arrived"),
+        ({"state": MessageState.READ}, "arrived"),
+    ],
+)
+async def test_what_can_never_be_sent_again_is_told_why(members: dict[str, Any], code: str) -> None:
+    world = World()
+    _, (name,) = world.born(**members)
+    answer = await world.client.post(f"/v1/messages/{name}/resend")
+    assert (answer.status, answer.json()["code"], world.pokes) == (409, code, 0)
+    assert "on its way" not in answer.json()["title"] + answer.json()["detail"]
+
+
+async def test_a_replay_counts_what_it_skipped_by_its_cause() -> None:
+    world = World()
+    _, (fine,) = world.born(state=MessageState.FAILED, dead=True)
+    _, strangers = world.born(2, number=1, state=MessageState.FAILED, dead=True, steps=(), reason="unknown_recipient")
+    answer = await world.client.post("/v1/dead/replay", {"filters": {}})
+    assert answer.json() == {"done": 1, "skipped": 2, "more": False, "skipped_for": {"nothing_to_send": 2}}
+    again = await world.client.post("/v1/dead/replay", {"ids": [fine, *strangers]})
+    assert again.json()["skipped_for"] == {"not_dead": 1, "nothing_to_send": 2}
+
+
 async def test_a_doubt_is_settled_by_a_word() -> None:
     world = World()
     _, (doubtful,) = world.born(state=MessageState.IN_DOUBT)
@@ -97,7 +124,7 @@ async def test_dead_letters_are_replayed_by_ids_and_the_living_are_left_alone() 
     _, (living,) = world.born(number=1)
     unknown = "msg_" + "0" * 34
     answer = await world.client.post("/v1/dead/replay", {"ids": [corpse, living, unknown, corpse]})
-    assert answer.json() == {"done": 1, "skipped": 2, "more": False}
+    assert answer.json() == {"done": 1, "skipped": 2, "more": False, "skipped_for": {"not_dead": 1, "not_found": 1}}
     assert [asked for asked in world.book.asked if asked[0] == "revive"] == [("revive", "default", corpse)]
     assert world.pokes == 1
 
@@ -108,7 +135,7 @@ async def test_dead_letters_are_dropped_by_filters() -> None:
         world.born(2, number=number, state=MessageState.FAILED, dead=True)
     world.born(number=9)
     answer = await world.client.post("/v1/dead/drop", {"filters": {"provider": "twilio-main", "since": "2026-01-01T00:00:00Z"}})
-    assert answer.json() == {"done": 6, "skipped": 0, "more": False}
+    assert answer.json() == {"done": 6, "skipped": 0, "more": False, "skipped_for": {}}
     assert not any(row.dead for row in world.rows.messages.values())
 
 
@@ -118,7 +145,7 @@ async def test_a_bulk_too_large_for_one_call_says_that_there_is_more(monkeypatch
     world = World()
     world.born(6, state=MessageState.FAILED, dead=True)
     done = [(await world.client.post("/v1/dead/drop", {"filters": {}})).json() for _ in range(2)]
-    assert done == [{"done": 4, "skipped": 0, "more": True}, {"done": 2, "skipped": 0, "more": False}]
+    assert [(each["done"], each["skipped"], each["more"]) for each in done] == [(4, 0, True), (2, 0, False)]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +275,7 @@ async def test_a_parcel_is_replayed_onto_its_lane_as_it_was_and_is_dead_no_more(
     _, (corpse,) = world.born(state=MessageState.FAILED, dead=True)
     name = await kept(world, b'{"v":2, "id":"ntf_1"}', "intake.high")
     answer = await world.client.post("/v1/dead/replay", {"ids": [corpse, name, name, "par_" + "0" * 32]})
-    assert answer.json() == {"done": 2, "skipped": 1, "more": False}
+    assert answer.json() == {"done": 2, "skipped": 1, "more": False, "skipped_for": {"not_found": 1}}
     assert world.bus.raw == [("intake.high", b'{"v":2, "id":"ntf_1"}')]
     assert await world.dead.newest(9) == []
     assert not world.rows.messages[corpse].dead
@@ -259,7 +286,8 @@ async def test_a_parcel_that_is_no_json_is_not_replayed(raw: bytes) -> None:
     world = World()
     name = await kept(world, raw)
     answer = await world.client.post("/v1/dead/replay", {"ids": [name]})
-    assert (answer.json(), world.bus.raw) == ({"done": 0, "skipped": 1, "more": False}, [])
+    assert answer.json() == {"done": 0, "skipped": 1, "more": False, "skipped_for": {"unreadable": 1}}
+    assert world.bus.raw == []
     assert [row.id for row in await world.dead.newest(9)] == [name]
 
 
@@ -305,7 +333,7 @@ async def test_parcels_are_out_of_another_tenants_reach() -> None:
     assert (await world.neighbour.get("/v1/dead")).json()["parcels"] == []
     for call in ("replay", "drop"):
         answer = await world.neighbour.post(f"/v1/dead/{call}", {"ids": [name]})
-        assert answer.json() == {"done": 0, "skipped": 1, "more": False}
+        assert answer.json() == {"done": 0, "skipped": 1, "more": False, "skipped_for": {"not_found": 1}}
     assert ([row.id for row in await world.dead.newest(9)], world.bus.raw) == ([name], [])
 
 

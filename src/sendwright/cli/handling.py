@@ -105,7 +105,7 @@ def _list_dead(limit: int, filters: dict[str, str | None]) -> None:
 def replay(ids: tuple[str, ...], everything: bool, **filters: str | None) -> None:
     """Send dead letters again, by ids or by filters; parcels by their ids alone.
 
-    Exit 1 when one that was named is not dead, or is a parcel that is no JSON.
+    Exit 1 when one that was named is not dead, never had an address, or is a parcel that is no JSON.
     """
     _handle("replay", ids, everything, filters)
 
@@ -132,7 +132,9 @@ def _handle(what: str, ids: tuple[str, ...], everything: bool, filters: dict[str
     if wants_json():
         put_json(handled)
     else:
-        put(f"{'replayed' if what == 'replay' else 'dropped'} {handled['done']}, skipped {handled['skipped']}")
+        why = ", ".join(f"{count} {clean(cause)}" for cause, count in handled.get("skipped_for", {}).items())
+        skipped = f"{handled['skipped']}{f' ({why})' if why else ''}"
+        put(f"{'replayed' if what == 'replay' else 'dropped'} {handled['done']}, skipped {skipped}")
     if handled["more"]:
         say("there are more: run it again")
     if ids and handled["skipped"]:

@@ -6,6 +6,7 @@ Parcels that no worker could read are among them. Nobody can say whose they are,
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from msgspec import UNSET, UnsetType
@@ -17,7 +18,7 @@ from sendwright.policy.duration import instant_ms
 from sendwright.policy.payload_schema import Fault
 from sendwright.web.api import problems
 from sendwright.web.api.auth import ADMIN_TENANT
-from sendwright.web.api.messages import given, given_ms
+from sendwright.web.api.messages import given, given_ms, unrevived
 from sendwright.web.api.notifications import opened, sealed
 from sendwright.web.api.shapes import DeadCause, DeadFilters, DeadList, DeadQuery, DeadSelection, Handled, ParcelRow
 from sendwright.web.api.table import Ask
@@ -28,8 +29,11 @@ BULK_MAX = 10_000
 PARCELS_MAX = 100
 _CHUNK = 200
 
-Handle = Callable[[str, str, int], Awaitable[bool]]
-HandleParcel = Callable[[str], Awaitable[bool]]
+Handle = Callable[[str, str, int], Awaitable[str | None]]
+HandleParcel = Callable[[str], Awaitable[str | None]]
+"""What handles one dead letter: None, or why it was skipped, by a word of `Handled.skipped_for`."""
+
+_GONE = "not_found"
 
 
 async def list_dead(ask: Ask) -> DeadList:
@@ -51,18 +55,24 @@ async def replay_dead(ask: Ask) -> Handled:
     """Only what is dead is sent again; a message that lives is skipped, and so is a parcel that would break its bundle."""
     records, parcels, bus = ask.services.records, ask.services.dead, ask.services.bus
 
-    async def revive(tenant: str, message: str, now: int) -> bool:
+    async def revive(tenant: str, message: str, now: int) -> str | None:
         row = await records.message(tenant, message)
-        return row is not None and row.dead and await ask.services.ledger.revive(tenant, message, now)
+        if row is None:
+            return _GONE
+        if not row.dead:
+            return "not_dead"
+        return None if await ask.services.ledger.revive(tenant, message, now) else unrevived(row).code
 
-    async def publish(parcel: str) -> bool:
+    async def publish(parcel: str) -> str | None:
         found = await parcels.found(parcel)
-        if found is None or not sound(found[1]):
-            return False
+        if found is None:
+            return _GONE
         row, raw = found
+        if not sound(raw):
+            return "unreadable"
         await bus.publish(row.lane, [raw])
         await parcels.drop(row.id, row.at)  # unless a worker has been faster, and kept it again
-        return True
+        return None
 
     handled = await _handle(ask, revive, publish)
     ask.services.poke()
@@ -70,7 +80,13 @@ async def replay_dead(ask: Ask) -> Handled:
 
 
 async def drop_dead(ask: Ask) -> Handled:
-    return await _handle(ask, ask.services.ledger.drop, ask.services.dead.drop)
+    async def drop(tenant: str, message: str, now: int) -> str | None:
+        return None if await ask.services.ledger.drop(tenant, message, now) else "not_dead"
+
+    async def forget(parcel: str) -> str | None:
+        return None if await ask.services.dead.drop(parcel) else _GONE
+
+    return await _handle(ask, drop, forget)
 
 
 async def _handle(ask: Ask, handle: Handle, handle_parcel: HandleParcel) -> Handled:
@@ -78,22 +94,21 @@ async def _handle(ask: Ask, handle: Handle, handle_parcel: HandleParcel) -> Hand
     _judge(selection)
     tenant = ask.caller.tenant
 
-    async def one(id_: str, now: int) -> bool:
+    async def one(id_: str, now: int) -> str | None:
         if id_.startswith(ids.PARCEL):
-            return tenant == ADMIN_TENANT and await handle_parcel(id_)
+            return await handle_parcel(id_) if tenant == ADMIN_TENANT else _GONE
         return await handle(tenant, id_, now)
 
-    done = skipped = 0
+    came: Counter[str | None] = Counter()
     more = False
     async for chunk, rest in _selected(ask, selection):
         now = ask.services.clock.now_ms()
-        came = await asyncio.gather(*(one(id_, now) for id_ in chunk))
-        done += sum(came)
-        skipped += len(came) - sum(came)
-        more = rest and done + skipped >= BULK_MAX
+        came.update(await asyncio.gather(*(one(id_, now) for id_ in chunk)))
+        more = rest and came.total() >= BULK_MAX
         if more:
             break
-    return Handled(done, skipped, more)
+    skipped = {why: count for why, count in sorted(came.items(), key=str) if why is not None}
+    return Handled(came[None], sum(skipped.values()), more, skipped)
 
 
 def _judge(selection: DeadSelection) -> None:

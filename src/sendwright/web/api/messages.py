@@ -6,7 +6,7 @@ from msgspec import UnsetType
 
 from sendwright.model import ids
 from sendwright.model.records import MessageRecord, Page
-from sendwright.model.states import message_state
+from sendwright.model.states import MessageState, message_state
 from sendwright.policy.duration import instant_ms
 from sendwright.web.api import problems
 from sendwright.web.api.notifications import cancel, opened, sealed
@@ -48,7 +48,7 @@ async def resend_message(ask: Ask) -> Moved:
     row = await _row(ask)
     services = ask.services
     if not await services.ledger.revive(ask.caller.tenant, row.id, services.clock.now_ms()):
-        raise Refusal(409, "in_flight", "The message is on its way: there is nothing to send again.")
+        raise unrevived(await _row(ask))
     services.poke()
     return await _moved(ask, row)
 
@@ -61,6 +61,15 @@ async def resolve_message(ask: Ask) -> Moved:
         raise Refusal(409, "not_in_doubt", "The message is not in doubt.")
     services.poke()
     return Moved(row.id, state.label)  # type: ignore[arg-type]
+
+
+def unrevived(row: MessageRecord) -> Refusal:
+    """Why a message can't be sent again."""
+    if not row.steps:
+        return Refusal(409, "nothing_to_send", "The message never had an address that it could go to.")
+    if row.state in (MessageState.DELIVERED, MessageState.READ):
+        return Refusal(409, "arrived", "The message has arrived: there is nothing to send again.")
+    return Refusal(409, "in_flight", "The message is on its way: there is nothing to send again.")
 
 
 def given(text: str | UnsetType) -> str | None:

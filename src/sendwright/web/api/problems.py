@@ -31,6 +31,10 @@ TITLES = {
     "unsupported_media_type": "Not application/json",
     "invalid_request": "The request has faults",
     "idempotency_mismatch": "The idempotency key was used for another request",
+    "in_flight": "The message is on its way",
+    "arrived": "The message has arrived",
+    "nothing_to_send": "The message has nowhere to go",
+    "not_in_doubt": "The message is not in doubt",
     "unavailable": "Could not be made durable",
     "internal": "Our fault",
 }

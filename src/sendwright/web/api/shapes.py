@@ -238,11 +238,14 @@ OneSelection = Annotated[DeadSelection, Meta(extra_json_schema={"minProperties":
 
 
 class Handled(Struct, frozen=True):
-    """`done` were handled, `skipped` were not there or are in flight. `more`: call again with the same filters."""
+    """`done` were handled, `skipped` were not. `more`: call again with the same filters."""
 
     done: int
     skipped: int
     more: bool
+    skipped_for: dict[str, int]
+    """How many were skipped why: `not_found`, `not_dead`, `nothing_to_send` (it never had an address), `arrived`,
+    `in_flight`, and of parcels `unreadable`."""
 
 
 class ProviderList(Struct, frozen=True):
