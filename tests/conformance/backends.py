@@ -20,7 +20,8 @@ import pytest
 
 from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.drivers.store.memory import MemoryBackend
-from sendwright.engine.ports import Bus, IntakeDesk, Ledger, Records, Switchboard, Waiting
+from sendwright.engine.ports import Bus, IntakeDesk, Ledger, Switchboard, Waiting
+from sendwright.web.api.services import Shown
 from tests.conformance.builders import ManualClock
 
 
@@ -42,7 +43,7 @@ class UnderTest(Protocol):
     desk: IntakeDesk
     ledger: Ledger
     waiting: Waiting
-    records: Records
+    records: Shown
     switchboard: Switchboard
     hold: Callable[[str], AbstractAsyncContextManager[Held]] | None
     """None where a transaction can't be held open."""

@@ -114,6 +114,15 @@ async def test_a_message_shows_its_wait(backend: UnderTest) -> None:
     assert (row.wait.kind, row.wait.name, row.wait.until, row.wait.due_at) == ("provider", "x", NOW + 5, NOW + 9)
 
 
+async def test_metadata_is_shown_of_many_notifications_at_once(backend: UnderTest) -> None:
+    told, bare, early = plan(metadata={"order": "7", "ü": "世"}), plan(), new_id()
+    await backend.ledger.plan([told, bare, plan(metadata={"order": "8"})])
+    await backend.ledger.cancel(TENANT, early, NOW)
+    found = await backend.records.metadata_of([told.id, bare.id, early, new_id(), "nonsense"])
+    assert {name: metadata for name, metadata in found.items() if metadata} == {told.id: {"order": "7", "ü": "世"}}
+    assert await backend.records.metadata_of([]) == {}
+
+
 async def test_attempts_come_by_number(backend: UnderTest) -> None:
     parcel = await planned(backend.ledger, steps=(SMS, EMAIL))
     parcels = [parcel]

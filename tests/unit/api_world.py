@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -126,6 +126,7 @@ class Rows:
         self.attempt_rows: list[AttemptRecord] = []
         self.event_rows: list[Event] = []
         self.pages: list[Page] = []
+        self.asked_for_metadata = 0
         self.violations: tuple[Violation, ...] = ()
         self.fault: Exception | None = None
 
@@ -134,6 +135,10 @@ class Rows:
             raise self.fault
         row = self.notifications.get(notification)
         return row if row is not None and row.tenant == tenant else None
+
+    async def metadata_of(self, notifications: Collection[str]) -> dict[str, dict[str, str]]:
+        self.asked_for_metadata += 1
+        return {name: self.notifications[name].metadata for name in notifications if name in self.notifications}
 
     async def messages_of(self, notification: str, limit: int, after: str | None) -> Sequence[MessageRecord]:
         rows = sorted((m for m in self.messages.values() if ids.notification_of(m.id) == notification), key=lambda m: m.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from sendwright.errors import StoreDown
@@ -56,6 +57,23 @@ async def test_a_notification_shows_its_messages_with_masked_addresses() -> None
     assert [message["id"] for message in shown["messages"]] == messages
     assert {message["address"] for message in shown["messages"]} == {"+1•••0123"}
     assert shown["messages_cursor"] is None
+
+
+async def test_a_message_echoes_its_notifications_metadata_and_a_list_asks_for_all_of_it_at_once() -> None:
+    world = World()
+    name, (message, _) = world.born(2)
+    bare, (other,) = world.born(number=1)
+    world.rows.notifications[bare] = msgspec.structs.replace(world.rows.notifications[bare], metadata={})
+    expected = {name: {"order": "1"}, bare: {}}
+    assert (await world.client.get(f"/v1/messages/{message}")).json()["metadata"] == {"order": "1"}
+    assert (await world.client.get(f"/v1/messages/{other}")).json()["metadata"] == {}
+    world.rows.asked_for_metadata = 0
+    rows = (await world.client.get("/v1/messages")).json()["data"]
+    assert (len(rows), world.rows.asked_for_metadata) == (3, 1)
+    rows += (await world.client.get(f"/v1/notifications/{name}")).json()["messages"]
+    rows += [row for each in (await world.client.get("/v1/notifications")).json()["data"] for row in each["messages"]]
+    assert (len(rows), world.rows.asked_for_metadata) == (8, 1)
+    assert all(row["metadata"] == expected[row["notification"]] for row in rows)
 
 
 async def test_more_than_a_hundred_messages_come_by_cursor() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import msgspec
@@ -39,6 +39,10 @@ class MemoryRecords:
             return _record(self._tables, row) if row.plan.tenant == tenant else None
         cancelled_at = self._tables.cancellations.rows.get((tenant, notification))
         return _unplanned(tenant, notification, cancelled_at) if cancelled_at is not None else None
+
+    async def metadata_of(self, notifications: Collection[str]) -> Mapping[str, dict[str, str]]:
+        rows = self._tables.notifications.rows
+        return {id_: rows[id_].plan.metadata for id_ in notifications if id_ in rows}
 
     async def messages_of(self, notification: str, limit: int, after: str | None) -> Sequence[MessageRecord]:
         row = self._tables.notifications.rows.get(notification)

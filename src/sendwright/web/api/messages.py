@@ -36,7 +36,7 @@ async def list_messages(ask: Ask) -> MessageList:
 
 
 async def get_message(ask: Ask) -> MessageView:
-    return await message_view(ask.services.records, await _row(ask), whole=True)
+    return await message_view(ask.services.records, await _row(ask))
 
 
 async def cancel_message(ask: Ask) -> CancelledView:

@@ -27,7 +27,7 @@ from sendwright.web.api.shapes import (
     PageQuery,
 )
 from sendwright.web.api.table import Ask
-from sendwright.web.api.views import message_views, notification_view, unplanned_view
+from sendwright.web.api.views import notification_view, unplanned_view, views_of
 from sendwright.web.api.wire import trace_of
 
 MESSAGES_SHOWN = 100
@@ -126,7 +126,7 @@ async def _view(ask: Ask, row: NotificationRecord, limit: int, after: str | None
     rows = await records.messages_of(row.id, limit + 1, after)
     more = len(rows) > limit
     cursor = ask.cursors.seal(ask.caller.tenant, ("messages", row.id), rows[limit - 1].id) if more else None
-    return notification_view(row, await message_views(records, rows[:limit]), cursor)
+    return notification_view(row, await views_of(records, rows[:limit], {row.id: row.metadata}), cursor)
 
 
 async def _of_key(ask: Ask, key: str, query: NotificationsQuery) -> list[NotificationView]:

@@ -1,4 +1,4 @@
-"""What the API is given by the composition root, and the two Protocols that only it needs.
+"""What the API is given by the composition root, and the Protocols that only it needs.
 
 Nothing in this room makes a connection, reads a clock of its own or keeps state beyond a request.
 """
@@ -6,7 +6,7 @@ Nothing in this room makes a connection, reads a clock of its own or keeps state
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Protocol
 
@@ -39,6 +39,14 @@ class Accepting(Protocol):
 
     def over(self, answer: Taken | Conflict | Running | Absent) -> None:
         """The end of what `begin` began."""
+        ...
+
+
+class Shown(Records, Protocol):
+    """The records, and what is shown beside them."""
+
+    async def metadata_of(self, notifications: Collection[str]) -> Mapping[str, dict[str, str]]:
+        """What their callers gave along, by notification, of all of them at once."""
         ...
 
 
@@ -104,7 +112,7 @@ class Services:
     accept: Accepting
     desk: IntakeDesk
     ledger: Ledger
-    records: Records
+    records: Shown
     dead: DeadParcels
     bus: Bus
     fleet: Fleet

@@ -106,10 +106,12 @@ class TimelineEntry(Struct, frozen=True):
 
 
 class MessageView(Struct, frozen=True):
-    """One recipient's copy of a notification. The address is whole only where the message is asked for by its id."""
+    """One recipient's copy of a notification, with the notification's metadata. The address is whole only where the message
+    is asked for by its id."""
 
     id: str
     notification: str
+    metadata: dict[str, str]
     recipient: str | None
     address: str | None
     state: StateName

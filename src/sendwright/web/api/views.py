@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
-from sendwright.engine.ports import Records
 from sendwright.model import ids
 from sendwright.model.notification import state_of
 from sendwright.model.records import AttemptRecord, DeadParcel, Event, MessageRecord, NotificationRecord, Wait
 from sendwright.policy.duration import rfc3339
 from sendwright.web.api.masking import masked, masked_problem
+from sendwright.web.api.services import Shown
 from sendwright.web.api.shapes import (
     AttemptView,
     DeadRow,
@@ -23,15 +23,31 @@ from sendwright.web.api.shapes import (
 )
 
 
-async def message_view(records: Records, row: MessageRecord, *, whole: bool = False) -> MessageView:
-    """A message with its attempts and timeline. `whole` shows the address."""
+async def message_view(records: Shown, row: MessageRecord) -> MessageView:
+    """A message that was asked for by its id: its address is shown whole."""
+    told = await records.metadata_of([ids.notification_of(row.id)])
+    return await _message_view(records, row, told, address_of(row))
+
+
+async def message_views(records: Shown, rows: Sequence[MessageRecord]) -> list[MessageView]:
+    return await views_of(records, rows, await records.metadata_of({ids.notification_of(row.id) for row in rows}))
+
+
+async def views_of(records: Shown, rows: Sequence[MessageRecord], told: Mapping[str, dict[str, str]]) -> list[MessageView]:
+    """Messages of notifications whose metadata is known: `told`, by notification."""
+    return list(await asyncio.gather(*(_message_view(records, row, told, masked_of(row)) for row in rows)))
+
+
+async def _message_view(records: Shown, row: MessageRecord, told: Mapping[str, dict[str, str]], address: str | None) -> MessageView:
+    """A message with its attempts and timeline."""
     attempts, timeline = await asyncio.gather(records.attempts(row.id), records.timeline(row.id))
-    address = address_of(row)
+    notification = ids.notification_of(row.id)
     return MessageView(
         id=row.id,
-        notification=ids.notification_of(row.id),
+        notification=notification,
+        metadata=told.get(notification, {}),
         recipient=row.recipient,
-        address=address if whole or address is None else masked(address),
+        address=address,
         state=row.state.label,  # type: ignore[arg-type]  # the labels are that list; a test holds them together
         step=row.step,
         channel=channel_of(row),
@@ -44,10 +60,6 @@ async def message_view(records: Records, row: MessageRecord, *, whole: bool = Fa
         attempts=[attempt_view(attempt) for attempt in attempts],
         timeline=_timeline(timeline),
     )
-
-
-async def message_views(records: Records, rows: Iterable[MessageRecord]) -> list[MessageView]:
-    return list(await asyncio.gather(*(message_view(records, row) for row in rows)))
 
 
 def notification_view(row: NotificationRecord, messages: list[MessageView], messages_cursor: str | None) -> NotificationView:
@@ -87,13 +99,12 @@ def unplanned_view(notification: str) -> NotificationView:
 
 
 def dead_row(row: MessageRecord) -> DeadRow:
-    address = address_of(row)
     return DeadRow(
         kind="message",
         id=row.id,
         notification=ids.notification_of(row.id),
         recipient=row.recipient,
-        address=None if address is None else masked(address),
+        address=masked_of(row),
         channel=channel_of(row),
         provider=row.provider,
         reason=reason_view(row.reason, row.detail),
@@ -133,6 +144,11 @@ def address_of(row: MessageRecord) -> str | None:
     if row.address is not None or not row.steps:
         return row.address
     return row.steps[min(row.step, len(row.steps) - 1)].address
+
+
+def masked_of(row: MessageRecord) -> str | None:
+    address = address_of(row)
+    return None if address is None else masked(address)
 
 
 def channel_of(row: MessageRecord) -> str | None:

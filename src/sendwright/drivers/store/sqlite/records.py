@@ -6,7 +6,7 @@ end, or so many were looked at that the caller should ask again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 import apsw
@@ -32,6 +32,8 @@ _UNUSUAL = (10, 11, 30, 50, 51, 52, 53)
 
 _MESSAGES = msgspec.json.Decoder(list[MessageRecord], strict=False)
 _ATTEMPTS = msgspec.json.Decoder(list[AttemptRecord], strict=False)
+
+_METADATA = msgspec.json.Decoder(dict[str, dict[str, str]])
 
 
 class _Row(msgspec.Struct, array_like=True):
@@ -86,6 +88,13 @@ class SqliteRecords:
         sql = f"select json_group_array({_NOTIFICATION}) from notifications n where n.id = ?1 and n.tenant = ?2"  # noqa: S608
         rows = await self._reader.run(lambda db: _NOTIFICATIONS.decode(db.execute(sql, (notification, tenant)).get))
         return _record(rows[0]) if rows else None
+
+    async def metadata_of(self, notifications: Collection[str]) -> Mapping[str, dict[str, str]]:
+        sql = (
+            "select json_group_object(n.id, json(coalesce(n.metadata, '{}')))"
+            " from json_each(?1) j cross join notifications n on n.id = j.value"
+        )
+        return await self._reader.run(lambda db: _METADATA.decode(db.execute(sql, (rows_of(list(notifications)),)).get))
 
     async def messages_of(self, notification: str, limit: int, after: str | None) -> Sequence[MessageRecord]:
         if not ids.looks_like(ids.NOTIFICATION, notification):
