@@ -44,7 +44,7 @@ from sendwright.providers.contract import (
     Verdict,
 )
 from sendwright.web.api.app import build_app
-from sendwright.web.api.services import ProviderPatch, ProviderStanding, Services, Trial
+from sendwright.web.api.services import ProviderPatch, ProviderStanding, Services, Trial, Unfit
 
 from .asgi_client import Client
 from .engine_world import Quarantine
@@ -283,10 +283,10 @@ class Crew:
         if isinstance(patch.enabled, bool):
             self.rows[name] = msgspec.structs.replace(self.rows[name], enabled=patch.enabled)
 
-    async def test(self, name: str, to: str) -> Trial:
-        if not to.startswith("+"):
-            raise ValueError("not a number")
-        return Trial("accepted", ref="SM1")
+    async def test(self, name: str, to: str | None) -> Trial | Unfit:
+        if to is None:
+            return Unfit("required", "is missing")
+        return Trial("accepted", ref="SM1") if to.startswith("+") else Unfit("invalid_address", "is not a number")
 
 
 class World:

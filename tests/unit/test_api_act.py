@@ -360,9 +360,11 @@ async def test_a_provider_is_switched_and_shown_as_it_stands_then() -> None:
         ({"enabled": "no"}, {("#/enabled", "invalid_type")}),
         (
             {"weight": -1, "concurrency": 0, "rate": "fast"},
-            {("#/weight", "out_of_range"), ("#/concurrency", "out_of_range"), ("#/rate", "invalid_rate")},
+            {("#/weight", "not_supported"), ("#/concurrency", "out_of_range"), ("#/rate", "invalid_rate")},
         ),
-        ({"weight": 1.5}, {("#/weight", "invalid_type")}),
+        ({"weight": 7}, {("#/weight", "not_supported")}),
+        ({"weight": 7, "rate": "fast"}, {("#/weight", "not_supported"), ("#/rate", "invalid_rate")}),
+        ({"concurrency": 1.5}, {("#/concurrency", "invalid_type")}),
         ({"base_url": "https://evil.example"}, {("#/base_url", "unknown_field")}),
     ],
 )
@@ -374,8 +376,32 @@ async def test_a_switch_that_makes_no_sense_is_refused(patch: Any, expected: set
 
 async def test_a_whole_number_may_be_written_with_a_point() -> None:
     world = World()
-    answer = await world.client.request("PATCH", "/v1/providers/twilio-main", json={"weight": 5.0})
-    assert (answer.status, world.crew.patches[0][1].weight) == (200, 5)
+    answer = await world.client.request("PATCH", "/v1/providers/twilio-main", json={"concurrency": 5.0})
+    assert (answer.status, world.crew.patches[0][1].concurrency) == (200, 5)
+
+
+async def test_a_weight_is_not_known_yet_but_null_leaves_it_as_it_is() -> None:
+    world = World()
+    answer = await world.client.request("PATCH", "/v1/providers/twilio-main", json={"weight": None, "enabled": False})
+    assert (answer.status, answer.json()["weight"], answer.json()["enabled"]) == (200, 1, False)
+
+
+async def test_providers_are_a_list_with_limit_and_cursor() -> None:
+    world = World()
+    one = world.crew.rows["twilio-main"]
+    world.crew.rows |= {name: msgspec.structs.replace(one, name=name) for name in ("vonage", "box", "aws")}
+    seen: list[str] = []
+    cursor = ""
+    for _ in range(2):
+        page = (await world.client.get(f"/v1/providers?limit=2{cursor}")).json()
+        seen += [row["name"] for row in page["data"]]
+        cursor = f"&cursor={page['next_cursor']}"
+    assert (seen, page["next_cursor"]) == (["twilio-main", "vonage", "box", "aws"], None)
+    first = (await world.client.get("/v1/providers?limit=3")).json()
+    del world.crew.rows["box"]
+    lost = await world.client.get(f"/v1/providers?cursor={first['next_cursor']}")
+    assert (lost.status, lost.json()["errors"][0]["code"]) == (422, "invalid_cursor")
+    assert (await world.client.get("/v1/providers?limit=0")).json()["errors"][0]["parameter"] == "limit"
 
 
 async def test_providers_that_do_not_exist_are_404() -> None:
@@ -390,6 +416,17 @@ async def test_one_test_message_shows_what_came_of_it() -> None:
     path = "/v1/providers/twilio-main/test"
     assert (await world.client.post(path, {"to": "+14155550123"})).json() == {"outcome": "accepted", "ref": "SM1", "detail": ""}
     assert (await world.client.post(path, {"to": "nobody"})).faults() == {("#/to", "invalid_address")}
+
+
+async def test_a_test_without_an_address_needs_no_body() -> None:
+    world = World()
+    path = "/v1/providers/twilio-main/test"
+    bodies: list[dict[str, Any]] = [{}, {"json": {}}, {"body": b"", "headers": {"content-type": "application/json"}}]
+    for body in bodies:
+        answer = await world.client.post(path, **body)
+        assert (answer.status, answer.faults()) == (422, {("#/to", "required")})
+    assert (await world.client.post(path, body=b"{}", headers={"content-type": "text/plain"})).status == 415
+    assert (await world.client.post(path, body=b"{", headers={"content-type": "application/json"})).status == 400
 
 
 async def test_a_verified_callback_is_durable_before_it_is_answered() -> None:

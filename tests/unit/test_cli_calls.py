@@ -467,6 +467,34 @@ def test_a_test_message_ends_with_0_only_when_it_was_accepted(server: Server, ou
     assert ended.stdout == f"p {outcome} ref SM1: words\n"
 
 
+def test_a_test_without_an_address_goes_where_the_provider_reaches_nobody(server: Server) -> None:
+    server.answer("POST", "/v1/providers/sandbox/test", Reply({"outcome": "accepted", "ref": "sbx_1", "detail": ""}))
+
+    ended = run("providers", "test", "sandbox", server=server)
+
+    assert (ended.exit_code, ended.stdout, server.asked[0].body) == (0, "sandbox accepted ref sbx_1\n", {})
+
+
+def test_a_test_that_needs_an_address_is_wrong_usage_without_one(server: Server) -> None:
+    server.answer("POST", "/v1/providers/p/test", problem(422, "invalid_request", ("#/to", "required", "is missing")))
+
+    without = run("providers", "test", "p", server=server)
+    unfit = run("providers", "test", "p", "--to", "x", server=server)
+
+    assert (without.exit_code, without.stdout, unfit.exit_code) == (2, "", 1)
+    assert "--to" in without.stderr
+
+
+def test_providers_are_shown_from_all_pages(server: Server) -> None:
+    pages = [Reply({"data": [STANDING | {"name": name}], "next_cursor": cursor}) for name, cursor in (("a", "c1"), ("b", None))]
+    server.answer("GET", "/v1/providers", *pages)
+
+    ended = run("providers", server=server)
+
+    assert [line.split()[0] for line in ended.stdout.splitlines()[1:]] == ["a", "b"]
+    assert [asked.query.get("cursor") for asked in server.asked] == [None, "c1"]
+
+
 # dead, doubts, audit
 
 DEAD = {

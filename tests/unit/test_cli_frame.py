@@ -90,7 +90,6 @@ def test_every_command_and_option_is_on_the_page(path: tuple[str, ...]) -> None:
         "list --limit 0",
         "list --since yesterday",
         "providers disable",
-        "providers test twilio-main",
         "dead replay",
         "dead replay msg_1 --all",
         "dead drop --all --channel sms",

@@ -1,4 +1,4 @@
-"""How the providers stand, for people; their switch; and a test call."""
+"""How the providers stand, for people; their switch; and a test call, which goes to an address that fits or to nobody."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ from sendwright.engine.fleet import Account
 from sendwright.errors import Unreachable
 from sendwright.model.outcomes import Accepted, Outcome
 from sendwright.model.records import Switch
-from sendwright.providers.contract import NotSent, Outgoing
-from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial
+from sendwright.policy.address import e164, is_email
+from sendwright.providers.contract import EVERY_CHANNEL, NotSent, Outgoing
+from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial, Unfit
 
 TEST_TEXT = "This is a test by Sendwright."
+REACH_NOBODY = frozenset({"console", "sandbox"})
+"""The kinds behind which there are no people."""
+
+_SAMPLES = {"sms": "+15005550006", "whatsapp": "+15005550006", "email": "test@example.com", "webhook": "https://example.com/"}
+_NAMED = ("push", "inapp", "instagram", "messenger", "telegram", "line", "slack", "discord", "teams")
+"""The channels whose addresses are ids and tokens, of any form."""
 
 
 class Standings:
@@ -42,9 +49,15 @@ class Standings:
             self._parts.gate.configure(name, replace(self._parts.egress_route(name), concurrency=account.concurrency))
         self._parts.promoter.poke()
 
-    async def test(self, name: str, to: str) -> Trial:
+    async def test(self, name: str, to: str | None) -> Trial | Unfit:
         account = self._parts.fleet.accounts[name]
-        outcome = await self._call(account, _test_message(account, to))
+        aimed = aim(account.provider.kind, account.capabilities.channels, to)
+        if isinstance(aimed, Unfit):
+            return aimed
+        try:
+            outcome = await self._call(account, _test_message(*aimed))
+        except ValueError:
+            return Unfit("invalid_address", "is not an address that this provider takes")
         kind = type(outcome).__name__.lower()
         if isinstance(outcome, Accepted):
             return Trial("accepted", ref=outcome.ref)
@@ -69,9 +82,38 @@ class Standings:
             line.release()
 
 
-def _test_message(account: Account, to: str) -> Outgoing:
+def aim(kind: str, channels: Sequence[str], to: str | None) -> tuple[str, str] | Unfit:
+    """Channel and address of a test."""
+    if to is None:
+        if kind not in REACH_NOBODY:
+            return Unfit("required", "is missing: this provider reaches people, so name whom a test may go to")
+        return channels[0], sample(channels[0])
+    address = e164(to) or to
+    of_plugins = [channel for channel in channels if channel not in EVERY_CHANNEL]
+    fitting = [channel for channel in (*_channels_of(address), *of_plugins) if channel in channels]
+    if not fitting:
+        return Unfit("invalid_address", f"fits none of this provider's channels ({', '.join(channels)})")
+    return fitting[0], address
+
+
+def sample(channel: str) -> str:
+    """An address on that channel that is nobody's."""
+    return _SAMPLES.get(channel, "test")
+
+
+def _channels_of(address: str) -> Sequence[str]:
+    """The channels that such an address may be on, the likeliest first."""
+    if address.startswith("+"):
+        return ("sms", "whatsapp") if e164(address) else ()
+    if is_email(address):
+        return ("email",)
+    if address.startswith(("http://", "https://")):
+        return ("webhook", "slack", "discord", "teams")
+    return ("webpush",) if address.startswith("{") else _NAMED
+
+
+def _test_message(channel: str, to: str) -> Outgoing:
     name = f"test-{secrets.token_hex(8)}"
-    channel = account.capabilities.channels[0]
     return Outgoing(name, name, channel, to, TEST_TEXT, idempotency_key=name)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -94,7 +95,7 @@ class Api:
         finally:
             connection.close()
 
-    def listed(self, path: str, query: Query, limit: int) -> dict[str, Any]:
+    def listed(self, path: str, query: Query, limit: int = sys.maxsize) -> dict[str, Any]:
         """A list's answer with up to `limit` entries, from as many pages as that takes."""
         whole: dict[str, Any] = {}
         cursor = None

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from sendwright.app.parts import callback_base, is_private
+from sendwright.app.standings import REACH_NOBODY, sample
 from sendwright.cli.api import Api, NoAnswer, Refused
 from sendwright.cli.reach import api_of
 from sendwright.drivers.embedded import open_sqlite
@@ -33,8 +34,6 @@ CONNECT_S = 5.0
 """How long a connection to a provider's host may take, in seconds."""
 AT_ONCE = 16
 RUN_TIME = "run time"
-_FREE_OF_CHARGE = {"sandbox", "console"}
-_SAMPLES = {"sms": "+15005550006", "whatsapp": "+15005550006", "email": "check@example.com", "webhook": "https://example.com/"}
 
 
 class Tried(Struct, frozen=True):
@@ -117,7 +116,7 @@ def _running(loaded: Loaded, path: Path) -> tuple[Tried, Sequence[Switch]]:
 def _switched_in(api: Api, settings: Settings) -> list[Switch]:
     """What the running process does otherwise than these settings say."""
     try:
-        standings = api.get("/v1/providers")["data"]
+        standings = api.listed("/v1/providers", {})["data"]
     except (NoAnswer, Refused):
         return []
     return [_difference(settings, standing) for standing in standings]
@@ -181,9 +180,9 @@ def _provider(provider: Provider) -> Tried:
 def target_of(provider: Provider) -> tuple[str, int] | None:
     """Host and port of the provider's first request, which is built and not sent; else those of its settings."""
     channel = provider.capabilities.channels[0]
-    sample = Outgoing("check", "check", channel, _SAMPLES.get(channel, "check"), "check", idempotency_key="check")
+    tried = Outgoing("check", "check", channel, sample(channel), "check", idempotency_key="check")
     try:
-        request = next(provider.flow(sample))
+        request = next(provider.flow(tried))
         url = request.url if isinstance(request, HttpRequest) else None
     except ValueError:
         url = getattr(provider.settings, "base_url", None) or getattr(provider.settings, "url", None)
@@ -214,7 +213,7 @@ def _warnings(settings: Settings, providers: Sequence[Provider]) -> Iterator[str
         common = provider.settings
         if provider.kind == "sandbox":
             yield f"{provider.name} is a sandbox: no real person gets what it is given"
-        if "sms" in provider.capabilities.channels and common.rate is None and provider.kind not in _FREE_OF_CHARGE:
+        if "sms" in provider.capabilities.channels and common.rate is None and provider.kind not in REACH_NOBODY:
             yield f"{provider.name} sends SMS without a limit: set rate"
         if provider.capabilities.receipts and callback_base(settings, provider) is None:
             yield f"{provider.name} can't report back: set [api] public_url to what it can reach"

@@ -34,9 +34,9 @@ class Cursors:
             raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
             place = raw[_MAC:].decode()
         except (binascii.Error, UnicodeError, ValueError):
-            raise _foreign() from None
+            raise foreign() from None
         if not hmac.compare_digest(raw[:_MAC], self._mac(tenant, listing, place)):
-            raise _foreign()
+            raise foreign()
         return place
 
     def _mac(self, tenant: str, listing: Iterable[object], place: str) -> bytes:
@@ -44,6 +44,7 @@ class Cursors:
         return hashlib.blake2b(sealed, key=self._key, digest_size=_MAC).digest()
 
 
-def _foreign() -> Refusal:
+def foreign() -> Refusal:
+    """The refusal of a cursor that leads nowhere."""
     fault = of_parameter("cursor", "invalid_cursor", "is not a cursor of this list")
     return Refusal(422, "invalid_request", "The cursor is not one of this list.", [fault])

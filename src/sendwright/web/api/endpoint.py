@@ -117,10 +117,14 @@ class Endpoint:
         if call.body is None:
             return None
         services = self._services
-        if call.body is not bytes:
+        if call.body is not bytes and not call.optional:
             require_json(headers)
         cap = services.batch_body_max if call.itemised else services.body_max
         raw = await read_body(headers, receive, cap, services.body_within_s)
+        if call.optional:
+            if not raw:
+                return call.body()
+            require_json(headers)
         return raw if call.body is bytes else read_json(call.body, raw, itemised=call.itemised)
 
     async def _answered(self, call: Call, done: Any, given: str, receive: Receive, send: Send) -> None:

@@ -110,7 +110,7 @@ def _operation(call: Call, components: dict[str, Any]) -> dict[str, Any]:
         operation["requestBody"] = {"content": {"*/*": {"schema": {}}}, "description": "As the vendor sends it."}
     elif call.body is not None:
         schema = _schema(call.body, components)
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        operation["requestBody"] = {"required": not call.optional, "content": {"application/json": {"schema": schema}}}
     for status in statuses(call):
         if str(status) not in operation["responses"]:
             operation["responses"][str(status)] = _refusal(call, status)

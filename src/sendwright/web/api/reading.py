@@ -64,7 +64,8 @@ def read_json(kind: type[S], raw: bytes, *, itemised: bool = False) -> S:
 
 def _judged(kind: type[S], doc: Any) -> S:
     """All faults of a value; or the struct after all, since to JSON Schema 5.0 is a whole number."""
-    found = shape_faults(kind, doc)
+    not_yet = {f"#/{name}" for name in getattr(kind, "NOT_YET", ())}
+    found = [_not_supported(f.pointer) if f.pointer in not_yet else f for f in shape_faults(kind, doc)]
     if found:
         raise of_faults(found)
     whole = {name: int(n) if isinstance(n, float) and n.is_integer() else n for name, n in doc.items()}
@@ -72,6 +73,10 @@ def _judged(kind: type[S], doc: Any) -> S:
         return msgspec.convert(whole, kind)
     except msgspec.ValidationError:
         raise of_faults([Fault("#", "invalid_value", "is not what this call takes")]) from None
+
+
+def _not_supported(pointer: str) -> Fault:
+    return Fault(pointer, "not_supported", "is not supported by this version")
 
 
 def _pairs(query: bytes) -> tuple[dict[str, str], list[ProblemError]]:

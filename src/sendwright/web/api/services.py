@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -73,8 +73,11 @@ class ProviderStanding(Struct, frozen=True):
 class ProviderPatch(Struct, frozen=True, forbid_unknown_fields=True):
     """What is switched at run time. A member that is null goes back to the settings file's word."""
 
+    NOT_YET: ClassVar = frozenset({"weight"})
+    """Members that this version knows and does nothing with: anything but null is refused as `not_supported`."""
+
     enabled: bool | UnsetType | None = UNSET
-    weight: Annotated[int, Meta(ge=0, le=1000)] | UnsetType | None = UNSET
+    weight: UnsetType | None = UNSET
     rate: Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}/(s|min|h|day)$")] | UnsetType | None = UNSET
     concurrency: Annotated[int, Meta(ge=1, le=100_000)] | UnsetType | None = UNSET
 
@@ -85,6 +88,13 @@ class Trial(Struct, frozen=True):
     outcome: Literal["accepted", "rejected", "later", "unsure", "misconfigured"]
     ref: str | None = None
     detail: str = ""
+
+
+class Unfit(Struct, frozen=True):
+    """Why there was no test call: `required`, an address is needed; `invalid_address`, that one is not the provider's."""
+
+    code: Literal["required", "invalid_address"]
+    detail: str
 
 
 class Fleet(Protocol):
@@ -98,8 +108,9 @@ class Fleet(Protocol):
         """Stores the switch. No request is written under the old setting later than 1 s after it returns."""
         ...
 
-    async def test(self, name: str, to: str) -> Trial:
-        """One real call of this provider alone, with a text that says it is a test. ValueError for an unfit address."""
+    async def test(self, name: str, to: str | None) -> Trial | Unfit:
+        """One real call of this provider alone, with a text that says it is a test, on a channel that the address fits.
+        None is an address of nobody's, for the kinds that reach nobody."""
         ...
 
 

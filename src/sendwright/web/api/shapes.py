@@ -256,9 +256,9 @@ class ProviderList(Struct, frozen=True):
 
 
 class TrialWish(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom a test goes to."""
+    """Whom a test goes to. Kinds that reach nobody (`sandbox`, `console`) need no address."""
 
-    to: Annotated[str, Meta(min_length=1, max_length=2048)]
+    to: Annotated[str, Meta(min_length=1, max_length=2048)] | UnsetType = UNSET
 
 
 class ViolationView(Struct, frozen=True):
@@ -320,6 +320,10 @@ class DeadQuery(PageQuery, frozen=True, kw_only=True):
     recipient: Word | UnsetType = UNSET
     since: Time | UnsetType = UNSET
     until: Time | UnsetType = UNSET
+
+
+class ProvidersQuery(PageQuery, frozen=True, kw_only=True):
+    pass
 
 
 class EventsQuery(Struct, frozen=True, kw_only=True):

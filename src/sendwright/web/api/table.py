@@ -90,6 +90,8 @@ class Call:
     query: type[Struct] | None = None
     body: Any = None
     """Struct of the JSON body; `bytes`: raw, of any type."""
+    optional: bool = False
+    """The body may be left out, and is then one without members."""
     itemised: bool = False
     """The body is a list of items that are judged one by one, and may be as large as a batch."""
     errors: tuple[int, ...] = ()
