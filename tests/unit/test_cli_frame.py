@@ -124,7 +124,7 @@ def test_the_package_runs_as_a_module() -> None:
     assert done.stdout.startswith("sendwright ")
 
 
-@pytest.mark.parametrize("line", ["up", "check", "list", "providers disable x"])
+@pytest.mark.parametrize("line", ["up", "check", "sandbox --listen 127.0.0.1:0", "list", "providers disable x"])
 def test_every_fault_of_the_settings_is_on_a_line_of_its_own(line: str, folder: Path) -> None:
     # Given
     (folder / "bad.toml").write_text('[api]\nlisten = "nowhere"\n[worker]\nconcurrency = "many"\n[nonsense]\n')
@@ -147,11 +147,11 @@ def test_the_settings_file_may_be_named_before_the_inner_command_too(folder: Pat
     assert "nonsense" in ended.stderr
 
 
-@pytest.mark.parametrize("line", ["up", "check"])
+@pytest.mark.parametrize("line", ["up", "check", "sandbox --listen 127.0.0.1:0"])
 def test_a_providers_own_faults_stop_what_works_from_the_settings(line: str, folder: Path) -> None:
     (folder / "bad.toml").write_text('[providers.p]\nkind = "twilio"\nfrm = "+15005550006"\n')
 
-    ended = run(line, "--config", "bad.toml")
+    ended = run(*line.split(), "--config", "bad.toml")
 
     assert ended.exit_code == 1
     assert "providers.p.account_sid" in ended.stderr

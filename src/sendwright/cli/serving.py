@@ -133,6 +133,7 @@ def sandbox(listen: str, log: str | None, latency_ms: float, no_receipts: bool) 
     from sendwright.sandbox.options import SandboxOptions
     from sendwright.settings import host_port
 
+    load_checked(None)  # none of them is the sandbox's to follow, but a start that overlooks a wrong file would hide it
     host, port = host_port(listen)
     options = SandboxOptions(host=host, port=port, log_path=log, latency_ms=latency_ms, receipts=not no_receipts)
     click.get_current_context().exit(_run(_serve_sandbox(options)))
