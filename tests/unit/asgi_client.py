@@ -27,8 +27,9 @@ class Response:
         return json_module.loads(self.body)
 
     def faults(self) -> set[tuple[str, str]]:
-        """(pointer, code) of a problem's errors."""
-        return {(error.get("pointer", ""), error["code"]) for error in self.json()["errors"]}
+        """(pointer, code) of a problem's errors; in the place of a pointer stands a parameter or a header."""
+        places = ("pointer", "parameter", "header")
+        return {(next(error[place] for place in places if place in error), error["code"]) for error in self.json()["errors"]}
 
 
 class Client:

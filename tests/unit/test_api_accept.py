@@ -133,6 +133,80 @@ async def test_a_request_is_the_same_when_its_key_moves_between_header_body_and_
     assert (batched["id"], batched["replayed"]) == (first.json()["id"], True)
 
 
+BAD = {"to": {"phone": "1"}, "content": {}}
+LONG = {"idempotency-key": "k" * 300}
+BAD_FAULTS = {("#/to/phone", "invalid_phone"), ("#/content", "empty")}
+KEY_FAULT, TENANT_FAULT = ("Idempotency-Key", "invalid_idempotency_key"), ("Sendwright-Tenant", "invalid_tenant")
+QUERY_FAULT = ("dry_run", "unknown_parameter")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "expected"),
+    [
+        (PATH, BAD, LONG, {*BAD_FAULTS, KEY_FAULT}),
+        (PATH + "?dry_run=1", BAD, LONG, {*BAD_FAULTS, KEY_FAULT, QUERY_FAULT}),
+        (PATH + "?dry_run=1", ORDER, {**LONG, "sendwright-tenant": "A B"}, {KEY_FAULT, QUERY_FAULT, TENANT_FAULT}),
+        (PATH, BAD, {"sendwright-tenant": "A B"}, {*BAD_FAULTS, TENANT_FAULT}),
+        (
+            PATH,
+            {**BAD, "idempotency_key": "a"},
+            {"idempotency-key": "b"},
+            {*BAD_FAULTS, ("Idempotency-Key", "conflict")},
+        ),
+        (
+            PATH + "/batch?dry_run=1",
+            {"notifications": []},
+            {"idempotency-key": "k", "sendwright-tenant": "A B"},
+            {("#/notifications", "too_few"), ("Idempotency-Key", "not_supported"), QUERY_FAULT, TENANT_FAULT},
+        ),
+        ("/v1/dead/drop?dry_run=1", {"ids": []}, {"sendwright-tenant": "A B"}, {("#/ids", "too_few"), QUERY_FAULT, TENANT_FAULT}),
+    ],
+)
+async def test_the_faults_of_headers_query_and_body_are_listed_together(
+    path: str, body: Any, headers: dict[str, str], expected: set[tuple[str, str]]
+) -> None:
+    world = World()
+    answer = await world.client.post(path, body, headers=headers)
+    assert (answer.status, answer.faults(), world.desk.taken) == (422, expected, [])
+    assert answer.json()["detail"] == f"The request has {len(expected)} faults."
+
+
+async def test_beside_a_body_that_is_no_json_the_other_faults_are_listed_too() -> None:
+    headers = {**LONG, "content-type": "application/json"}
+    answer = await World().client.post(PATH + "?dry_run=1", body=b"{", headers=headers)
+    assert (answer.status, answer.json()["code"], answer.faults()) == (400, "invalid_json", {KEY_FAULT, QUERY_FAULT})
+
+
+@pytest.mark.parametrize("path", [PATH, PATH + "/batch"])
+async def test_a_stranger_is_told_of_no_fault(path: str) -> None:
+    answer = await World().stranger.post(path + "?dry_run=1", BAD, headers={**LONG, "sendwright-tenant": "A B"})
+    assert (answer.status, answer.json()["errors"]) == (401, [])
+
+
+@pytest.mark.parametrize("other", [b"k2", b"k1"])
+async def test_two_keys_are_refused_and_taken_for_no_third_one(other: bytes) -> None:
+    world = World()
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": json.dumps(ORDER).encode(), "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", b"Bearer " + KEY.encode()), (b"content-type", b"application/json")]
+    headers += [(b"idempotency-key", b"k1"), (b"idempotency-key", other)]
+    await world.app({"type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": headers}, receive, send)
+    (error,) = json.loads(sent[1]["body"])["errors"]
+    assert (sent[0]["status"], error["header"], error["code"], world.desk.taken) == (422, "Idempotency-Key", "duplicate", [])
+
+
+async def test_a_key_may_hold_a_comma() -> None:
+    world = World()
+    await world.client.post(PATH, ORDER, headers={"idempotency-key": "k1, k2"})
+    assert world.desk.taken[0][3] == "k1, k2"
+
+
 @pytest.mark.parametrize("key", ["", '""', "x" * 256, "a\tb", "é"])
 async def test_a_key_that_is_none_is_refused(key: str) -> None:
     world = World()
@@ -205,6 +279,10 @@ async def test_the_admin_key_acts_for_a_tenant() -> None:
         {"content-type": ""},
         {"content-type": "application/json; charset=latin-1"},
         {"content-type": "application/jsonp"},
+        {"content-type": 'application/json; foo="a; b"; charset=utf-16'},
+        {"content-type": "application/json; charset=utf-8; charset=latin-1"},
+        {"content-type": "application/json; foo=bar, text/plain"},
+        {"content-type": "application/json; foo"},
         {"content-type": "application/json", "content-encoding": "gzip"},
     ],
 )
@@ -212,6 +290,22 @@ async def test_only_plain_json_is_read(headers: dict[str, str]) -> None:
     world = World()
     assert (await world.client.post(PATH, body=b"{}", headers=headers)).status == 415
     assert (await world.client.post(PATH + "/batch", body=b"{}", headers=headers)).status == 415
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "application/json; foo=bar",
+        "Application/JSON;foo=bar;CHARSET=UTF-8",
+        'application/json ; charset="utf-8" ; profile="https://example.org/;charset=latin-1"',
+        'application/json; note="a \\" b"',
+        "application/json;",
+        "application/json; ; charset=utf-8;",
+    ],
+)
+async def test_parameters_of_the_media_type_are_ignored_but_for_the_charset(media_type: str) -> None:
+    body = json.dumps(ORDER).encode()
+    assert (await World().client.post(PATH, body=body, headers={"content-type": media_type})).status == 202
 
 
 async def test_a_body_that_is_declared_too_large_is_refused_unread() -> None:
@@ -367,6 +461,49 @@ async def test_a_list_that_is_not_well_formed_is_422_as_a_whole(doc: Any, expect
     world = World()
     answer = await world.client.post(PATH + "/batch", doc)
     assert (answer.status, answer.faults(), world.desk.taken) == (422, expected, [])
+
+
+ONE = json.dumps(ORDER).encode()
+
+
+def nested(depth: int) -> bytes:
+    """An item that is so deep."""
+    return b'{"to":"u","content":{"body":"b"},"metadata":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b'{"notifications":[%b],"notifications":[%b]}' % (ONE, ONE), "duplicate_key"),
+        (b'{"notifications":[],"notifications":[%b]}' % ONE, "duplicate_key"),
+        (b'{"notifications":[%b],"n\\u006ftifications":[%b]}' % (ONE, ONE), "duplicate_key"),
+        (b'{"x":1,"notifications":[%b],"x":1}' % ONE, "duplicate_key"),
+        (b'{"x":1,"x":12}', "duplicate_key"),
+        (b'{"notifications":[%b]}' % nested(63), "too_deep"),
+        (b'{"notifications":[%b,%b]}' % (ONE, nested(64)), "too_deep"),
+        (b'{"notifications":[%b],"x":%b}' % (ONE, nested(64)), "too_deep"),
+        (b"[" * 65 + b"]" * 65, "too_deep"),
+        (b'{"notifications":[%b]}' % nested(100_000), "invalid_json"),
+        (b'{"notifications":[%b]' % ONE, "invalid_json"),
+    ],
+)
+async def test_a_batch_is_one_document_that_is_read_in_one_way_only(raw: bytes, code: str) -> None:
+    world = World()
+    answer = await world.client.post(PATH + "/batch", body=raw, headers={"content-type": "application/json"})
+    assert (answer.status, answer.json()["code"], world.desk.taken) == (400, code, [])
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b' { "notifications" : [ %b , %b ] } ' % (ONE, nested(62)),
+        b'\n{"notif\\u0069cations":\t[%b,%b]}\r\n' % (ONE, ONE),
+    ],
+)
+async def test_a_batch_is_written_in_any_way_that_json_has(raw: bytes) -> None:
+    world = World()
+    answer = await world.client.post(PATH + "/batch", body=raw, headers={"content-type": "application/json"})
+    assert (answer.status, len(answer.json()["results"])) == (202, 2)
 
 
 async def test_a_batch_has_no_key_of_its_own() -> None:

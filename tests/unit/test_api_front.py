@@ -105,11 +105,13 @@ async def test_a_post_that_came_whole_is_answered_with_one_write() -> None:
         post(ORDER, key="wrong"),
         post(ORDER, "Idempotency-Key: one"),
         post(ORDER, "Idempotency-Key: " + "k" * 300),
+        post(ORDER, "Idempotency-Key: one", "Idempotency-Key: two"),
+        post({"to": [], "content": {}}, "Idempotency-Key: " + "k" * 300, "Sendwright-Tenant: A B", path="/v1/notifications?x=1"),
         post(ORDER, "Sendwright-Tenant: acme"),
         post(ORDER, "Content-Type: text/plain"),
         post({**ORDER, "digest": {"key": "a"}}),
     ],
-    ids=["right", "faults", "junk", "wrong-key", "keyed", "long-key", "tenant", "two-types", "not-supported"],
+    ids=["right", "faults", "junk", "wrong-key", "keyed", "long-key", "two-keys", "many", "tenant", "two-types", "not-supported"],
 )
 async def test_the_short_way_answers_as_the_long_way_does(request_: bytes) -> None:
     short = await Line(World()).say(request_)

@@ -157,6 +157,11 @@ async def test_a_place_that_is_none_is_refused(header: str) -> None:
     assert (answer.status, answer.json()["errors"][0]["header"]) == (422, "Last-Event-ID")
 
 
+async def test_a_place_that_is_none_and_types_that_are_none_are_refused_together() -> None:
+    answer = await World().client.get("/v1/events?types=!", headers={"last-event-id": "x"})
+    assert (answer.status, answer.faults()) == (422, {("Last-Event-ID", "invalid_value"), ("types", "invalid_parameter")})
+
+
 @pytest.mark.parametrize("seqs", [[], [1], [2], [1, 2, 3], [5, 900], list(range(1, 70)), [2**40]])
 async def test_the_newest_event_is_found_by_halving(seqs: list[int]) -> None:
     world = World()

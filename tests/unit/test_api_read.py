@@ -196,8 +196,20 @@ async def test_a_query_with_faults_lists_them_all(query: str, names: set[str]) -
 
 
 async def test_a_query_that_is_no_text_is_422() -> None:
-    assert (await World().client.get("/v1/messages?channel=%FF")).status == 422
-    assert (await World().client.get("/v1/messages?" + "&".join(f"a{n}=1" for n in range(60)))).status == 422
+    for query, expected in (
+        ("channel=%FF", {("channel", "invalid_encoding")}),
+        ("%ff=1", {("?", "invalid_encoding")}),
+        ("a%ed%a0%80=1&limit=0", {("a???", "invalid_encoding"), ("limit", "invalid_parameter")}),
+    ):
+        answer = await World().client.get(f"/v1/messages?{query}")
+        assert (answer.status, answer.faults()) == (422, expected)
+
+
+async def test_a_query_with_more_parameters_than_there_are_names_the_one_too_many() -> None:
+    answer = await World().client.get("/v1/messages?limit=0&" + "&".join(f"a{n}=1" for n in range(60)))
+    assert answer.status == 422
+    assert {("a49", "too_many"), ("limit", "invalid_parameter"), ("a48", "unknown_parameter")} <= answer.faults()
+    assert len(answer.faults()) == 51
 
 
 async def test_a_notification_is_found_by_its_key_even_before_it_is_planned() -> None:

@@ -42,14 +42,19 @@ class Keys:
     def __repr__(self) -> str:
         return "Keys()"
 
-    def caller(self, headers: dict[bytes, bytes]) -> Caller:
-        """Raises `Refusal`: 401 without a valid key, 422 for a tenant that has no such name."""
+    def known(self, headers: dict[bytes, bytes]) -> Caller:
+        """Whose key it is. Raises `Refusal` (401) without a valid one."""
         given = _credential(headers)
         if given is None or not hmac.compare_digest(given, self._admin):
             raise unauthenticated()
+        return self._admins[b"default"]
+
+    def caller(self, headers: dict[bytes, bytes]) -> Caller:
+        """The same, for the tenant that it acts for. Raises `Refusal`: 401, and 422 for a tenant that has no such name."""
+        known = self.known(headers)
         tenant = headers.get(b"sendwright-tenant")
         if tenant is None:
-            return self._admins[b"default"]
+            return known
         if not _TENANT.fullmatch(tenant):
             raise of_header("Sendwright-Tenant", "invalid_tenant", f"must match {TENANT_PATTERN}")
         return Caller(tenant.decode(), frozenset(SCOPES))

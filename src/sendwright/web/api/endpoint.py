@@ -1,7 +1,7 @@
-"""One path of the table as an ASGI application: method, key, scope, query, body, handler, answer; in this order.
+"""One path of the table as an ASGI application: method, key, scope, body, then what everything says; handler, answer.
 
 The order is part of the promise: nobody without a key learns more than that a path exists, and nothing is read from
-a body before it is known who sends it.
+a body before it is known who sends it. The faults of headers, query and body are listed together.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sendwright.errors import Unavailable
 from sendwright.web.api import problems
 from sendwright.web.api.auth import ADMIN_TENANT, Caller, Keys, unauthenticated
 from sendwright.web.api.cursors import Cursors
-from sendwright.web.api.problems import Refusal
-from sendwright.web.api.reading import read_json, read_query
+from sendwright.web.api.problems import Refusal, together
+from sendwright.web.api.reading import read_items, read_json, read_query
 from sendwright.web.api.services import Services
 from sendwright.web.api.table import OPEN, WATCH, Answer, Ask, Call, Described, Stream
 from sendwright.web.api.wire import (
@@ -80,16 +80,25 @@ class Endpoint:
     async def _handled(self, call: Call, scope: Scope, headers: dict[bytes, bytes], given: str, receive: Receive) -> Any:
         if call.handler is None:
             raise problems.not_found()
+        self._admit(call, headers)
+        raw = await self._raw(call, headers, receive)
+        caller, head, query, body = together(
+            lambda: _NOBODY if call.scope in (OPEN, WATCH) else self._keys.caller(headers),
+            lambda: None if call.head is None else call.head(headers),
+            lambda: None if call.body is bytes else read_query(call.query, scope["query_string"]),
+            lambda: _said(call, raw),
+        )
         ask = Ask(
             services=self._services,
             cursors=self._cursors,
             described=self._described,
-            caller=self._admitted(call, headers),
+            caller=caller,
             params=scope["path_params"],
             headers=headers,
             request_id=given,
-            query=None if call.body is bytes else read_query(call.query, scope["query_string"]),
-            body=await self._body(call, headers, receive),
+            query=query,
+            head=head,
+            body=body,
             raw_path=(scope.get("raw_path") or scope["path"].encode()).decode("latin-1"),
             raw_query=scope["query_string"].decode("latin-1"),
             method=scope["method"],
@@ -102,30 +111,24 @@ class Endpoint:
             _log(call, given, fault)
             raise problems.internal() from None
 
-    def _admitted(self, call: Call, headers: dict[bytes, bytes]) -> Caller:
-        if call.scope == OPEN:
-            return _NOBODY
-        if call.scope == WATCH:
-            if not (self._services.docs_open or self._keys.may_watch(headers)):
-                raise unauthenticated()
-            return _NOBODY
-        caller = self._keys.caller(headers)
-        caller.require(call.scope)
-        return caller
+    def _admit(self, call: Call, headers: dict[bytes, bytes]) -> None:
+        if call.scope == WATCH and not (self._services.docs_open or self._keys.may_watch(headers)):
+            raise unauthenticated()
+        if call.scope not in (OPEN, WATCH):
+            self._keys.known(headers).require(call.scope)
 
-    async def _body(self, call: Call, headers: dict[bytes, bytes], receive: Receive) -> Any:
-        if call.body is None:
-            return None
+    async def _raw(self, call: Call, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """The body as it came; empty for a call that takes none."""
         services = self._services
+        if call.body is None:
+            return b""
         if call.body is not bytes and not call.optional:
             require_json(headers)
         cap = services.batch_body_max if call.itemised else services.body_max
         raw = await read_body(headers, receive, cap, services.body_within_s)
-        if call.optional:
-            if not raw:
-                return call.body()
+        if call.optional and raw:
             require_json(headers)
-        return raw if call.body is bytes else read_json(call.body, raw, itemised=call.itemised)
+        return raw
 
     async def _answered(self, call: Call, done: Any, given: str, receive: Receive, send: Send) -> None:
         if isinstance(done, Stream):
@@ -155,6 +158,15 @@ class Endpoint:
             leaving.cancel()
             telling.cancel()
             await asyncio.gather(telling, leaving, return_exceptions=True)
+
+
+def _said(call: Call, raw: bytes) -> Any:
+    """What the body says."""
+    if call.body in (None, bytes):
+        return raw
+    if call.optional and not raw:
+        return call.body()
+    return read_items(call.body, raw) if call.itemised else read_json(call.body, raw)
 
 
 async def _tell(stream: Stream, send: Send) -> None:

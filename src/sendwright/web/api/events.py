@@ -8,7 +8,7 @@ themselves.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -44,7 +44,7 @@ class EventView(Struct, frozen=True):
 async def stream_events(ask: Ask) -> Stream:
     query: EventsQuery = ask.query
     types = frozenset() if isinstance(query.types, UnsetType) else frozenset(query.types.split(","))
-    after = _last_seen(ask.headers.get(b"last-event-id"))
+    after: int | None = ask.head
     if after is None:
         after = await newest(ask.services.records, ask.caller.tenant)
     return Stream(_told(ask.services, ask.caller.tenant, after, types), "text/event-stream", ((b"x-accel-buffering", b"no"),))
@@ -62,7 +62,9 @@ async def newest(records: Records, tenant: str) -> int:
     return low
 
 
-def _last_seen(header: bytes | None) -> int | None:
+def last_seen(headers: Mapping[bytes, bytes]) -> int | None:
+    """The number of the last event that the reader has seen."""
+    header = headers.get(b"last-event-id")
     if header is None or header == b"":
         return None
     if not header.isdigit() or len(header) > 19 or int(header) > _SEQ_MAX:

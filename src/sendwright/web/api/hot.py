@@ -7,22 +7,25 @@ few cheap tests, and the 202 is put together by hand. What is not common takes t
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
+from typing import Any
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from sendwright.errors import Unavailable
 from sendwright.model.notification import Payload
 from sendwright.model.records import Absent, Conflict, Running, Taken
-from sendwright.policy.admission import Refused, admit, as_before
+from sendwright.policy.admission import Admitted, Refused, admit, as_before
 from sendwright.policy.payload_schema import KEY_MAX
 from sendwright.web.api import problems
 from sendwright.web.api.auth import Keys
-from sendwright.web.api.problems import Refusal
+from sendwright.web.api.problems import Refusal, together
 from sendwright.web.api.reading import read_query
 from sendwright.web.api.services import Services
 from sendwright.web.api.wire import (
+    TWICE,
     Gone,
     Receive,
     Scope,
@@ -69,10 +72,8 @@ class PostNotification:
         require_json(headers)
         if len(raw) > services.body_max:
             raise too_large(services.body_max)
-        admitted = admit(raw, services.rules, services.channels(), services.clock.now_ms())
-        if isinstance(admitted, Refused):
-            raise problems.of_body(admitted)
-        key = key_of(headers, admitted.payload)
+        admitted = self._admitted(raw)
+        key = key_of(headers, admitted.payload.idempotency_key)
         begun = services.accept.begin(caller.tenant, admitted.payload, admitted.raw, key, trace_of(headers))
         return Judged(admitted.payload, request_id(headers), begun)
 
@@ -107,36 +108,15 @@ class PostNotification:
         )
         return head + _lines(*fields) + b"\r\n" + body
 
-    async def _again(self, headers: dict[bytes, bytes], raw: bytes, given: str, refusal: Refusal) -> bytes:
-        """The answer to what is refused now, where its key stands for something; else the refusal."""
-        before = as_before(raw) if refusal.status == 422 else None
-        if before is None:
-            raise refusal
-        tenant, key = self._keys.caller(headers).tenant, key_of(headers, before.payload)
-        if key is None:
-            raise refusal
-        begun = self._services.accept.begin(tenant, before.payload, before.raw, key, repeat=True)
-        found = await begun
-        if isinstance(found, Absent):
-            raise refusal
-        return self.over(Judged(before.payload, given, begun), found)
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope["headers"])
         given = request_id(headers)
+        services = self._services
         try:
-            self._keys.caller(headers).require("send")  # before anything else is said about the request
-            if scope["query_string"]:
-                read_query(None, scope["query_string"])
+            self._keys.known(headers).require("send")  # before anything else is said about the request
             require_json(headers)
-            services = self._services
             raw = await read_body(headers, receive, services.body_max, services.body_within_s)
-            try:
-                judged = self.judge(scope["headers"], raw)
-            except Refusal as refusal:
-                answer = await self._again(headers, raw, given, refusal)
-            else:
-                answer = self.over(judged, await judged.begun)
+            answer = await self._answered(headers, scope["query_string"], raw, given)
         except Refusal as refusal:
             await refuse(refusal, given, self._always, receive, send)
         except Unavailable as fault:
@@ -145,6 +125,48 @@ class PostNotification:
             return
         else:
             await _send(answer, send)
+
+    async def _answered(self, headers: dict[bytes, bytes], query: bytes, raw: bytes, given: str) -> bytes:
+        """The long way: everything is looked at before anything is refused."""
+
+        def head() -> list[Any]:
+            return together(
+                lambda: self._keys.caller(headers),
+                lambda: read_query(None, query),
+                lambda: key_of(headers, _key_in(raw)),
+            )
+
+        try:
+            (caller, _, key), admitted = together(head, lambda: self._admitted(raw))
+        except Refusal as refusal:
+            return await self._again(head, raw, given, refusal)
+        begun = self._services.accept.begin(caller.tenant, admitted.payload, admitted.raw, key, trace_of(headers))
+        return self.over(Judged(admitted.payload, given, begun), await begun)
+
+    async def _again(self, head: Callable[[], list[Any]], raw: bytes, given: str, refusal: Refusal) -> bytes:
+        """The answer to what is refused now, where its body alone is at fault and its key stands for something; else the
+        refusal."""
+        before = as_before(raw) if refusal.status == 422 else None
+        if before is None:
+            raise refusal
+        try:
+            caller, _, key = head()
+        except Refusal:
+            raise refusal from None
+        if key is None:
+            raise refusal
+        begun = self._services.accept.begin(caller.tenant, before.payload, before.raw, key, repeat=True)
+        found = await begun
+        if isinstance(found, Absent):
+            raise refusal
+        return self.over(Judged(before.payload, given, begun), found)
+
+    def _admitted(self, raw: bytes) -> Admitted:
+        services = self._services
+        admitted = admit(raw, services.rules, services.channels(), services.clock.now_ms())
+        if isinstance(admitted, Refused):
+            raise problems.of_body(admitted)
+        return admitted
 
 
 def _lines(*fields: tuple[bytes, bytes]) -> bytes:
@@ -164,12 +186,13 @@ def message_count(payload: Payload) -> int:
     return len(payload.recipients()) if isinstance(payload.to, list) else 1
 
 
-def key_of(headers: Mapping[bytes, bytes], payload: Payload) -> str | None:
+def key_of(headers: Mapping[bytes, bytes], inside: str | UnsetType) -> str | None:
     """The idempotency key of the header or of the body; both must agree."""
-    inside = payload.idempotency_key
     header = headers.get(b"idempotency-key")
     if header is None:
         return None if isinstance(inside, UnsetType) else inside
+    if TWICE in header:
+        raise problems.of_header("Idempotency-Key", "duplicate", "is given more than once")
     key = header.decode("latin-1").strip()
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
@@ -180,3 +203,15 @@ def key_of(headers: Mapping[bytes, bytes], payload: Payload) -> str | None:
     if inside is not UNSET and inside != key:
         raise problems.of_header("Idempotency-Key", "conflict", "differs from the body's idempotency_key")
     return key
+
+
+class _Keyed(Struct):
+    idempotency_key: str | UnsetType = UNSET
+
+
+def _key_in(raw: bytes) -> str | UnsetType:
+    """The key of a body, whatever else is wrong with it."""
+    try:
+        return msgspec.json.decode(raw, type=_Keyed).idempotency_key
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return UNSET

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
@@ -14,6 +14,7 @@ from sendwright.model.states import message_state
 from sendwright.policy.admission import Admitted, Refused, admit, as_before
 from sendwright.policy.duration import instant_ms
 from sendwright.policy.payload_schema import Fault
+from sendwright.policy.strict_json import too_deep
 from sendwright.web.api import problems
 from sendwright.web.api.hot import message_count
 from sendwright.web.api.problems import Refusal
@@ -42,10 +43,13 @@ AT_ONCE = 20
 """Items of a batch that are begun before others have their turn."""
 
 
-async def post_batch(ask: Ask) -> BatchResults:
-    if b"idempotency-key" in ask.headers:
+def no_key(headers: Mapping[bytes, bytes]) -> None:
+    if b"idempotency-key" in headers:
         detail = "is for single notifications: give each item its idempotency_key"
         raise problems.of_header("Idempotency-Key", "not_supported", detail)
+
+
+async def post_batch(ask: Ask) -> BatchResults:
     judged = await _judged(ask, ask.body.notifications)
     if sum(message_count(one.payload) for one in judged if isinstance(one, Admitted)) > BATCH_MESSAGES_MAX:
         raise problems.of_faults([Fault("#/notifications", "too_many", f"must come to at most {BATCH_MESSAGES_MAX} messages")])
@@ -152,6 +156,8 @@ async def _judged(ask: Ask, items: Iterable[Raw]) -> list[Admitted | Again | Ref
     judged: list[Admitted | Again | Refused] = []
     for item in items:
         raw = bytes(item)
+        if too_deep(b"[[%b]]" % raw):  # as deep as it lies in the body, whose depth it is
+            raise problems.too_deep_body()
         if len(raw) > services.body_max:
             judged.append(Refused(413, "too_large", f"A notification must have at most {services.body_max} bytes."))
         else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -11,6 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from sendwright.errors import CallerError, Unavailable
 from sendwright.policy.admission import Refused
 from sendwright.policy.payload_schema import Fault
+from sendwright.policy.strict_json import DEPTH_MAX
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -116,6 +118,31 @@ def of_body(refused: Refused) -> Refusal:
     return Refusal(refused.status, refused.code, refused.detail, errors)
 
 
+def together(*looks: Callable[[], Any]) -> list[Any]:
+    """What each look at a request finds; else one refusal, with the faults of all of them."""
+    found: list[Any] = []
+    refusals: list[Refusal] = []
+    for look in looks:
+        try:
+            found.append(look())
+        except Refusal as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise _joined(refusals)
+    return found
+
+
+def _joined(refusals: Sequence[Refusal]) -> Refusal:
+    """The first that is more than a list of faults, if there is one, with everybody's faults."""
+    if len(refusals) == 1:
+        return refusals[0]
+    faults = [fault for refusal in refusals for fault in refusal.faults]
+    for refusal in refusals:
+        if refusal.code != "invalid_request":
+            return Refusal(refusal.status, refusal.code, refusal.detail, faults, headers=refusal.headers)
+    return Refusal(422, "invalid_request", f"The request has {len(faults)} faults.", faults)
+
+
 def of_header(name: str, code: str, detail: str) -> Refusal:
     return Refusal(422, "invalid_request", f"The header {name} {detail}.", [ProblemError(code, detail, header=name)])
 
@@ -128,6 +155,10 @@ def unavailable(fault: Unavailable) -> Refusal:
     """Ours, for now. The cause's own words stay inside."""
     detail = "It may have been accepted all the same: repeat it with an Idempotency-Key." if fault.maybe else "Try again."
     return Refusal(503, "unavailable", detail, headers=retry_after(1), maybe=fault.maybe)
+
+
+def too_deep_body() -> Refusal:
+    return Refusal(400, "too_deep", f"The body nests deeper than {DEPTH_MAX}.")
 
 
 def not_found() -> Refusal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -13,11 +13,16 @@ from msgspec import Raw, Struct
 
 from sendwright.policy.duration import instant_ms
 from sendwright.policy.payload_schema import Fault, shape_faults
-from sendwright.policy.strict_json import NOT_JSON, Malformed, parse, twice_named
-from sendwright.web.api.problems import ProblemError, Refusal, of_faults, of_parameter
+from sendwright.policy.strict_json import NOT_JSON, Malformed, parse, too_deep, twice_named
+from sendwright.web.api.problems import ProblemError, Refusal, of_faults, of_parameter, too_deep_body
+from sendwright.web.api.services import MEGABYTE
 
 PARAMETERS_MAX = 50
 TIMES = frozenset({"since", "until"})
+
+_TWICE_OUTSIDE = Malformed("duplicate_key", "The body names the same member twice.")
+_NAME = re.compile(rb'\s*[{,]\s*"(?:[^"\\]|\\.)*"\s*:\s*')
+_END = re.compile(rb"\s*\{?\s*\}\s*")
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _BARE_PLUS = re.compile(r" ([0-9]{2}:[0-9]{2})$")
@@ -34,7 +39,7 @@ def read_query(kind: type[S] | None, query: bytes) -> S | None:
     values: dict[str, Any] = {}
     for name, text in found.items():
         if name not in known:
-            faults.append(of_parameter(name[:100], "unknown_parameter", "is not a parameter of this call"))
+            faults.append(of_parameter(_shown(name), "unknown_parameter", "is not a parameter of this call"))
             continue
         try:
             values[name] = _time(text) if name in TIMES else _value(known[name], text)
@@ -45,13 +50,13 @@ def read_query(kind: type[S] | None, query: bytes) -> S | None:
     return None if kind is None else kind(**values)
 
 
-def read_json(kind: type[S], raw: bytes, *, itemised: bool = False) -> S:
+def read_json(kind: type[S], raw: bytes) -> S:
     """A body. Refuses what is not JSON (400) and lists what is wrong with the rest (422)."""
     try:
         value: S = _decoder(kind).decode(raw)
-        malformed = None if itemised else twice_named(raw)
+        malformed = twice_named(raw)
     except msgspec.ValidationError:
-        doc = _skeleton(raw) if itemised else parse(raw)
+        doc = parse(raw)
         if not isinstance(doc, Malformed):
             return _judged(kind, doc)
         malformed = doc
@@ -59,6 +64,20 @@ def read_json(kind: type[S], raw: bytes, *, itemised: bool = False) -> S:
         malformed = NOT_JSON
     if malformed is not None:
         raise Refusal(400, malformed.code, malformed.detail)
+    return value
+
+
+def read_items(kind: type[S], raw: bytes) -> S:
+    """A large body, whose items are judged one by one later: its outer shape alone. Refuses as `read_json` does."""
+    members = _members(raw)
+    if isinstance(members, Malformed):
+        raise Refusal(400, members.code, members.detail)
+    try:
+        value: S = _decoder(kind).decode(raw)
+    except msgspec.ValidationError:
+        if len(raw) <= MEGABYTE and too_deep(raw):  # a larger one is refused as it is, without being searched through
+            raise too_deep_body() from None
+        return _judged(kind, members and {name: _hollow(member) for name, member in members.items()})
     return value
 
 
@@ -80,19 +99,31 @@ def _not_supported(pointer: str) -> Fault:
 
 
 def _pairs(query: bytes) -> tuple[dict[str, str], list[ProblemError]]:
-    try:
-        pairs = parse_qsl(
-            query.decode("latin-1"), keep_blank_values=True, max_num_fields=PARAMETERS_MAX, encoding="utf-8", errors="strict"
-        )
-    except ValueError:
-        raise Refusal(422, "invalid_request", "The query can't be read, or has too many parameters.") from None
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="surrogateescape")
     found: dict[str, str] = {}
     faults: list[ProblemError] = []
-    for name, text in pairs:
+    if len(pairs) > PARAMETERS_MAX:
+        faults.append(of_parameter(_shown(pairs[PARAMETERS_MAX][0]), "too_many", f"comes after {PARAMETERS_MAX} others"))
+    for name, text in pairs[:PARAMETERS_MAX]:
+        if not _is_text(name + text):
+            faults.append(of_parameter(_shown(name), "invalid_encoding", "is not in UTF-8"))
+            continue
         if name in found:
-            faults.append(of_parameter(name[:100], "duplicate", "is given more than once"))
+            faults.append(of_parameter(_shown(name), "duplicate", "is given more than once"))
         found[name] = text
     return found, faults
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(name: str) -> str:
+    return name.encode("utf-8", "replace").decode()[:100]
 
 
 @cache
@@ -126,15 +157,26 @@ def _time(text: str) -> str:
     return mended
 
 
-def _skeleton(raw: bytes) -> Any | Malformed:
-    """A large body's outer shape, its items left out, so that listing its faults costs nothing."""
+def _members(raw: bytes) -> dict[str, Raw] | Malformed | None:
+    """The members of a body's outer object, unread; None where it is no object."""
     try:
         members = msgspec.json.decode(raw, type=dict[str, Raw])
-        return {name: _hollow(value) for name, value in members.items()}
     except msgspec.ValidationError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return NOT_JSON
+    return _TWICE_OUTSIDE if _twice_outside(raw, members.values()) else members
+
+
+def _twice_outside(raw: bytes, values: Iterable[Raw]) -> bool:
+    """Whether an object has a member beside those of the values: of a name that stands twice only one value is known."""
+    at = 0
+    for value in values:
+        name = _NAME.match(raw, at)
+        if name is None or not raw.startswith(bytes(value), name.end()):
+            return True
+        at = name.end() + len(bytes(value))
+    return _END.fullmatch(raw, at) is None
 
 
 def _hollow(value: Raw) -> Any:

@@ -51,6 +51,7 @@ CALLS: tuple[Call, ...] = (
         handler=notifications.post_batch,
         body=shapes.Batch,
         itemised=True,
+        head=notifications.no_key,
         answer=shapes.BatchResults,
         status=202,
         errors=(503,),
@@ -232,6 +233,7 @@ CALLS: tuple[Call, ...] = (
         media_type="text/event-stream",
         errors=(503,),
         headers=("Last-Event-ID",),
+        head=events.last_seen,
     ),
     Call(
         method="GET",

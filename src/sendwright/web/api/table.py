@@ -43,6 +43,8 @@ class Ask:
     request_id: str
     query: Any = None
     """The route's query struct."""
+    head: Any = None
+    """What the route's `head` made of the headers."""
     body: Any = None
     """The route's body struct, or bytes."""
     raw_path: str = ""
@@ -98,4 +100,6 @@ class Call:
     """Statuses beyond those that follow from the row itself."""
     headers: tuple[str, ...] = ()
     """Request headers with a meaning here, beside the usual."""
+    head: Callable[[Mapping[bytes, bytes]], Any] | None = None
+    """Reads them; raises `Refusal` (422)."""
     answer_headers: tuple[str, ...] = ()

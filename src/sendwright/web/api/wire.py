@@ -23,10 +23,21 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+_ONCE = frozenset({b"idempotency-key"})
+"""Headers that are no lists. Two of them are joined by what no value can hold, so that nobody takes them for a third one."""
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_PARAMETER = rb"(%b)=(%b|\"(?:[^\"\\]|\\.)*\")" % (_TOKEN, _TOKEN)  # RFC 9110, section 5.6.6
+_PARAMETERS = re.compile(rb"(?:;[ \t]*+(?:%b)?+[ \t]*+)*+" % _PARAMETER)
+_EACH = re.compile(rb";[ \t]*+" + _PARAMETER)
+
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _PREFIX = f"req_{os.urandom(8).hex()}"
 _NUMBERS = count(1)
+
+TWICE = b"\0"
+"""Between the two values of a header that was to come once."""
 
 LINGER_BYTES = 32 << 20
 LINGER_S = 5.0
@@ -53,10 +64,10 @@ def always(public_url: str, csp: bytes | None = None) -> tuple[Header, ...]:
 
 
 def headers_of(fields: Iterable[Header]) -> dict[bytes, bytes]:
-    """Headers by lower-case name; one that comes twice is joined by a comma (RFC 9110, section 5.3)."""
+    """Headers by lower-case name; one that comes twice is joined by a comma (RFC 9110, section 5.3), where it is a list."""
     found: dict[bytes, bytes] = {}
     for name, value in fields:
-        found[name] = value if name not in found else found[name] + b", " + value
+        found[name] = value if name not in found else found[name] + (TWICE if name in _ONCE else b", ") + value
     return found
 
 
@@ -77,13 +88,19 @@ def trace_of(headers: dict[bytes, bytes]) -> str | None:
 def require_json(headers: dict[bytes, bytes]) -> None:
     given = headers.get(b"content-type", b"")
     if given != b"application/json":
-        kind, _, parameters = given.partition(b";")
-        charset = parameters.strip().lower().replace(b'"', b"")
-        if kind.strip().lower() != b"application/json" or charset not in (b"", b"charset=utf-8"):
+        kind, semicolon, parameters = given.partition(b";")
+        if kind.strip().lower() != b"application/json" or not _in_utf8(semicolon + parameters):
             raise Refusal(415, "unsupported_media_type", "The body must be application/json, in UTF-8.")
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         encodings = ((b"accept-encoding", b"identity"),)
         raise Refusal(415, "unsupported_media_type", "The body must not be compressed.", headers=encodings)
+
+
+def _in_utf8(parameters: bytes) -> bool:
+    """Whether these are parameters, and none of them names another charset. What JSON has none of is ignored (RFC 8259,
+    section 11)."""
+    charsets = (value for name, value in _EACH.findall(parameters) if name.lower() == b"charset")
+    return _PARAMETERS.fullmatch(parameters) is not None and all(c.strip(b'"').lower() == b"utf-8" for c in charsets)
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, cap: int, within_s: float) -> bytes:
