@@ -20,7 +20,7 @@ import pytest
 
 from .harness import House, Oracle, free_port, wait_until
 from .raw_http import ScriptedVendor
-from .world import FAST, World, account, moment, message_of, sandbox_account, text, twilio_account
+from .world import FAST, World, account, message_of, moment, sandbox_account, text, twilio_account
 
 pytestmark = pytest.mark.slow
 
