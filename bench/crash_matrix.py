@@ -39,9 +39,6 @@ ONCE = frozenset(
         "plan.each",
         "deliver.clock_held",
         "deliver.full_again",
-        "deliver.untold",
-        "deliver.skipping",
-        "deliver.unreachable_all",
         "deliver.expired",
         "deliver.expiring",
         "deliver.no_provider",
@@ -50,7 +47,6 @@ ONCE = frozenset(
         "deliver.advance",
         "deliver.switched",
         "deliver.reloaded",
-        "deliver.unwritable",
         "deliver.no_connection",
         "deliver.no_time",
         "deliver.shelving",
@@ -64,6 +60,7 @@ ONCE = frozenset(
         "worker.nothing",
         "worker.unreadable",
         "worker.full",
+        "worker.putting_aside",
         "worker.shelving",
         "worker.stepping_aside",
         "worker.stopping",
@@ -108,7 +105,7 @@ DRAINING = frozenset({"worker.stopping", "worker.draining", "worker.drained"})
 CLOCK_HELD = frozenset({"deliver.clock_held"})
 """The wall clock jumps two hours ahead while there is work, and is right again after the death."""
 
-SHELVED = frozenset({"worker.shelving", "deliver.shelving"})
+SHELVED = frozenset({"worker.putting_aside", "worker.shelving", "deliver.shelving"})
 """What breaks is put aside for half a minute: done only where that is the point."""
 
 EXTRA = "[worker]\nconcurrency = 12\n[retry]\nbase_s = 0.8\ncap_s = 1.5\n[breaker]\nfailures = 3\nprobe_s = 0.3\n"

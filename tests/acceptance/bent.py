@@ -50,7 +50,8 @@ def bend_clock(path: str) -> None:
 
 
 def bend_patience(patience_ms: int) -> None:
-    Account.patience_ms = property(lambda _: patience_ms)  # type: ignore[assignment, method-assign]
+    true = Account.patience.fget  # type: ignore[attr-defined]
+    Account.patience = property(lambda self: replace(true(self), wait_ms=patience_ms))  # type: ignore[assignment, method-assign]
 
 
 def make_clumsy(prefix: str) -> None:

@@ -9,7 +9,7 @@ from sendwright.engine.ports import Ledger
 from sendwright.model.content import Content
 from sendwright.model.ids import IdMint, message_id
 from sendwright.model.notification import OnDoubt, Priority
-from sendwright.model.parcel import Parcel, Sighting, Step
+from sendwright.model.parcel import Parcel, Round, Sighting, Step
 from sendwright.model.records import Birth, Claim, Claimed, Decision, Offer, Plan, Refused, Settlement, Wait
 from sendwright.model.states import AttemptState, MessageState
 
@@ -115,7 +115,9 @@ def accepted(parcel: Parcel, held: Claimed, token: str = "token-1", **changed: A
 def later(parcel: Parcel, held: Claimed, token: str = "token-1", due_at: int = NOW + MINUTE, **changed: Any) -> Settlement:
     """Provably not taken: wait, and try again."""
     wait = Wait("time", due_at, until=due_at)
-    decision = Decision(MessageState.QUEUED, parcel.step, calls=parcel.calls + 1, backoff_s=1.5, tried=("twilio-main",), wait=wait)
+    decision = Decision(
+        MessageState.QUEUED, parcel.step, calls=parcel.calls + 1, backoff_s=1.5, round=Round(("twilio-main",)), wait=wait
+    )
     return outcome(parcel, held, AttemptState.FAILED, decision, token, **changed)
 
 

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple
 
 from sendwright.model.parcel import Parcel
-from sendwright.model.records import Wait
+from sendwright.model.records import Patience, Wait
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import Held, UnderTest
 from tests.conformance.builders import MINUTE, NOW, TENANT, claim, kinds_of, message_of
@@ -118,8 +118,8 @@ def nobody_lives(_: str) -> bool:
     return False
 
 
-def half_a_minute(_: str) -> int:
-    return 30_000
+def half_a_minute(_: str) -> Patience:
+    return Patience(30_000)
 
 
 def claiming(backend: UnderTest, parcel: Parcel, token: str = "token-1", **changed: Any) -> Call:

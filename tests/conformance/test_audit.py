@@ -6,7 +6,7 @@ import pytest
 
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, Parcel, intake_lane, lane, pack, unbundle
-from sendwright.model.records import Plan, Wait
+from sendwright.model.records import Patience, Plan, Wait
 from sendwright.model.states import AttemptState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
@@ -104,7 +104,7 @@ async def test_the_recount_is_clean_over_every_way_that_a_message_can_go(backend
     assert audit.by_state == {"sent": 1, "queued": 2, "failed": 1, "sending": 2, "delivered": 1, "cancelled": 1}
     assert audit.messages == 8
     # and after what repair, a person and a crash do
-    await ledger.repair(NOW + MINUTE, lambda _: False, lambda _: 0, 8)
+    await ledger.repair(NOW + MINUTE, lambda _: False, lambda _: Patience(0), 8)
     await ledger.revive(TENANT, parcels[2].id, NOW)
     again = await backend.restart()
     assert (await again.records.audit()).violations == ()

@@ -6,7 +6,7 @@ import pytest
 
 from sendwright.model.ids import message_id
 from sendwright.model.parcel import Parcel
-from sendwright.model.records import Cancelled, Wait
+from sendwright.model.records import Cancelled, Patience, Wait
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
@@ -48,8 +48,8 @@ def nobody_lives(_: str) -> bool:
     return False
 
 
-def half_a_minute(_: str) -> int:
-    return 30_000
+def half_a_minute(_: str) -> Patience:
+    return Patience(30_000)
 
 
 async def failed(backend: UnderTest, **changed: object) -> Parcel:
@@ -304,9 +304,9 @@ async def test_the_attempt_of_a_dead_owner_becomes_doubted_and_its_message_waits
     held = await claimed(backend.ledger, parcel, owner="w-dead", provider="vonage-eu")
     asked: list[str] = []
 
-    def patience(provider: str) -> int:
+    def patience(provider: str) -> Patience:
         asked.append(provider)
-        return 7_000
+        return Patience(7_000)
 
     # when
     moved = await backend.ledger.repair(NOW + 1, lambda owner: owner != "w-dead", patience, 8)

@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from sendwright.model.parcel import Sighting
-from sendwright.model.records import CONTRADICTED, Page
+from sendwright.model.records import CONTRADICTED, Page, Patience
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
@@ -38,8 +38,8 @@ def dead_owner(_: str) -> bool:
     return False
 
 
-def no_patience(_: str) -> int:
-    return 0
+def no_patience(_: str) -> Patience:
+    return Patience(0)
 
 
 async def repaired(backend: UnderTest, now: int = NOW + 1) -> None:

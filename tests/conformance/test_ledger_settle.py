@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from sendwright.model.records import Decision, Wait
+from sendwright.model.parcel import Round
+from sendwright.model.records import Decision, Patience, Wait
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
@@ -36,8 +37,8 @@ def dead_owner(_: str) -> bool:
     return False
 
 
-def no_patience(_: str) -> int:
-    return 0
+def no_patience(_: str) -> Patience:
+    return Patience(0)
 
 
 async def repaired(backend: UnderTest, now: int = NOW + 1) -> None:
@@ -87,7 +88,7 @@ async def test_a_later_decision_is_applied_whole(backend: UnderTest) -> None:
     # then
     row = await message_of(backend, parcel)
     assert state == row.state == MessageState.QUEUED
-    assert (row.step, row.number, row.calls, row.backoff_s, row.tried) == (0, 1, 1, 1.5, ("twilio-main",))
+    assert (row.step, row.number, row.calls, row.backoff_s, row.round.later) == (0, 1, 1, 1.5, ("twilio-main",))
     assert row.wait.due_at == NOW + MINUTE
     assert await kinds_of(backend, parcel) == ["message.queued"]
     (attempt,) = await backend.records.attempts(parcel.id)
@@ -99,7 +100,7 @@ async def test_the_retry_carries_what_was_decided(backend: UnderTest) -> None:
     await backend.ledger.settle(later(parcel, await claimed(backend.ledger, parcel)))
     (retry,) = await backend.waiting.due(NOW + MINUTE, 10)
     assert (retry.id, retry.step, retry.number, retry.calls, retry.backoff_s) == (parcel.id, 0, 1, 1, 1.5)
-    assert (retry.tried, retry.content, retry.steps) == (("twilio-main",), parcel.content, parcel.steps)
+    assert (retry.round.later, retry.content, retry.steps) == (("twilio-main",), parcel.content, parcel.steps)
 
 
 async def test_a_second_attempt_settles_like_the_first(backend: UnderTest) -> None:
@@ -253,7 +254,7 @@ async def test_a_decision_to_park_is_a_wait_like_any_other(backend: UnderTest) -
     parcel = await planned(backend.ledger)
     held = await claimed(backend.ledger, parcel)
     wait = Wait("provider", NOW + MINUTE, key="provider:x", name="x")
-    decision = Decision(MessageState.QUEUED, 0, calls=0, tried=("x",), wait=wait)
+    decision = Decision(MessageState.QUEUED, 0, calls=0, round=Round(("x",)), wait=wait)
     await backend.ledger.settle(outcome(parcel, held, A.FAILED, decision))
     (pulled,) = await backend.waiting.pull("provider:x", parcel.priority, 10)
-    assert (pulled.number, pulled.tried) == (1, ("x",))
+    assert (pulled.number, pulled.round.later) == (1, ("x",))

@@ -131,12 +131,12 @@ async def test_an_advanced_message_is_due_at_once_at_the_later_step_with_nothing
     parcel = await planned(backend.ledger, steps=(SMS, EMAIL))
     await backend.ledger.settle(later(parcel, await claimed(backend.ledger, parcel)))
     (retry,) = await backend.waiting.due(NOW + MINUTE, 10)
-    assert (retry.calls, retry.tried) == (1, ("twilio-main",))
+    assert (retry.calls, retry.round.later) == (1, ("twilio-main",))
     # when
     assert await backend.ledger.advance(retry, 1, "unreachable", "no answer", NOW + MINUTE)
     # then
     (parcel,) = await backend.waiting.due(NOW + MINUTE, 10)
-    assert (parcel.step, parcel.number, parcel.calls, parcel.backoff_s, parcel.tried) == (1, 1, 0, 0, ())
+    assert (parcel.step, parcel.number, parcel.calls, parcel.backoff_s, parcel.round.later) == (1, 1, 0, 0, ())
     assert parcel.channel == "email"
     await claimed(backend.ledger, parcel, "token-2")
 

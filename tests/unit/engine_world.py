@@ -229,7 +229,7 @@ class World:
             self.ledger,
             clock,
             alive=lambda owner: owner == backend.process,
-            patience_ms=lambda name: self.fleet.accounts[name].patience_ms if name in self.fleet.accounts else 1000,
+            patience=self.fleet.patience,
             attempts_max=self._retry.attempts_max,
             tell=tell,
             poke=poke,

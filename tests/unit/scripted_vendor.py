@@ -139,7 +139,7 @@ class Scripted(Provider):
         return Capabilities(channels=vendor.channels, receipts=vendor.receipts, idempotency_s=vendor.idempotency_s)
 
     def build(self, out: Outgoing) -> HttpRequest:
-        if out.body == "unsayable":
+        if out.body in {"unsayable", f"unsayable by {self.name}"}:
             raise ValueError("it can't be said in these words")
         said = {name: getattr(out, name) for name in ("attempt", "message", "address", "body")}
         said["key"] = out.idempotency_key

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from sendwright.app.upkeep import kept_up
 from sendwright.engine import plan
 from sendwright.engine.telling import Trouble
 from sendwright.model.notification import Payload, Priority
 from sendwright.model.parcel import INBOUND, Intake, Sighting, intake_lane, lane, pack
-from sendwright.model.records import Plan
+from sendwright.model.records import Claim, Plan
 from sendwright.model.states import AttemptState, MessageState
 
 from .engine_world import Vendor, World, in_virtual_time, number
 
 NORMAL = intake_lane(Priority.NORMAL)
+SMS = lane("sms", Priority.NORMAL)
 
 
 @in_virtual_time
@@ -141,3 +145,54 @@ async def test_a_parcel_that_is_not_utf8_is_kept_aside_and_takes_nobody_with_it(
         await world.start()
         await world.settled(good, MessageState.SENT)
         assert len(world.quarantined()) == 1
+
+
+@in_virtual_time
+async def test_a_parcel_that_can_neither_be_delivered_nor_put_aside_is_not_lost_and_neither_are_its_fellows() -> None:
+    one = Vendor()
+    async with World(one, started=False) as world:
+        # given: three in one bundle, and a mistake that meets one of them before its claim, twice
+        notifications = [await world.post({"phone": number(which)}) for which in (1, 2, 3)]
+        for _ in notifications:
+            await world.planner.plan(await world.bus.take(NORMAL))
+        bundles = [await world.bus.take(SMS) for _ in notifications]
+        await world.bus.publish(SMS, [each.body[1:-1] for each in bundles])
+        for each in bundles:
+            await world.bus.done(each)
+        claim, park, broken = world.ledger.claim, world.ledger.park, [2, 2]
+
+        async def claiming(claim_: Claim) -> object:
+            if claim_.parcel.address == number(2) and broken[0] > 0:
+                broken[0] -= 1
+                raise RuntimeError("nobody foresaw this")
+            return await claim(claim_)
+
+        async def parking(*args: object) -> object:
+            broken[1] -= 1
+            if broken[1] >= 0:
+                raise RuntimeError("nor this")
+            return await park(*args)
+
+        world.ledger.claim, world.ledger.park = claiming, parking
+        # when
+        await world.start()
+        # then
+        for notification in notifications:
+            await world.settled(notification, MessageState.SENT, within_s=10)
+        await world.pass_time(5)
+        assert (broken, sorted(one.addresses)) == ([0, 0], [number(1), number(2), number(3)])
+        assert list(world.bus.undone()) == []
+
+
+@in_virtual_time
+async def test_a_loop_that_must_not_end_begins_again_whatever_broke_it_and_says_so() -> None:
+    turns, told = [], []
+
+    async def run() -> None:
+        turns.append(asyncio.get_running_loop().time())
+        if len(turns) < 3:
+            raise RuntimeError("nobody foresaw this")
+
+    await kept_up("promoter", run, told.append, pause_s=1)
+    assert [round(later - earlier) for earlier, later in pairwise(turns)] == [1, 1]
+    assert told == [Trouble("promoter", "broke off: RuntimeError")] * 2

@@ -12,7 +12,7 @@ from sendwright.engine.telling import Attempted
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
 from sendwright.model.outcomes import Later
-from sendwright.model.parcel import intake_lane
+from sendwright.model.parcel import Round, intake_lane
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.providers.contract import Lost, Reply
@@ -393,8 +393,7 @@ async def test_a_wait_that_makes_no_sense_does_not_drown_one_of_the_same_round_t
     async with World(one, two, started=False) as world:
         notification = await world.post()
         await world.planner.plan(await world.bus.take(intake_lane(Priority.NORMAL)))
-        parcel = replace(world.parcel_of(notification), tried=("one",))
-        world.account("one").asked_until = world.clock.monotonic() + 600
+        parcel = replace(world.parcel_of(notification), round=Round(("one",), asked_until=world.clock.now_ms() + 600_000))
         now = world.clock.now_ms()
         for asked in (None, 1e9):
             wait = world.settler.decide(parcel, world.account("two"), Later("busy", asked), now).wait

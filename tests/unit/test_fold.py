@@ -10,10 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from sendwright.model.notification import Priority
-from sendwright.model.parcel import Step
-from sendwright.model.records import AttemptRecord, Decision, MessageRecord, Wait
+from sendwright.model.parcel import Round, Step
+from sendwright.model.records import AttemptRecord, Decision, MessageRecord, Patience, Wait
 from sendwright.model.states import AttemptState, MessageState, may_move
-from sendwright.policy.fold import Standing, doubled, doubt, fold, next_step
+from sendwright.policy.fold import Standing, calls_of, doubled, doubt, fold, next_step
 
 A = AttemptState
 M = MessageState
@@ -72,7 +72,8 @@ def written(row: MessageRecord, standing: Standing) -> MessageRecord:
         step=standing.step,
         calls=standing.calls,
         backoff_s=standing.backoff_s,
-        tried=standing.tried,
+        round=standing.round,
+        since=standing.since,
         token=standing.token,
         doubled=standing.doubled,
         dead=standing.dead,
@@ -210,7 +211,9 @@ def test_a_late_receipt_of_an_earlier_step_does_not_skip_the_step_that_was_never
 
 
 def test_the_holders_decision_is_written_while_no_attempt_was_taken() -> None:
-    decision = Decision(M.SCHEDULED, 0, calls=2, backoff_s=3.0, tried=("a",), wait=waiting(), reason="unreachable", detail="503")
+    decision = Decision(
+        M.SCHEDULED, 0, calls=2, backoff_s=3.0, round=Round(("a",)), wait=waiting(), reason="unreachable", detail="503"
+    )
 
     standing = fold(message(), (attempt(state=A.FAILED),), NOW, decision)
 
@@ -219,7 +222,8 @@ def test_the_holders_decision_is_written_while_no_attempt_was_taken() -> None:
         step=0,
         calls=2,
         backoff_s=3.0,
-        tried=("a",),
+        round=Round(("a",)),
+        since=0,
         token=None,
         doubled=False,
         dead=False,
@@ -306,15 +310,64 @@ def test_a_message_may_be_double_when_two_attempts_are_not_refuted(states: tuple
     assert doubled([attempt(i, state) for i, state in enumerate(states, 1)]) is may_be_double
 
 
+REPEATED = [
+    ((A.IN_DOUBT, A.SENDING), [A.IN_DOUBT]),
+    ((A.IN_DOUBT, A.SENT), [A.SENT]),
+    ((A.IN_DOUBT, A.REJECTED), [A.REJECTED]),
+    ((A.IN_DOUBT, A.FAILED), [A.IN_DOUBT]),
+    ((A.SENT, A.FAILED), [A.SENT]),
+    ((A.FAILED, A.SENT), [A.SENT]),
+    ((A.FAILED, A.FAILED), [A.FAILED]),
+    ((A.DELIVERED, A.SENT), [A.DELIVERED]),
+]
+
+
+@pytest.mark.parametrize(("states", "calls"), REPEATED)
+def test_a_repeat_that_its_provider_knows_is_the_same_call(states: tuple[AttemptState, ...], calls: list[AttemptState]) -> None:
+    first, second = (attempt(i, state) for i, state in enumerate(states, 1))
+    repeat = replace(second, repeats=True)
+
+    assert calls_of([first, repeat]) == calls
+    assert not doubled([first, repeat])
+    assert calls_of([first, second]) == list(states)
+
+
+def test_a_repeat_that_was_given_another_reference_was_another_call_after_all() -> None:
+    first, second = replace(attempt(1, A.SENT), ref="SM1"), replace(attempt(2, A.SENT), ref="SM2", repeats=True)
+
+    assert doubled([first, second])
+    assert not doubled([first, replace(second, ref="SM1")])
+
+
+def test_a_repeat_that_failed_by_its_reference_failed_for_the_call_before_as_well() -> None:
+    assert calls_of([attempt(1, A.IN_DOUBT), replace(attempt(2, A.FAILED), ref="SM1", repeats=True)]) == [A.FAILED]
+
+
+def test_what_came_to_nothing_when_it_was_sent_again_stays_as_it_was_whatever_more_is_heard_of_it() -> None:
+    row = message(M.SENT, since=1, steps=TWO_STEPS)
+
+    assert fold(row, (replace(attempt(1, A.SENT), twice=True),), NOW).state == M.SENT
+
+
+@pytest.mark.parametrize("end", [M.FAILED, M.EXPIRED])
+def test_a_plan_of_its_own_that_ends_leaves_the_message_sent_in_doubt_or_ended(end: MessageState) -> None:
+    row = message(M.QUEUED, since=1, number=2)
+    new = attempt(2, A.FAILED)
+
+    found = [fold(row, (attempt(1, old), new), NOW, Decision(end, 0)).state for old in (A.SENT, A.IN_DOUBT, A.FAILED)]
+
+    assert found == [M.SENT, M.IN_DOUBT, end]
+
+
 @pytest.mark.parametrize(("calls", "state"), [(7, MessageState.SENDING), (8, MessageState.IN_DOUBT), (9, MessageState.IN_DOUBT)])
 def test_a_doubt_of_the_last_call_is_held(calls: int, state: MessageState) -> None:
-    decision = doubt("resend", 0, calls, NOW, 30_000, 8)
+    decision = doubt(message(), calls, "twilio-main", NOW, NOW, Patience(30_000), 8)
     assert (decision.state, decision.wait is None) == (state, state == MessageState.IN_DOUBT)
 
 
 def test_a_doubt_that_is_held_waits_for_nothing_and_one_to_be_sent_again_waits_its_patience() -> None:
-    held = doubt("hold", 1, 3, NOW, 30_000, 8)
-    again = doubt("resend", 1, 3, NOW, 30_000, 8)
+    held = doubt(message(step=1, on_doubt="hold"), 3, "twilio-main", NOW, NOW, Patience(30_000), 8)
+    again = doubt(message(step=1), 3, "twilio-main", NOW, NOW, Patience(30_000), 8)
 
     assert (held.state, held.wait, held.step, held.calls) == (M.IN_DOUBT, None, 1, 3)
     assert (again.state, again.wait) == (M.SENDING, Wait("time", 31_000, until=31_000))
@@ -331,7 +384,9 @@ def test_the_next_step_starts_afresh_and_after_the_last_the_message_has_failed()
 
 def test_every_decision_that_a_claim_may_bring_is_a_legal_move() -> None:
     decisions = [
-        doubt(on_doubt, 0, 1, NOW, 0, 8) if on_doubt else next_step(message(steps=steps), 0, NOW, "rejected")
+        doubt(message(on_doubt=on_doubt), 1, "twilio-main", NOW, NOW, Patience(0), 8)
+        if on_doubt
+        else next_step(message(steps=steps), 0, NOW, "rejected")
         for on_doubt, steps in itertools.product(("resend", "hold", None), (ONE_STEP, TWO_STEPS))
     ]
     for decision, evidence in itertools.product(decisions, A):

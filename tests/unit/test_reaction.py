@@ -6,7 +6,7 @@ import pytest
 
 from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.policy.breaker import Health
-from sendwright.policy.reaction import Next, health, react
+from sendwright.policy.reaction import Left, Next, health, react
 
 REJECTED = {
     Scope.CALL: (Next.NEXT_PROVIDER, Next.NEXT_STEP),
@@ -28,23 +28,30 @@ LATER = {
 def test_every_scope_of_a_refusal_with_and_without_another_provider(scope: Scope) -> None:
     refusal = Rejected(Reason.REJECTED, scope=scope)
 
-    assert (react(refusal), react(refusal, others=False)) == REJECTED[scope]
+    assert (react(refusal), react(refusal, Left.NOBODY)) == REJECTED[scope]
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_a_refusal_of_its_providers_own_waits_while_somebody_else_only_said_later(scope: Scope) -> None:
+    own = REJECTED[scope][0] is Next.NEXT_PROVIDER
+
+    assert react(Rejected(Reason.REJECTED, scope=scope), Left.SOME) is (Next.RETRY_LATER if own else Next.NEXT_STEP)
 
 
 @pytest.mark.parametrize("scope", Scope)
 def test_every_scope_of_a_later_with_and_without_another_provider(scope: Scope) -> None:
-    assert (react(Later(scope=scope)), react(Later(scope=scope), others=False)) == LATER[scope]
+    assert (react(Later(scope=scope)), react(Later(scope=scope), Left.SOME)) == LATER[scope]
 
 
-@pytest.mark.parametrize("others", [True, False])
+@pytest.mark.parametrize("left", Left)
 @pytest.mark.parametrize(("outcome", "found"), [(Accepted("SM1"), Next.SENT), (Unsure("reset"), Next.DOUBT)])
-def test_what_was_taken_or_may_have_been_goes_to_nobody_else(outcome: Outcome, found: Next, others: bool) -> None:
-    assert react(outcome, others=others) is found
+def test_what_was_taken_or_may_have_been_goes_to_nobody_else(outcome: Outcome, found: Next, left: Left) -> None:
+    assert react(outcome, left) is found
 
 
 def test_a_misconfigured_provider_is_passed_by_and_waited_for_when_it_is_the_only_one() -> None:
     assert react(Misconfigured("401")) is Next.NEXT_PROVIDER
-    assert react(Misconfigured("401"), others=False) is Next.RETRY_LATER
+    assert react(Misconfigured("401"), Left.SOME) is Next.RETRY_LATER
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason != Reason.EXPIRED])

@@ -220,7 +220,7 @@ def assemble(
             backend.ledger,
             clock,
             alive=lambda owner: owner == backend.process,
-            patience_ms=lambda name: fleet.accounts[name].patience_ms if name in fleet.accounts else 1000,
+            patience=fleet.patience,
             attempts_max=settings.retry.attempts_max,
             tell=tell,
             poke=promoter.poke,

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from sendwright.app.parts import Parts, Subscribers, assemble, make_providers
+from sendwright.app.upkeep import kept_up
 from sendwright.drivers.embedded import open_sqlite
 from sendwright.errors import OperatorError
 from sendwright.sandbox.options import SandboxOptions
@@ -56,7 +57,8 @@ class Running:
         if self._roles.plans_and_delivers:
             parts.worker.start()
         if self._roles.schedules:
-            self._tasks = [asyncio.create_task(parts.promoter.run()), asyncio.create_task(parts.repairer.run())]
+            loops = {"promoter": parts.promoter.run, "repair": parts.repairer.run}
+            self._tasks = [asyncio.create_task(kept_up(name, run, tell)) for name, run in loops.items()]
         return parts
 
     async def stop(self) -> bool:

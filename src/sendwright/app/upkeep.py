@@ -6,14 +6,28 @@ Every slice is small, so that none of it ever holds the writer long.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from sendwright.app.parts import Parts
-from sendwright.engine.telling import Trouble
+from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import Unavailable
 
+BROKEN_S = 1.0
 FIGURES_S = 5.0
 SWEEP_S = 60.0
 AUDIT_S = 3600.0
+
+
+async def kept_up(name: str, run: Callable[[], Awaitable[None]], tell: Tell, pause_s: float = BROKEN_S) -> None:
+    """Runs a loop that must never end while the process lives: whatever breaks it, it begins again after a pause."""
+    while True:
+        try:
+            await run()
+        except Exception as error:  # noqa: BLE001 — a promoter or repairer that died in silence would lose every retry
+            tell(Trouble(name, f"broke off: {type(error).__name__}"))
+            await asyncio.sleep(pause_s)
+        else:
+            return
 
 
 async def keep_figures(parts: Parts) -> None:

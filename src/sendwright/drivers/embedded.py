@@ -27,7 +27,7 @@ from sendwright.drivers.store.sqlite.waiting import SqliteWaiting
 from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
 from sendwright.errors import StoreDown, StoreUnusable
 
-SCHEMA = 1
+SCHEMA = 2
 SWITCH_INTERVAL_S = 0.0001
 """How long the event loop may keep the interpreter while the writer wants it: the default of 5 ms is a flush's length."""
 

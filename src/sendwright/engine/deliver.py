@@ -25,12 +25,15 @@ from sendwright.model.parcel import Parcel
 from sendwright.model.records import Claim, Claimed, Refused, Wait
 from sendwright.model.states import MessageState
 from sendwright.policy.breaker import Health, Permit
+from sendwright.policy.reaction import Left, heard
 from sendwright.providers.contract import OURS, Flow, NotSent, Request
 
 SLOT_WAIT_S = 0.5
 """How long a parcel waits for its provider before it is parked."""
 BEGIN_S = 0.5
 """A call not begun this long after its claim is not made: what it was decided on may have changed."""
+BOUND_STEP_MS = 1000
+"""How often it is looked whether the only provider that may be asked can be asked again."""
 SHELF_S = 30.0
 """How long a parcel rests whose delivery broke off for a reason that nobody foresaw."""
 MARGIN_S = 2.0
@@ -40,10 +43,11 @@ MARGIN_S = 2.0
 class Ready:
     """A parcel that can leave at once: where to, what to say, a slot, and a connected line. Give both back by `release`."""
 
-    __slots__ = ("account", "flow", "line", "parcel", "request", "slot")
+    __slots__ = ("account", "epoch", "flow", "line", "parcel", "request", "slot")
 
-    def __init__(self, parcel: Parcel, account: Account, flow: Flow, request: Request, slot: Slot, line: Line) -> None:
+    def __init__(self, parcel: Parcel, account: Account, epoch: int, flow: Flow, request: Request, slot: Slot, line: Line) -> None:
         self.parcel = parcel
+        self.epoch = epoch
         self.account = account
         self.flow = flow
         self.request = request
@@ -112,56 +116,67 @@ class Deliverer:
     async def _prepare(self, parcel: Parcel) -> Ready | None:
         """Route, render, slot and line; None when the parcel was parked or ended instead.
 
-        A provider that is full has not been asked: it is passed over here, and not noted as `tried`."""
+        A provider that is full has not been asked: it is passed over here, and the round does not know of it. Of the
+        switches, the claim carries those that the choice was made under, however long it took to get ready."""
         full: tuple[str, ...] = ()
         while True:
-            now = self._clock.now_ms()
+            now, epoch = self._clock.now_ms(), self._fleet.epoch
             if parcel.expires_at is not None and parcel.expires_at <= now:
                 crashpoint("deliver.expiring")
                 await self._expire(parcel)
                 return None
-            choice = self._fleet.choose(parcel.channel, (*parcel.tried, *full), self._clock.monotonic())
-            if choice.account is None:
+            account = self._choose(parcel, full, now)
+            if account is None:
                 crashpoint("deliver.parking")
-                await self._no_account(parcel, configured=choice.configured)
+                await self._no_account(parcel)
                 return None
-            account = choice.account
             begun = self._begin(parcel, account, now)
             if isinstance(begun, Rejected):
                 crashpoint("deliver.unsayable")
-                await self._unsayable(parcel, account, begun.reason.value, begun.detail, full)
-                return None
-            flow, request = begun
-            slot = await account.take(parcel.priority, self._clock, SLOT_WAIT_S)
-            crashpoint("deliver.slot")
-            if slot is None:
-                full = (*full, account.name)
-                if self._fleet.others(parcel.channel, (*parcel.tried, *full), self._clock.monotonic()):
-                    continue
-                crashpoint("deliver.full")
-                await self._park(parcel, account)
-                return None
-            try:
-                line = await self._egress.open(account.name, request, account.timeout_s)
-                crashpoint("deliver.connected")
-            except Unreachable as error:
-                self._note_unreachable(account, slot, error)
-                slot.release()
-                crashpoint("deliver.unreachable")
-                following = await self._unreachable(parcel, account, error, full)
-                if following is None:
+                following = await self._not_called(parcel, account, begun, full)
+            else:
+                flow, request = begun
+                slot = await account.take(parcel.priority, self._clock, SLOT_WAIT_S)
+                crashpoint("deliver.slot")
+                if slot is None:
+                    full = (*full, account.name)
+                    if self._choose(parcel, full, now) is not None:
+                        continue
+                    crashpoint("deliver.full")
+                    await self._park(parcel, account)
                     return None
-                parcel = following
-                continue
-            except ValueError as error:
-                slot.release()
-                crashpoint("deliver.unwritable")
-                await self._unsayable(parcel, account, Reason.CONTENT.value, str(error), full)
+                line = await self._connect(parcel, account, request, slot)
+                crashpoint("deliver.connected")
+                if isinstance(line, Rejected | Later):
+                    crashpoint("deliver.unreachable")
+                    following = await self._not_called(parcel, account, line, full)
+                else:
+                    return Ready(parcel, account, epoch, flow, request, slot, line)
+            if following is None:
                 return None
-            except BaseException:
-                slot.release()
-                raise
-            return Ready(parcel, account, flow, request, slot, line)
+            parcel = following
+
+    def _choose(self, parcel: Parcel, full: tuple[str, ...], now: int) -> Account | None:
+        """Whom to ask next. Where a repeat of a lost call would be known, nobody else for a while."""
+        bound = parcel.round.bound(now)
+        passed = (*parcel.round.asked, *full)
+        return self._fleet.choose(parcel.channel, passed, self._clock.monotonic(), bound)
+
+    async def _connect(self, parcel: Parcel, account: Account, request: Request, slot: Slot) -> Line | Rejected | Later:
+        """A connected line; or what the want of one comes to, the slot given back."""
+        try:
+            crashpoint("deliver.connecting")
+            return await self._egress.open(account.name, request, account.timeout_s)
+        except Unreachable as error:
+            self._note_unreachable(account, slot, error)
+            slot.release()
+            return Later(f"{error.phase}: {error.detail}", called=False)
+        except ValueError as error:
+            slot.release()
+            return Rejected(Reason.CONTENT, str(error), Scope.CALL)
+        except BaseException:
+            slot.release()
+            raise
 
     def _begin(self, parcel: Parcel, account: Account, now: int) -> tuple[Flow, Request] | Rejected:
         """The first request of the provider's flow, or why it can't be said in its words."""
@@ -169,7 +184,7 @@ class Deliverer:
             flow = account.provider.flow(render(parcel, account, now))
             return flow, next(flow)
         except ValueError as error:
-            return Rejected(Reason.CONTENT, str(error), Scope.CONTENT)
+            return Rejected(Reason.CONTENT, str(error), Scope.CALL)
         except Exception as error:  # noqa: BLE001 — a plugin's mistake must cost its own message, not the worker
             self._tell(Trouble("deliver", f"{account.provider!r} could not build a request: {type(error).__name__}"))
             return Rejected(Reason.UNKNOWN, "the provider's adapter failed", Scope.ACCOUNT)
@@ -188,7 +203,8 @@ class Deliverer:
             now = self._clock.now_ms()
             asked_at = asked_at if asked_at is not None else self._clock.monotonic()
             deadline = now + int(limit_s * 1000)
-            wish = Claim(parcel, account.name, token, self._owner, self._fleet.epoch, now, deadline, by_ref)
+            repeats = parcel.round.repeats(account.name, deadline)
+            wish = Claim(parcel, account.name, token, self._owner, ready.epoch, now, deadline, by_ref, repeats)
             try:
                 crashpoint("deliver.asking")
                 return await self._ledger.claim(wish)
@@ -239,7 +255,9 @@ class Deliverer:
         expires_at = ready.parcel.expires_at
         if expires_at is not None and expires_at <= self._clock.now_ms() and not self._clock_held():
             return Rejected(Reason.EXPIRED, "expired before the first byte", Scope.CONTENT)
-        if not account.enabled or (ready.slot.probe == 0 and account.permit(now) != Permit.YES):
+        probe = ready.slot.probe
+        may = account.still_probes(probe, now) if probe else account.permit(now) == Permit.YES
+        if not account.enabled or not may:
             return Later("switched off, or unwell, before the first byte", ill=False, called=False)
         return None
 
@@ -256,29 +274,53 @@ class Deliverer:
             crashpoint("deliver.rerouting")
             await self._parked(parcel, Wait("time", now), now)
 
-    async def _no_account(self, parcel: Parcel, *, configured: bool) -> None:
-        """Nobody may be called now. Without a provider at all, the step can't ever be made."""
-        if not configured:
-            crashpoint("deliver.no_provider")
-            await self._skip(parcel, Reason.NO_PROVIDER.value, "")
-            return
-        fresh = replace(parcel, tried=())
-        name, in_s = self._fleet.opens_first(parcel.channel, self._clock.monotonic())
+    async def _no_account(self, parcel: Parcel) -> None:
+        """Nobody may be called now."""
         now = self._clock.now_ms()
+        found = self._held_up(parcel, now)
+        if isinstance(found, Reason):
+            crashpoint("deliver.no_provider")
+            await self._skip(parcel, found.value, "")
+        else:
+            crashpoint("deliver.no_account")
+            await self._parked(*found, now)
+
+    def _held_up(self, parcel: Parcel, now: int) -> tuple[Parcel, Wait] | Reason:
+        """What a parcel waits for that nobody may be asked for now; or why its step can't be made."""
+        fleet, monotonic, channel, round_ = self._fleet, self._clock.monotonic(), parcel.channel, parcel.round
+        bound = round_.bound(now)
+        if not fleet.route(channel):
+            return Reason.NO_PROVIDER
+        if bound is not None and fleet.on_route(channel, bound):
+            anew = replace(parcel, round=round_.anew(now))
+            return anew, Wait("provider", now + BOUND_STEP_MS, name=bound, until=round_.bound_until)
+        if fleet.left(channel, round_, monotonic, now) == Left.NOBODY:
+            return Reason.REJECTED
+        if any(not fleet.shut(name, monotonic) for name in round_.later):
+            decision = self._settler.retry_later(parcel, now, None, "")
+            if decision.wait is None or decision.step != parcel.step:
+                return Reason.UNREACHABLE
+            return replace(parcel, round=decision.round, backoff_s=decision.backoff_s), decision.wait
+        name, in_s = fleet.opens_first(channel, monotonic)
         until = None if in_s is None else now + max(0, int(in_s * 1000))
-        wait = Wait("provider", parcel.expires_at, key=f"route:{parcel.channel}", name=name, until=until)
-        crashpoint("deliver.no_account")
-        await self._parked(fresh, wait, now)
+        return self._anew(parcel, now), Wait("provider", parcel.expires_at, key=f"route:{channel}", name=name, until=until)
+
+    def _anew(self, parcel: Parcel, now: int) -> Parcel:
+        """For when one that is shut by now may be called again: that is news of it, and somebody must be there to probe it;
+        unless one of the round asked to be left alone for longer."""
+        round_, monotonic = parcel.round, self._clock.monotonic()
+        if now < round_.asked_until:
+            return parcel
+        later = tuple(name for name in round_.later if not self._fleet.shut(name, monotonic))
+        return replace(parcel, round=replace(round_, later=later))
 
     async def _park(self, parcel: Parcel, account: Account) -> None:
-        """Until the route has a place. Who said *later* in this round is not asked again for it, but for those that are shut
-        by now: when they may be called again, that is news of them, and somebody must be there to probe them."""
-        now = self._clock.monotonic()
-        parcel = replace(parcel, tried=tuple(name for name in parcel.tried if not self._fleet.shut(name, now)))
+        """Until the route has a place. Who said *later* in this round is not asked again for it."""
+        now = self._clock.now_ms()
         kind = "rate" if account.rate is not None else "provider"
         wait = Wait(kind, parcel.expires_at, key=f"route:{parcel.channel}", name=account.name)
         crashpoint("deliver.no_slot")
-        await self._parked(parcel, wait, self._clock.now_ms())
+        await self._parked(self._anew(parcel, now), wait, now)
 
     def _note_unreachable(self, account: Account, slot: Slot, error: Unreachable) -> None:
         """No connection is a sign of illness; a shortage of our own lines is not."""
@@ -292,41 +334,27 @@ class Deliverer:
                 why=f"{Reason.UNREACHABLE.value}: {error.phase}: {error.detail}",
             )
 
-    async def _unreachable(self, parcel: Parcel, account: Account, error: Unreachable, full: tuple[str, ...]) -> Parcel | None:
-        """No connection: the next provider at once, a place at one that is full, or a wait when all of this round said so."""
-        tried = (*parcel.tried, account.name)
-        if self._fleet.others(parcel.channel, (*tried, *full), self._clock.monotonic()):
-            return replace(parcel, tried=tried)
-        crashpoint("deliver.unreachable_all")
-        if await self._parked_for(full, parcel, account):
-            return None
+    async def _not_called(
+        self, parcel: Parcel, account: Account, outcome: Rejected | Later, full: tuple[str, ...]
+    ) -> Parcel | None:
+        """A provider that can't be told, or not be reached: the next at once; else a place at one that is full, or what its
+        answer would have come to. None when it was parked or is over."""
         now = self._clock.now_ms()
-        decision = self._settler.decide(parcel, account, Later(f"{error.phase}: {error.detail}", called=False), now)
+        heard_of = replace(parcel, round=heard(parcel.round, account.name, outcome, now))
+        if self._choose(heard_of, full, now) is not None:
+            return heard_of
+        if full and self._choose(heard_of, (), now) is not None:
+            crashpoint("deliver.full_again")
+            await self._park(heard_of, self._fleet.accounts[full[0]])
+            return None
+        decision = self._settler.decide(parcel, account, outcome, now, called=False)
         if decision.wait is None or decision.step != parcel.step:
             crashpoint("deliver.no_time")
             await self._skip(parcel, decision.reason or Reason.UNREACHABLE.value, decision.detail)
-            return None
-        wait = decision.wait
-        crashpoint("deliver.no_connection")
-        await self._parked(replace(parcel, tried=(), backoff_s=decision.backoff_s), wait, now)
+        else:
+            crashpoint("deliver.no_connection")
+            await self._parked(replace(parcel, round=decision.round, backoff_s=decision.backoff_s), decision.wait, now)
         return None
-
-    async def _unsayable(self, parcel: Parcel, account: Account, reason: str, detail: str, full: tuple[str, ...]) -> None:
-        """This provider can't be told: one that only had no place may be, else the step is over."""
-        crashpoint("deliver.untold")
-        if not await self._parked_for(full, parcel, account):
-            crashpoint("deliver.skipping")
-            await self._skip(parcel, reason, detail)
-
-    async def _parked_for(self, full: tuple[str, ...], parcel: Parcel, last: Account) -> bool:
-        """Parks it for those that were passed over for want of a place, when the last of the others is out of the question.
-        False when there are none."""
-        tried = (*parcel.tried, last.name)
-        if not full or not self._fleet.others(parcel.channel, tried, self._clock.monotonic()):
-            return False
-        crashpoint("deliver.full_again")
-        await self._park(replace(parcel, tried=tried), self._fleet.accounts[full[0]])
-        return True
 
     async def _parked(self, parcel: Parcel, wait: Wait, now: int) -> None:
         crashpoint("deliver.park")

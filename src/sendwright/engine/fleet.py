@@ -10,15 +10,15 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from msgspec import Struct
-
 from sendwright.engine.ports import Clock, Switchboard
 from sendwright.engine.telling import BreakerMoved, Tell
 from sendwright.model.notification import Priority
-from sendwright.model.records import Switch
+from sendwright.model.parcel import Round
+from sendwright.model.records import Patience, Switch
 from sendwright.policy import breaker as breakers
 from sendwright.policy.breaker import Breaker, BreakerSettings, Health, Permit
 from sendwright.policy.limit import IDLE, Rate, Reserve, admit, ceiling, leave_share, parse_rate
+from sendwright.policy.reaction import Left
 from sendwright.providers.contract import Provider
 
 QUICKEST_S = 0.05
@@ -80,8 +80,6 @@ class Account:
         self.breaker = Breaker(settings=breaker)
         self.in_flight = 0
         self.paused_until = 0.0
-        self.asked_until = 0.0
-        """Until when it asked us to stay away, ill or not: whom it turned away comes back no sooner."""
         self.latency_ms = 0.0
         self.recent: deque[bool] = deque(maxlen=WINDOW)
         self._reserve = reserve
@@ -91,11 +89,11 @@ class Account:
         self._ring: asyncio.TimerHandle | None = None
 
     @property
-    def patience_ms(self) -> int:
+    def patience(self) -> Patience:
         """How long a doubt is worth waiting for: receipts take their time, a repeated key is recognised at once."""
         if self.capabilities.idempotency_s > 0:
-            return 1000
-        return 30_000 if self.capabilities.receipts and self.callback_base is not None else 1000
+            return Patience(1000, int(self.capabilities.idempotency_s * 1000))
+        return Patience(30_000 if self.capabilities.receipts and self.callback_base is not None else 1000)
 
     def permit(self, now: float) -> Permit:
         if not self.enabled or now < self.paused_until:
@@ -173,6 +171,12 @@ class Account:
         self.in_flight -= 1
         self.wake()
 
+    def still_probes(self, probe: int, now: float) -> bool:
+        """Whether this probe is still the breaker's; from here on it has all of its time. One that took too long to get
+        ready was given up, and another may be on its way."""
+        self.breaker = breakers.renewed(self.breaker, probe, now, now + self.timeout_s + 1)
+        return breakers.is_probe(self.breaker, probe)
+
     def withdraw(self, probe: int) -> None:
         """A probe that was not made says nothing of health."""
         self.breaker = breakers.withdrawn(self.breaker, probe) if probe else self.breaker
@@ -247,13 +251,6 @@ class Account:
         self.wake()
 
 
-class Choice(Struct, frozen=True):
-    """Where a parcel goes now: an account, or nowhere because none may be called, or because there is none at all."""
-
-    account: Account | None
-    configured: bool = True
-
-
 class Fleet:
     """All accounts, the routes over them, and the epoch under which they were read."""
 
@@ -280,17 +277,32 @@ class Fleet:
             account.apply(by_name.get(account.name))
         self.epoch = epoch
 
-    def choose(self, channel: str, tried: Sequence[str], now: float) -> Choice:
-        """The first account in the route's order that may be called and has not said *later* in this round."""
-        route = self.route(channel)
-        for account in route:
-            if account.name not in tried and account.permit(now) != Permit.NO:
-                return Choice(account)
-        return Choice(None, configured=bool(route))
+    def choose(self, channel: str, passed: Sequence[str], now: float, only: str | None = None) -> Account | None:
+        """The first account in the route's order that may be called and is not to be passed over; where `only` is of the
+        route, that one or none."""
+        bound = self.on_route(channel, only)
+        for account in self.route(channel):
+            fits = account.name not in passed and (not bound or account.name == only)
+            if fits and account.permit(now) != Permit.NO:
+                return account
+        return None
 
-    def others(self, channel: str, tried: Sequence[str], now: float) -> bool:
-        """True when a healthy account is left that was not tried in this round."""
-        return self.choose(channel, tried, now).account is not None
+    def on_route(self, channel: str, name: str | None) -> bool:
+        return name is not None and any(account.name == name for account in self.route(channel))
+
+    def patience(self, name: str) -> Patience:
+        """That of a provider, if need be one that the settings do not know any more."""
+        return self.accounts[name].patience if name in self.accounts else Patience(1000)
+
+    def left(self, channel: str, round_: Round, now: float, now_ms: int) -> Left:
+        """Who of the route could still take a message of this round. Those that are switched off count for nothing."""
+        bound = round_.bound(now_ms)
+        if self.on_route(channel, bound):
+            return Left.SOME
+        if self.choose(channel, round_.asked, now) is not None:
+            return Left.OTHERS
+        open_to_it = any(account.enabled and account.name not in round_.refused for account in self.route(channel))
+        return Left.SOME if open_to_it or not round_.refused else Left.NOBODY
 
     def shut(self, name: str, now: float) -> bool:
         """Whether nobody may call it now, be it for its health, a pause or a switch."""

@@ -31,6 +31,7 @@ from sendwright.model.records import (
     NotificationRecord,
     Offer,
     Page,
+    Patience,
     Plan,
     Refused,
     Running,
@@ -190,7 +191,7 @@ class Ledger(Protocol):
         ...
 
     def repair(
-        self, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int], attempts_max: int
+        self, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
     ) -> Awaitable[Sequence[str]]:
         """Level-triggered: joins `in_doubt` to every `sending` attempt whose owner is not alive or whose deadline has
         passed, and moves its message by `policy.fold.doubt`, with the patience that its provider's name asks for.

@@ -28,7 +28,7 @@ def render(parcel: Parcel, account: Account, now: int) -> Outgoing:
         media=tuple(_media(item) for item in media),
         sender=sms.sender if sms is not None else None,
         callback_url=f"{account.callback_base}?a={attempt}" if account.callback_base is not None else None,
-        idempotency_key=f"{parcel.id}.{parcel.step}.{account.name}",
+        idempotency_key=f"{parcel.id}.{parcel.step}.{account.name}" + (f".{parcel.since}" if parcel.since else ""),
         ttl_s=max(1, (parcel.expires_at - now) // 1000) if parcel.expires_at is not None else None,
     )
 

@@ -14,6 +14,7 @@ from sendwright.engine.drift import Held, never
 from sendwright.engine.ports import Clock, Ledger
 from sendwright.engine.telling import Settled, Tell, Trouble
 from sendwright.errors import Unavailable
+from sendwright.model.records import Patience
 from sendwright.model.states import MessageState
 
 EVERY_S = 1.0
@@ -23,14 +24,14 @@ LEASE_S = 15.0
 
 
 class Repairer:
-    """`alive` tells whether an owner's incarnation still runs; `patience_ms` how long a provider's doubt may rest."""
+    """`alive` tells whether an owner's incarnation still runs; `patience` how a provider's doubts are settled."""
 
     def __init__(
         self,
         ledger: Ledger,
         clock: Clock,
         alive: Callable[[str], bool],
-        patience_ms: Callable[[str], int],
+        patience: Callable[[str], Patience],
         attempts_max: int,
         tell: Tell,
         poke: Callable[[], None],
@@ -39,7 +40,7 @@ class Repairer:
         self._ledger = ledger
         self._clock = clock
         self._alive = alive
-        self._patience_ms = patience_ms
+        self._patience = patience
         self._attempts_max = attempts_max
         self._tell = tell
         self._poke = poke
@@ -68,7 +69,7 @@ class Repairer:
             crashpoint("repair.repairing")
             # With nobody's deadline passed and everybody alive it moves nothing, and shows that the store can be read.
             alive = self._alive if judges else _anybody
-            moved = await self._ledger.repair(wall_ms if judges else 0, alive, self._patience_ms, self._attempts_max)
+            moved = await self._ledger.repair(wall_ms if judges else 0, alive, self._patience, self._attempts_max)
             crashpoint("repair.repaired")
         except Unavailable as error:
             self._blind = True

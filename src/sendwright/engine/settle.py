@@ -21,7 +21,7 @@ from sendwright.model.parcel import Parcel
 from sendwright.model.records import Decision, Settlement, Wait
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy import fold
-from sendwright.policy.reaction import Next, health, react
+from sendwright.policy.reaction import Next, health, heard, react
 from sendwright.policy.retry import believed_s, wait_s
 
 DETAIL_MAX = 300
@@ -96,68 +96,60 @@ class Settler:
             self._tell(Parked(decision.wait.key, retry=True))
             self._poke()
 
-    def decide(self, parcel: Parcel, account: Account, outcome: Outcome, now: int, *, probing: bool = False) -> Decision:
-        """What the message does next, if nothing has happened to it meanwhile.
+    def decide(
+        self, parcel: Parcel, account: Account, outcome: Outcome, now: int, *, probing: bool = False, called: bool = True
+    ) -> Decision:
+        """What the message does next, if nothing has happened to it meanwhile. `called`: False where it came to no call.
 
         A message that was let through to see whether its provider is well again, and was not taken, has lost nothing by
         it: else a long outage would use up the calls of the few that wait."""
-        tried = (*parcel.tried, account.name)
-        spared = isinstance(outcome, Misconfigured) or (isinstance(outcome, Later) and (probing or not outcome.called))
-        called = not spared
-        calls = parcel.calls + called
-        others = self._fleet.others(parcel.channel, tried, self._clock.monotonic())
-        following = react(outcome, others=others)
+        put_off = isinstance(outcome, Later) and (probing or not outcome.called)
+        spared = not called or put_off or isinstance(outcome, Misconfigured)
+        parcel = replace(parcel, round=heard(parcel.round, account.name, outcome, now), calls=parcel.calls + (not spared))
+        following = react(outcome, self._fleet.left(parcel.channel, parcel.round, self._clock.monotonic(), now))
         reason, detail = reason_of(outcome), detail_of(outcome)
-        if following == Next.NEXT_PROVIDER and calls >= self._retry.attempts_max:
+        if following == Next.NEXT_PROVIDER and parcel.calls >= self._retry.attempts_max:
             return after_step(parcel, now, reason or Reason.UNREACHABLE.value, detail)
         match following:
             case Next.SENT:
-                return Decision(MessageState.SENT, parcel.step, calls=calls)
+                return Decision(MessageState.SENT, parcel.step, calls=parcel.calls)
             case Next.NEXT_PROVIDER:
                 wait = Wait("time", now)
-                return Decision(MessageState.QUEUED, parcel.step, calls, parcel.backoff_s, tried, wait, reason, detail)
+                backoff_s = parcel.backoff_s
+                return Decision(MessageState.QUEUED, parcel.step, parcel.calls, backoff_s, parcel.round, wait, reason, detail)
             case Next.RETRY_LATER:
-                return self._retry_later(parcel, outcome, calls, now)
+                return self.retry_later(parcel, now, reason, detail)
             case Next.NEXT_STEP:
                 return after_step(parcel, now, reason or Reason.REJECTED.value, detail)
             case Next.EXPIRE:
-                return Decision(MessageState.EXPIRED, parcel.step, calls=calls, reason=reason)
+                return Decision(MessageState.EXPIRED, parcel.step, calls=parcel.calls, reason=reason)
             case Next.DOUBT:
-                return self._doubt(parcel, account, calls, now, detail)
+                began_at = now - int(account.timeout_s * 1000)  # at the earliest
+                most = self._retry.attempts_max
+                doubt = fold.doubt(parcel, parcel.calls, account.name, began_at, now, account.patience, most)
+                return replace(doubt, detail=detail)
 
-    def backoff(self, parcel: Parcel, asked_s: float | None, now: int) -> float | None:
+    def retry_later(self, parcel: Parcel, now: int, reason: str | None, detail: str) -> Decision:
+        """A wait, then this step again: all but those that refused are asked anew, no sooner than any of them said."""
+        if parcel.calls >= self._retry.attempts_max:
+            return after_step(parcel, now, reason or Reason.UNREACHABLE.value, detail)
+        round_ = replace(parcel.round, later=())
+        delay_s = self._backoff(parcel, now)
+        if delay_s is not None:
+            due = now + int(delay_s * 1000)
+        elif parcel.step + 1 < len(parcel.steps):
+            return after_step(parcel, now, reason or Reason.UNREACHABLE.value, detail)
+        else:
+            due = parcel.expires_at or now  # the wait would outlast the message: it expires when its time comes
+        wait = Wait("time", due, until=due)
+        backoff_s = parcel.backoff_s if delay_s is None else delay_s
+        return Decision(MessageState.QUEUED, parcel.step, parcel.calls, backoff_s, round_, wait, reason, detail)
+
+    def _backoff(self, parcel: Parcel, now: int) -> float | None:
         """Seconds until the next try; None when it would expire before."""
         remaining_s = None if parcel.expires_at is None else (parcel.expires_at - now) / 1000
-        retry = self._retry
+        asked_s, retry = max(0.0, (parcel.round.asked_until - now) / 1000), self._retry
         return wait_s(parcel.backoff_s, asked_s, retry.base_s, retry.cap_s, self._draw(), remaining_s=remaining_s)
-
-    def _retry_later(self, parcel: Parcel, outcome: Outcome, calls: int, now: int) -> Decision:
-        reason, detail = reason_of(outcome), detail_of(outcome)
-        if calls >= self._retry.attempts_max:
-            return after_step(parcel, now, reason or Reason.UNREACHABLE.value, detail)
-        delay_s = self.backoff(parcel, self._asked_s(parcel, outcome), now)
-        if delay_s is None:
-            return self._out_of_time(parcel, calls, now, reason, detail)
-        due = now + int(delay_s * 1000)
-        wait = Wait("time", due, until=due)
-        return Decision(MessageState.QUEUED, parcel.step, calls, delay_s, (), wait, reason, detail)
-
-    def _asked_s(self, parcel: Parcel, outcome: Outcome) -> float:
-        """The longest that any provider of this round asked for, in seconds from now."""
-        now, accounts = self._clock.monotonic(), self._fleet.accounts
-        asked = [accounts[name].asked_until - now for name in parcel.tried if name in accounts]
-        return max(0.0, believed_s(outcome.after_s) if isinstance(outcome, Later) else 0.0, *asked)
-
-    def _out_of_time(self, parcel: Parcel, calls: int, now: int, reason: str | None, detail: str) -> Decision:
-        """The wait would outlast the message: the next step now, or expiry when it comes."""
-        if parcel.step + 1 < len(parcel.steps):
-            return after_step(parcel, now, reason or Reason.UNREACHABLE.value, detail)
-        wait = Wait("time", parcel.expires_at, until=parcel.expires_at)
-        return Decision(MessageState.QUEUED, parcel.step, calls, parcel.backoff_s, (), wait, reason, detail)
-
-    def _doubt(self, parcel: Parcel, account: Account, calls: int, now: int, detail: str) -> Decision:
-        decision = fold.doubt(parcel.on_doubt, parcel.step, calls, now, account.patience_ms, self._retry.attempts_max)
-        return replace(decision, detail=detail)
 
     def _note(self, held: Held, outcome: Outcome, seconds: float, *, called: bool) -> None:
         """What this says of the provider, before anybody else chooses it."""
@@ -168,7 +160,6 @@ class Settler:
         # A sender that is throttled towards one recipient is no reason for others to wait.
         if isinstance(outcome, Later) and outcome.after_s and outcome.scope == Scope.ACCOUNT:
             until = now + believed_s(outcome.after_s)
-            account.asked_until = max(account.asked_until, until)
             account.paused_until = account.paused_until if outcome.ill else max(account.paused_until, until)
         took_s = seconds if isinstance(outcome, Accepted | Rejected) else None
         self._fleet.note(account, health(outcome), now, probe=held.probe, why=why_of(outcome), seconds=took_s)

@@ -209,22 +209,16 @@ class Worker:
                 self._work(self._give_back(delivery))
                 continue
             hand.take(len(parcels))
-            left = len(parcels)
-            if not left:
+            if not parcels:
                 crashpoint("worker.nothing")
                 await self._done(delivery)
-
-            def handled(delivery: Delivery = delivery, count: list[int] = [left]) -> None:  # noqa: B006
-                hand.drop()
-                count[0] -= 1
-                if count[0] == 0:
-                    self._work(self._done(delivery))
-
-            for start in range(0, left, GROUP):
+            done, back = partial(self._afterwards, self._done, delivery), partial(self._afterwards, self._give_back, delivery)
+            held = _HeldBundle(len(parcels), hand.drop, done, back)
+            for start in range(0, len(parcels), GROUP):
                 crashpoint("worker.giving_way")
                 await self._give_way(priority)
                 for parcel in parcels[start : start + GROUP]:
-                    self._work(self._deliver(parcel, handled))
+                    self._work(self._deliver(parcel, held))
 
     async def _give_way(self, priority: Priority) -> None:
         """Between two groups of work, lets what is more urgent go first."""
@@ -236,8 +230,8 @@ class Worker:
         crashpoint("worker.next_group")
         await asyncio.sleep(0)
 
-    async def _deliver(self, parcel: Parcel, handled: Callable[[], None]) -> None:
-        once = _Once(handled)
+    async def _deliver(self, parcel: Parcel, held: _HeldBundle) -> None:
+        once = _Once(held.handled)
         crashpoint("worker.entering")
         await self._flight.enter(parcel.priority)
         self._way.enter(parcel.priority)
@@ -253,13 +247,22 @@ class Worker:
         except Exception as error:  # noqa: BLE001 — whatever broke, the message must be found waiting, not lost
             self._tell(Trouble("deliver", f"{parcel!r}: {type(error).__name__}"))
             if not once.called:
-                crashpoint("worker.shelving")
-                await self._deliverer.shelve(parcel)
+                crashpoint("worker.putting_aside")
+                await self._put_aside(parcel, held)
         finally:
             way()
             self._flight.leave()
-            if not once.called and not _cancelled():
-                once()
+
+    async def _put_aside(self, parcel: Parcel, held: _HeldBundle) -> None:
+        """Onto the shelf; where that breaks as well, its bundle goes back, for nothing else knows of the parcel."""
+        try:
+            crashpoint("worker.shelving")
+            await self._deliverer.shelve(parcel)
+        except Exception as error:  # noqa: BLE001 — whatever broke, the bundle must not be done
+            self._tell(Trouble("shelve", f"{parcel!r}: {type(error).__name__}"))
+            held.broken()
+        else:
+            held.handled()
 
     async def _parcels(self, delivery: Delivery) -> list[Parcel]:
         try:
@@ -274,11 +277,37 @@ class Worker:
             crashpoint("worker.done")
             await persist(lambda: self._bus.done(delivery), self._clock, self._tell, "done")
 
+    def _afterwards(self, what: Callable[[Delivery], Coroutine[Any, Any, None]], delivery: Delivery) -> None:
+        self._work(what(delivery))
+
     def _work(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._works.add(task)
         task.add_done_callback(self._works.discard)
         return task
+
+
+class _HeldBundle:
+    """A taken bundle: done when each of its parcels is handled, given back when one of them can't be."""
+
+    def __init__(self, count: int, drop: Callable[[], None], done: Callable[[], None], back: Callable[[], None]) -> None:
+        self._left = count
+        self._drop = drop
+        self._done = done
+        self._back: Callable[[], None] | None = back
+
+    def handled(self) -> None:
+        self._drop()
+        self._left -= 1
+        if self._left == 0:
+            self._done()
+
+    def broken(self) -> None:
+        """This one stays in the bundle, which is never done by this taker; the first says so."""
+        self._drop()
+        back, self._back = self._back, None
+        if back is not None:
+            back()
 
 
 class _Once:
@@ -294,8 +323,3 @@ class _Once:
         if not self.called:
             self.called = True
             self._function()
-
-
-def _cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

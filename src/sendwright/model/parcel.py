@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from sendwright.model.content import Content
 from sendwright.model.notification import OnDoubt, Priority
@@ -53,6 +54,43 @@ class Step(Struct, frozen=True, array_like=True):
         return f"Step({self.channel})"
 
 
+class Round(Struct, frozen=True, array_like=True):
+    """What a message has learned of its step's providers since it last began to ask them. Times are ms since 1970."""
+
+    later: tuple[str, ...] = ()
+    """Who said *later*: the others of the route first. Forgotten when all are asked anew."""
+    refused: tuple[str, ...] = ()
+    """Who refused, for a reason of its own: not asked again for this step."""
+    asked_until: int = 0
+    """The longest that any of them asked to be left alone."""
+    keyed: str | None = None
+    """Who may have taken it, an answer having been lost, and would know a repeat by its idempotency key."""
+    keyed_until: int = 0
+    """As long as it remembers the key."""
+    bound_until: int = 0
+    """As long as nobody else is asked instead."""
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Whom there is no use in asking now."""
+        return (*self.refused, *self.later)
+
+    def anew(self, now: int) -> Round:
+        """The next time round: who said *later* is asked again, unless one of them asked to be left alone for longer."""
+        return self if now < self.asked_until else replace(self, later=())
+
+    def repeats(self, provider: str, now: int) -> bool:
+        """Whether a call of this provider would be known there as a repeat of the one whose answer was lost."""
+        return provider == self.keyed and now < self.keyed_until
+
+    def bound(self, now: int) -> str | None:
+        """The only one that may be asked now, where that is so."""
+        return self.keyed if now < min(self.bound_until, self.keyed_until) else None
+
+
+FRESH = Round()
+
+
 class Parcel(Struct, frozen=True, omit_defaults=True):
     """One message, ready to be sent. `step`, `number` say for which moment of its plan: an older one is refused."""
 
@@ -68,8 +106,9 @@ class Parcel(Struct, frozen=True, omit_defaults=True):
     calls: int = 0
     """Calls made in this step, against `attempts_max`."""
     backoff_s: float = 0
-    tried: tuple[str, ...] = ()
-    """Providers that said *later* in this round."""
+    round: Round = FRESH
+    since: int = 0
+    """The number of the last attempt before a person had it sent again: what was said before is no repeat of this."""
     on_doubt: OnDoubt = "resend"
     expires_at: int | None = None
     wait: int = 0

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sendwright.model.content import Content
 from sendwright.model.notification import OnDoubt, Priority
-from sendwright.model.parcel import Parcel, Step
+from sendwright.model.parcel import FRESH, Parcel, Round, Step
 from sendwright.model.states import AttemptState, MessageState
 
 T = TypeVar("T")
@@ -91,6 +91,8 @@ class Claim(Struct, frozen=True):
     """When the call is over at the latest."""
     by_ref: bool = True
     """Its receipts may have to be found by the provider's reference: that provider does not echo our id."""
+    repeats: bool = False
+    """It says the call before once more, under an idempotency key that the provider knows."""
 
 
 class Claimed(Struct, frozen=True):
@@ -111,10 +113,19 @@ class Decision(Struct, frozen=True):
     step: int
     calls: int = 0
     backoff_s: float = 0
-    tried: tuple[str, ...] = ()
+    round: Round = FRESH
     wait: Wait | None = None
     reason: str | None = None
     detail: str = ""
+
+
+class Patience(Struct, frozen=True):
+    """How a provider's lost answers are settled, in ms."""
+
+    wait_ms: int
+    """How long a doubt rests, for a receipt to come, before it is sent again."""
+    key_ms: int = 0
+    """How long it knows a repeat by its idempotency key; 0: it never does."""
 
 
 class Settlement(Struct, frozen=True):
@@ -147,7 +158,7 @@ class MessageRecord(Struct, frozen=True, array_like=True):
     updated_at: int
     calls: int = 0
     backoff_s: float = 0
-    tried: tuple[str, ...] = ()
+    round: Round = FRESH
     recipient: str | None = None
     channel: str | None = None
     address: str | None = None
@@ -160,6 +171,8 @@ class MessageRecord(Struct, frozen=True, array_like=True):
     """More than one attempt may have been taken by a provider."""
     dead: bool = False
     """Listed in the dead letters."""
+    since: int = 0
+    """The number of the last attempt before a person had the message sent again: its plan counts from there."""
     wait: Wait | None = None
 
     def __repr__(self) -> str:
@@ -179,7 +192,8 @@ def parcel_of(message: MessageRecord, content: Content, trace: str | None = None
         number=message.number,
         calls=message.calls,
         backoff_s=message.backoff_s,
-        tried=message.tried,
+        round=message.round,
+        since=message.since,
         on_doubt=message.on_doubt,
         expires_at=message.expires_at,
         wait=message.wait.serial if message.wait else 0,
@@ -206,6 +220,8 @@ class AttemptRecord(Struct, frozen=True, array_like=True):
     detail: str = ""
     twice: bool = False
     """Its provider named it by two references: it took one call for two messages."""
+    repeats: bool = False
+    """It said the call before once more, under an idempotency key that its provider knew."""
 
 
 class NotificationRecord(Struct, frozen=True):

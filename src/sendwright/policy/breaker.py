@@ -135,9 +135,15 @@ def lost_probe(b: Breaker, now: float) -> Breaker:
     return _opened(b, b.probe_until, b.why)
 
 
+def renewed(b: Breaker, probe: int, now: float, deadline_at: float) -> Breaker:
+    """The probe of that number only leaves now: another deadline, unless it was given up meanwhile."""
+    b = lost_probe(b, now)
+    return replace(b, probe_until=deadline_at) if is_probe(b, probe) else b
+
+
 def withdrawn(b: Breaker, probe: int) -> Breaker:
     """The probe of that number was not made after all, and says nothing: the next message may make it, at once."""
-    return replace(b, state=State.OPEN, probe_until=0) if _is_probe(b, probe) else b
+    return replace(b, state=State.OPEN, probe_until=0) if is_probe(b, probe) else b
 
 
 def reported(b: Breaker, health: Health, now: float, *, probe: int = 0, why: str = "") -> Breaker:
@@ -170,7 +176,7 @@ def failed(b: Breaker, now: float, *, probe: int = 0, why: str = "") -> Breaker:
     """A call showed the provider ill."""
     b = lost_probe(b, now)
     if b.state != State.CLOSED:
-        return _opened(b, now, why or b.why) if _is_probe(b, probe) else b
+        return _opened(b, now, why or b.why) if is_probe(b, probe) else b
     in_row, buckets = b.failed_in_row + 1, _counted(b, now, good=0, bad=1)
     b = replace(b, failed_in_row=in_row, buckets=buckets, ramp_since=max(now, b.ramp_since), ramp_good=False)
     if in_row >= b.settings.failures:
@@ -185,12 +191,13 @@ def failed(b: Breaker, now: float, *, probe: int = 0, why: str = "") -> Breaker:
 def misconfigured(b: Breaker, now: float, *, probe: int = 0, why: str = "") -> Breaker:
     """The account was refused: opens at once. Time may still mend it (a key switched back on), so it is probed."""
     b = lost_probe(b, now)
-    if b.state != State.CLOSED and not _is_probe(b, probe):
+    if b.state != State.CLOSED and not is_probe(b, probe):
         return replace(b, misconfigured=True, why=why or b.why)
     return replace(_opened(b, now, why or "misconfigured"), misconfigured=True)
 
 
-def _is_probe(b: Breaker, probe: int) -> bool:
+def is_probe(b: Breaker, probe: int) -> bool:
+    """Whether the probe of that number is the one that is on its way."""
     return b.state == State.HALF_OPEN and probe == b.probe
 
 

@@ -4,29 +4,38 @@ Every store calls `fold` inside the transaction that changed an attempt, so that
 or a repair and an answer come to the same end in whichever order they commit. A `Decision` is passed only when its
 author still holds the claim; without one, the fold says what the evidence alone makes of the message.
 
+Attempts that repeat a call under a key that its provider knew are one call with it, and so is their evidence. Where a
+person had it sent again, the plan's calls are those since; what was taken before counts again when that plan comes to nothing.
+
 The rules, first match wins:
   1. any attempt read or delivered: so is the message, for good
-  2. any attempt taken by a provider (and none open that holds the claim): sent; its plan is over
-  3. the holder's decision; but nobody may call expired, which means never sent, what is in doubt
+  2. any call of the plan taken by a provider (and none open that holds the claim): sent; its plan is over
+  3. the holder's decision; but nobody may call failed or expired what was sent before the plan, or is in doubt
   4. an attempt is open: sending
   5. a doubt that is held: in doubt; one that waits to be sent again: as it waits
-  6. every attempt failed: what waits goes on waiting; what was sent, open or in doubt takes the next step, or fails
+  6. every call of the plan failed: what waits goes on waiting; what was sent, open or in doubt takes the next step, or fails
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from sendwright.model.notification import OnDoubt
 from sendwright.model.outcomes import Reason
-from sendwright.model.records import AttemptRecord, Decision, MessageRecord, Wait
+from sendwright.model.parcel import FRESH, Parcel, Round
+from sendwright.model.records import AttemptRecord, Decision, MessageRecord, Patience, Wait
 from sendwright.model.states import AttemptState, MessageState
 
 _TAKEN = frozenset({AttemptState.SENT, AttemptState.DELIVERED, AttemptState.READ})
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
+_NEVER_SENT = frozenset({MessageState.FAILED, MessageState.EXPIRED})
 _MAY_ADVANCE = frozenset({MessageState.SENDING, MessageState.SENT, MessageState.IN_DOUBT})
+
+BOUND_MS = 30_000
+"""So long, at most, is nobody else asked while the provider that would know a repeat of a lost call can't be asked."""
 
 
 class Standing(Struct, frozen=True):
@@ -36,7 +45,8 @@ class Standing(Struct, frozen=True):
     step: int
     calls: int
     backoff_s: float
-    tried: tuple[str, ...]
+    round: Round
+    since: int
     token: str | None
     doubled: bool
     dead: bool
@@ -51,25 +61,31 @@ def fold(message: MessageRecord, attempts: Sequence[AttemptRecord], now: int, de
     best = max((a.state for a in attempts), default=AttemptState.SENDING)
     if best >= AttemptState.DELIVERED:
         return _over(message, attempts, MessageState.READ if best == AttemptState.READ else MessageState.DELIVERED)
-    taken = any(a.state in _TAKEN for a in attempts)
-    doubted = any(a.state == AttemptState.IN_DOUBT for a in attempts)
+    planned = [a for a in attempts if a.number > message.since]
+    taken = any(state in _TAKEN for state in calls_of(planned))
+    doubted = AttemptState.IN_DOUBT in calls_of(attempts)
     if decision is not None:
-        if decision.state == MessageState.EXPIRED and doubted:
-            decision = held_in_doubt(message.step, message.calls)
-        return _over(message, attempts, MessageState.SENT) if taken else _decided(attempts, decision)
+        taken = taken or (decision.state in _NEVER_SENT and any(state in _TAKEN for state in calls_of(attempts)))
+        if taken:
+            return _over(message, attempts, MessageState.SENT)
+        if decision.state in _NEVER_SENT and doubted:
+            decision = held_in_doubt(message)
+        return _decided(message, attempts, decision)
     if message.token is not None and any(a.state == AttemptState.SENDING for a in attempts):
         return _as_it_is(message, attempts)
     if taken:
         return _over(message, attempts, MessageState.SENT)
-    if message.state not in _MAY_ADVANCE or not attempts:
+    sent_before = message.state == MessageState.SENT and any(state in _TAKEN for state in calls_of(attempts))
+    if sent_before or message.state not in _MAY_ADVANCE or not attempts:
         return _as_it_is(message, attempts)
     if doubted:
         if message.on_doubt == "hold":
-            return _decided(attempts, held_in_doubt(message.step, message.calls))
+            return _decided(message, attempts, held_in_doubt(message))
         if message.state != MessageState.SENT and message.token is None:
             return _as_it_is(message, attempts)
-    last = attempts[-1]
-    return _decided(attempts, next_step(message, last.step, now, last.reason or Reason.UNKNOWN.value, last.detail))
+    last = (planned or attempts)[-1]
+    following = next_step(message, last.step, now, last.reason or Reason.UNKNOWN.value, last.detail)
+    return fold(message, attempts, now, following)
 
 
 def may_decide(message: MessageRecord, token: str, number: int) -> bool:
@@ -82,9 +98,22 @@ def may_decide(message: MessageRecord, token: str, number: int) -> bool:
     return message.state == MessageState.IN_DOUBT
 
 
+def calls_of(attempts: Sequence[AttemptRecord]) -> list[AttemptState]:
+    """What is known of each call. A repeat that its provider knows by its key joins the call before; an attempt of either
+    that was never made, or was put off, says nothing of the other."""
+    calls: list[list[AttemptState]] = []
+    for a in attempts:
+        if not a.repeats or not calls:
+            calls.append([])
+        if a.state != AttemptState.FAILED or a.ref is not None:
+            calls[-1].append(a.state)
+    return [max(told, default=AttemptState.FAILED) for told in calls]
+
+
 def doubled(attempts: Sequence[AttemptRecord]) -> bool:
-    """True when more than one attempt may have been taken by a provider, or one of them twice."""
-    return any(a.twice for a in attempts) or sum(a.state not in _REFUTED for a in attempts) > 1
+    """True when more than one call may have been taken by a provider, or one of them twice."""
+    twice = any(a.twice for a in attempts) or any(b.repeats and another(a.ref, b.ref) for a, b in pairwise(attempts))
+    return twice or sum(state not in _REFUTED for state in calls_of(attempts)) > 1
 
 
 def contradicts(attempt: AttemptRecord, said: AttemptState) -> bool:
@@ -104,18 +133,53 @@ def next_step(message: MessageRecord, tried: int, now: int, reason: str, detail:
     return Decision(MessageState.FAILED, message.step, calls=message.calls, reason=reason, detail=detail)
 
 
-def doubt(on_doubt: OnDoubt, step: int, calls: int, now: int, patience_ms: int, attempts_max: int) -> Decision:
-    """An answer was lost: held, or sent again when `patience_ms` have brought no receipt. After `attempts_max` calls it is
-    held in any case: an answer that is lost again and again may have been a message each time."""
-    if on_doubt == "hold" or calls >= attempts_max:
-        return held_in_doubt(step, calls)
-    wait = Wait("time", now + patience_ms, until=now + patience_ms)
-    return Decision(MessageState.SENDING, step, calls=calls, wait=wait, reason=Reason.LOST_ANSWER.value)
+def doubt(
+    of: Parcel | MessageRecord, calls: int, provider: str, began_at: int, now: int, patience: Patience, attempts_max: int
+) -> Decision:
+    """The answer to a call that began at `began_at` was lost: held, or sent again when the provider's patience has brought
+    no receipt; to the same provider, where that would know the repeat. After `attempts_max` calls it is held in any case:
+    an answer that is lost again and again may have been a message each time."""
+    round_ = of.round.anew(now)
+    if patience.key_ms > 0 and not round_.repeats(provider, began_at):
+        until = began_at + patience.key_ms
+        round_ = replace(round_, keyed=provider, keyed_until=until, bound_until=now + BOUND_MS)
+    if of.on_doubt == "hold" or calls >= attempts_max:
+        return Decision(MessageState.IN_DOUBT, of.step, calls, round=round_, reason=Reason.LOST_ANSWER.value)
+    wait = Wait("time", now + patience.wait_ms, until=now + patience.wait_ms)
+    return Decision(MessageState.SENDING, of.step, calls, round=round_, wait=wait, reason=Reason.LOST_ANSWER.value)
 
 
-def held_in_doubt(step: int, calls: int) -> Decision:
+def held_in_doubt(message: MessageRecord) -> Decision:
     """Nobody sends it again until somebody, or a receipt, says what became of it."""
-    return Decision(MessageState.IN_DOUBT, step, calls=calls, reason=Reason.LOST_ANSWER.value)
+    reason = Reason.LOST_ANSWER.value
+    return Decision(MessageState.IN_DOUBT, message.step, message.calls, round=message.round, reason=reason)
+
+
+def sent_again(row: MessageRecord, now: int) -> Standing:
+    """A person has a doubt sent again, due at once: first to whoever would know it for a repeat."""
+    round_ = replace(row.round, later=(), bound_until=now + BOUND_MS)
+    return replace(revived(row, now), step=row.step, round=round_, since=row.since)
+
+
+def revived(row: MessageRecord, now: int) -> Standing:
+    """A person has it sent from the first step, due at once, whatever its attempts say: a plan of its own."""
+    return Standing(
+        state=MessageState.QUEUED,
+        step=0,
+        calls=0,
+        backoff_s=0,
+        round=FRESH,
+        since=row.number,
+        token=None,
+        doubled=row.doubled,
+        dead=False,
+        wait=Wait("time", now),
+    )
+
+
+def left_alone(row: MessageRecord) -> Standing:
+    """Taken off the dead letters; nothing else of it changes."""
+    return replace(_as_it_is(row, ()), doubled=row.doubled, dead=False)
 
 
 def _over(message: MessageRecord, attempts: Sequence[AttemptRecord], state: MessageState) -> Standing:
@@ -124,20 +188,22 @@ def _over(message: MessageRecord, attempts: Sequence[AttemptRecord], state: Mess
         step=message.step,
         calls=message.calls,
         backoff_s=0,
-        tried=(),
+        round=FRESH,
+        since=message.since,
         token=None,
         doubled=doubled(attempts),
         dead=False,
     )
 
 
-def _decided(attempts: Sequence[AttemptRecord], decision: Decision) -> Standing:
+def _decided(message: MessageRecord, attempts: Sequence[AttemptRecord], decision: Decision) -> Standing:
     return Standing(
         state=decision.state,
         step=decision.step,
         calls=decision.calls,
         backoff_s=decision.backoff_s,
-        tried=decision.tried,
+        round=decision.round,
+        since=message.since,
         token=None,
         doubled=doubled(attempts),
         dead=decision.state == MessageState.FAILED,
@@ -153,7 +219,8 @@ def _as_it_is(message: MessageRecord, attempts: Sequence[AttemptRecord]) -> Stan
         step=message.step,
         calls=message.calls,
         backoff_s=message.backoff_s,
-        tried=message.tried,
+        round=message.round,
+        since=message.since,
         token=message.token,
         doubled=doubled(attempts),
         dead=message.dead,

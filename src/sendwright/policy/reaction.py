@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from msgspec.structs import replace
+
 from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
+from sendwright.model.parcel import Round
 from sendwright.policy.breaker import Health
+from sendwright.policy.retry import believed_s
 
 
 class Next(StrEnum):
@@ -42,10 +46,20 @@ _LATER = {
 }
 
 
-def react(outcome: Outcome, *, others: bool = True) -> Next:
-    """What comes next. `others`: the route has a healthy provider that was not tried in this round.
+class Left(StrEnum):
+    """Who of the route could still take the message, after this outcome."""
 
-    Without others, a refusal that was the provider's own takes the next step, and all else waits.
+    OTHERS = "others"
+    """A healthy provider that was not asked in this round."""
+    SOME = "some"
+    """Nobody now; but somebody only said *later*, or is unwell: not all have refused."""
+    NOBODY = "nobody"
+    """All have refused, for reasons of their own."""
+
+
+def react(outcome: Outcome, left: Left = Left.OTHERS) -> Next:
+    """What comes next. A refusal that was the provider's own takes the next step only when nobody is left who may yet
+    take the message; all else that finds no others waits.
 
     Refused content takes the next step like every refusal: another channel has other rules for length, windows and words.
     """
@@ -57,11 +71,27 @@ def react(outcome: Outcome, *, others: bool = True) -> Next:
         case Rejected(reason=Reason.EXPIRED):
             return Next.EXPIRE
         case Rejected(scope=scope):
-            return _or_else(_REJECTED[scope], Next.NEXT_STEP, others=others)
+            otherwise = Next.RETRY_LATER if left == Left.SOME else Next.NEXT_STEP
+            return _or_else(_REJECTED[scope], otherwise, left)
         case Later(scope=scope):
-            return _or_else(_LATER[scope], Next.RETRY_LATER, others=others)
+            return _or_else(_LATER[scope], Next.RETRY_LATER, left)
         case Misconfigured():
-            return _or_else(Next.NEXT_PROVIDER, Next.RETRY_LATER, others=others)
+            return _or_else(Next.NEXT_PROVIDER, Next.RETRY_LATER, left)
+
+
+def heard(before: Round, provider: str, outcome: Outcome, now: int) -> Round:
+    """The round after a provider's word. `now` in ms; who asked to be left alone is believed up to a day."""
+    match outcome:
+        case Rejected():
+            keyed = None if before.keyed == provider else before.keyed  # a definite word: the doubt is over
+            return replace(before, refused=(*before.refused, provider), keyed=keyed)
+        case Later():
+            until = now + int(believed_s(outcome.after_s) * 1000)
+            return replace(before, later=(*before.later, provider), asked_until=max(before.asked_until, until))
+        case Misconfigured():
+            return replace(before, later=(*before.later, provider))
+        case _:
+            return before
 
 
 def health(outcome: Outcome) -> Health:
@@ -77,5 +107,5 @@ def health(outcome: Outcome) -> Health:
             return Health.MISCONFIGURED
 
 
-def _or_else(wish: Next, otherwise: Next, *, others: bool) -> Next:
-    return otherwise if wish == Next.NEXT_PROVIDER and not others else wish
+def _or_else(wish: Next, otherwise: Next, left: Left) -> Next:
+    return otherwise if wish == Next.NEXT_PROVIDER and left != Left.OTHERS else wish

@@ -22,6 +22,7 @@ from sendwright.model.records import (
     Claimed,
     Decision,
     MessageRecord,
+    Patience,
     Plan,
     Refused,
     Settlement,
@@ -30,7 +31,7 @@ from sendwright.model.records import (
     parcel_of,
 )
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import Standing, another, contradicts, doubt, fold, may_decide
+from sendwright.policy.fold import Standing, another, contradicts, doubt, fold, may_decide, revived, sent_again
 
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _ARRIVED = frozenset({MessageState.DELIVERED, MessageState.READ})
@@ -79,7 +80,7 @@ class MemoryLedger:
         async with self._store.transaction("park") as t:
             message = _waiting_at(t, parcel)
             if message is not None:
-                t.messages.put(message.id, replace(message, backoff_s=parcel.backoff_s, tried=parcel.tried, updated_at=now))
+                t.messages.put(message.id, replace(message, backoff_s=parcel.backoff_s, round=parcel.round, updated_at=now))
                 t.put_wait(message, wait)
             return message is not None
 
@@ -129,7 +130,7 @@ class MemoryLedger:
             if row is None or row.state != MessageState.IN_DOUBT:
                 return None
             if verdict == "resend":
-                _again(t, row, row.step, now)
+                _stand(t, row, sent_again(row, now), now)
                 return MessageState.QUEUED
             word = AttemptState.SENT if verdict == "sent" else AttemptState.FAILED
             for attempt in t.attempts_of(row):
@@ -143,7 +144,7 @@ class MemoryLedger:
             row = _of_tenant(t, tenant, message)
             if row is None or not row.state.settled or row.state in _ARRIVED or not row.steps:
                 return False
-            _again(t, row, 0, now)
+            _stand(t, row, revived(row, now), now)
             return True
 
     async def drop(self, tenant: str, message: str, now: int) -> bool:
@@ -155,7 +156,7 @@ class MemoryLedger:
             return True
 
     async def repair(
-        self, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int], attempts_max: int
+        self, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
     ) -> Sequence[str]:
         async with self._store.transaction("repair") as t:
             moved: dict[str, None] = {}
@@ -163,7 +164,7 @@ class MemoryLedger:
                 attempt = t.attempts.get(id_)
                 if attempt is None or (attempt.deadline_at > now and alive(attempt.owner or "")):
                     continue
-                _doubt(t, attempt, now, patience_ms(attempt.provider), attempts_max)
+                _doubt(t, attempt, now, patience(attempt.provider), attempts_max)
                 moved[attempt.message] = None
             return list(moved)
 
@@ -274,6 +275,7 @@ def _grant(t: Tables, message: MessageRecord, claim: Claim) -> Claimed:
         started_at=claim.now,
         deadline_at=claim.deadline_at,
         owner=claim.owner,
+        repeats=claim.repeats,
     )
     t.put_attempt(attempt)
     return Claimed(attempt.id, number)
@@ -315,7 +317,8 @@ def _stand(t: Tables, before: MessageRecord, standing: Standing, now: int) -> Si
         step=standing.step,
         calls=standing.calls,
         backoff_s=standing.backoff_s,
-        tried=standing.tried,
+        round=standing.round,
+        since=standing.since,
         token=standing.token,
         doubled=standing.doubled,
         dead=standing.dead,
@@ -389,28 +392,12 @@ def _stoppable(t: Tables, message: MessageRecord) -> bool:
     return waits and all(attempt.state in _REFUTED for attempt in t.attempts_of(message))
 
 
-def _again(t: Tables, message: MessageRecord, step: int, now: int) -> None:
-    """Queued by a person's word, whatever its attempts say: a doubt stays one, and shows as doubled later."""
-    standing = Standing(
-        state=MessageState.QUEUED,
-        step=step,
-        calls=0,
-        backoff_s=0,
-        tried=(),
-        token=None,
-        doubled=message.doubled,
-        dead=False,
-        wait=Wait("time", now),
-    )
-    _stand(t, message, standing, now)
-
-
-def _doubt(t: Tables, attempt: AttemptRecord, now: int, patience_ms: int, attempts_max: int) -> None:
+def _doubt(t: Tables, attempt: AttemptRecord, now: int, patience: Patience, attempts_max: int) -> None:
     t.put_attempt(_joined(attempt, AttemptState.IN_DOUBT, now, reason=Reason.LOST_ANSWER.value))
     message = t.messages.get(attempt.message)
     if message is None:
         return
     holds = message.state == MessageState.SENDING and message.token is not None and message.number == attempt.number
-    calls = message.calls + 1
-    decision = doubt(message.on_doubt, message.step, calls, now, patience_ms, attempts_max) if holds else None
+    calls, began_at = message.calls + 1, attempt.started_at
+    decision = doubt(message, calls, attempt.provider, began_at, now, patience, attempts_max) if holds else None
     _refold(t, message, now, decision)

@@ -16,7 +16,7 @@ from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel
 from sendwright.model.records import Decision, MessageRecord, Wait
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import Standing
+from sendwright.policy.fold import left_alone, revived, sent_again
 
 
 class Change(Protocol):
@@ -123,8 +123,7 @@ class Resolve(_OfTenant, frozen=True):
         if row is None or row.state != MessageState.IN_DOUBT:
             return None
         if self.verdict == "resend":
-            wait = Wait("time", self.now)
-            folio.put(row, _standing(row, MessageState.QUEUED, wait=wait, step=row.step), self.now)
+            folio.put(row, sent_again(row, self.now), self.now)
             return folio.messages[row.id].state
         evidence = AttemptState.SENT if self.verdict == "sent" else AttemptState.FAILED
         for attempt in folio.attempts[row.id]:
@@ -144,7 +143,7 @@ class Revive(_OfTenant, frozen=True):
         row = self.row(folio)
         if row is None or not row.state.settled or not row.steps or row.state >= MessageState.DELIVERED:
             return False
-        folio.put(row, _standing(row, MessageState.QUEUED, wait=Wait("time", self.now)), self.now)
+        folio.put(row, revived(row, self.now), self.now)
         return True
 
 
@@ -157,30 +156,5 @@ class Drop(_OfTenant, frozen=True):
         row = self.row(folio)
         if row is None or not row.dead:
             return False
-        kept = _standing(row, row.state, reason=row.reason, detail=row.detail, step=row.step)
-        folio.put(row, kept, self.now)
+        folio.put(row, left_alone(row), self.now)
         return True
-
-
-def _standing(
-    row: MessageRecord,
-    state: MessageState,
-    *,
-    wait: Wait | None = None,
-    reason: str | None = None,
-    detail: str = "",
-    step: int = 0,
-) -> Standing:
-    return Standing(
-        state=state,
-        step=step,
-        calls=0,
-        backoff_s=0,
-        tried=(),
-        token=None,
-        doubled=row.doubled,
-        dead=False,
-        wait=wait,
-        reason=reason,
-        detail=detail,
-    )

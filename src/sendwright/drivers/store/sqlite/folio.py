@@ -105,7 +105,8 @@ class Folio:
             step=standing.step,
             calls=standing.calls,
             backoff_s=standing.backoff_s,
-            tried=standing.tried,
+            round=standing.round,
+            since=standing.since,
             token=standing.token,
             doubled=standing.doubled,
             dead=standing.dead,
@@ -127,7 +128,7 @@ class Folio:
 
     def repark(self, message: str, wait: Wait, parcel: Parcel, now: int) -> None:
         """Parks a message anew without changing its state; what the parcel learned on its way is kept."""
-        row = replace(self.messages[message], wait=wait, backoff_s=parcel.backoff_s, tried=parcel.tried, updated_at=now)
+        row = replace(self.messages[message], wait=wait, backoff_s=parcel.backoff_s, round=parcel.round, updated_at=now)
         self.messages[message] = row
         self._changed[message] = None
         self._waits[message] = wait
@@ -169,7 +170,8 @@ def _saved(m: MessageRecord) -> tuple[object, ...]:
         int(m.doubled),
         int(m.dead),
         m.backoff_s,
-        m.tried,
+        m.round,
+        m.since,
     )
 
 

@@ -14,7 +14,7 @@ from sendwright.drivers.store.sqlite.folio import Serials
 from sendwright.drivers.store.sqlite.writer import Writer
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Sighting
-from sendwright.model.records import Cancelled, Claim, Claimed, Plan, Refused, Settlement, Sighted, Wait
+from sendwright.model.records import Cancelled, Claim, Claimed, Patience, Plan, Refused, Settlement, Sighted, Wait
 from sendwright.model.states import MessageState
 
 
@@ -65,9 +65,9 @@ class SqliteLedger:
         return self._writer.submit(self._change, changes.Drop(tenant, message, now))
 
     def repair(
-        self, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int], attempts_max: int
+        self, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
     ) -> Awaitable[Sequence[str]]:
-        return self._writer.submit(self._repair, (now, alive, patience_ms, attempts_max))
+        return self._writer.submit(self._repair, (now, alive, patience, attempts_max))
 
 
 def _urgent(priority: Priority) -> bool:

@@ -22,6 +22,7 @@ from sendwright.model.records import (
     Claimed,
     Decision,
     MessageRecord,
+    Patience,
     Plan,
     Refused,
     Settlement,
@@ -204,6 +205,7 @@ def _claim_row(c: Claim) -> tuple[Any, ...]:
         c.deadline_at,
         c.owner,
         int(c.by_ref),
+        int(c.repeats),
     )
 
 
@@ -390,24 +392,26 @@ class RepairAll(Operation):
         self._serials = serials
 
     def apply(
-        self, db: apsw.Connection, items: list[tuple[int, Callable[[str], bool], Callable[[str], int], int]]
+        self, db: apsw.Connection, items: list[tuple[int, Callable[[str], bool], Callable[[str], Patience], int]]
     ) -> list[list[str]]:
         return [self._repair(db, *item) for item in items]
 
     def _repair(
-        self, db: apsw.Connection, now: int, alive: Callable[[str], bool], patience_ms: Callable[[str], int], attempts_max: int
+        self, db: apsw.Connection, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
     ) -> list[str]:
         rows = fetch(db, SQL["attempts_open"]) or []
-        lost = [(id_, provider) for id_, owner, deadline, provider in rows if deadline <= now or not alive(owner or "")]
-        folio = Folio(db, self._serials, (ids.message_of(id_) for id_, _ in lost))
+        lost = [
+            (id_, provider, began) for id_, owner, deadline, provider, began in rows if deadline <= now or not alive(owner or "")
+        ]
+        folio = Folio(db, self._serials, (ids.message_of(id_) for id_, _, _ in lost))
         moved = []
-        for attempt, provider in lost:
+        for attempt, provider, began_at in lost:
             message = ids.message_of(attempt)
             row = folio.messages[message]
             folio.join(message, attempt, AttemptState.IN_DOUBT, now, reason=Reason.LOST_ANSWER.value)
             holds = row.state == MessageState.SENDING and row.token is not None and folio.attempts[message][-1].id == attempt
-            calls, patience = row.calls + 1, patience_ms(provider)
-            decision = doubt(row.on_doubt, row.step, calls, now, patience, attempts_max) if holds else None
+            calls = row.calls + 1
+            decision = doubt(row, calls, provider, began_at, now, patience(provider), attempts_max) if holds else None
             folio.refold(message, now, decision)
             moved.append(message)
         folio.save(now)

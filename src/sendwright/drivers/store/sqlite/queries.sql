@@ -50,7 +50,7 @@ on conflict (message) do update set key = excluded.key, due_at = excluded.due_at
 delete from waits where message in (select value from json_each(?1));
 
 -- name: claim
--- One row decides. Rows: id, number, step, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref.
+-- One row decides. Rows: id, number, step, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref, repeats.
 update messages set
   state = 21, number = messages.number + 1, token = c.value->>3, updated_at = c.value->>4,
   provider = c.value->>6, channel = c.value->>7, address = c.value->>8
@@ -62,8 +62,8 @@ where messages.id = c.value->>0 and messages.number = c.value->>1 and messages.s
 
 -- name: claim_attempts
 -- The attempts of claims that all won.
-insert into attempts (id, message, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref)
-select value->>9, value->>0, (value->>1) + 1, value->>2, value->>7, value->>6, 0, value->>4, value->>10, value->>11, value->>12
+insert into attempts (id, message, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref, repeats)
+select value->>9, value->>0, (value->>1) + 1, value->>2, value->>7, value->>6, 0, value->>4, value->>10, value->>11, value->>12, value->>13
 from jsonb_each(?1) where true
 on conflict (id) do nothing;
 
@@ -86,7 +86,7 @@ where attempts.id = c.value->>0;
 
 -- name: settle_sent
 -- The straight path: the first attempt was accepted, and its claim still holds.
-update messages set state = 40, token = null, updated_at = c.value->>5, reason = null, detail = '', backoff_s = 0, tried = '[]'
+update messages set state = 40, token = null, updated_at = c.value->>5, reason = null, detail = '', backoff_s = 0, round = '[]'
 from jsonb_each(?1) c
 where messages.id = c.value->>1 and messages.token = c.value->>3 and messages.number = c.value->>2 and messages.state = 21;
 
@@ -124,10 +124,10 @@ select json_group_array(json_array({attempt}))
 from (select a.* from json_each(?1) j cross join attempts a on a.id >= 'att_' || substr(j.value, 5) and a.id < 'att_' || substr(j.value, 5) || '~' order by a.id) a;
 
 -- name: save_messages
--- Rows: id, state, step, calls, token, updated_at, reason, detail, doubled, dead, backoff_s, tried.
+-- Rows: id, state, step, calls, token, updated_at, reason, detail, doubled, dead, backoff_s, round, since.
 update messages set
   state = c.value->>1, step = c.value->>2, calls = c.value->>3, token = c.value->>4, updated_at = c.value->>5, reason = c.value->>6,
-  detail = c.value->>7, doubled = c.value->>8, dead = c.value->>9, backoff_s = c.value->>10, tried = c.value->11
+  detail = c.value->>7, doubled = c.value->>8, dead = c.value->>9, backoff_s = c.value->>10, round = c.value->11, since = c.value->>12
 from jsonb_each(?1) c
 where messages.id = c.value->>0;
 
@@ -143,8 +143,8 @@ where attempts.id = c.value->>0;
 select json_group_array(json_array(c.key, a.id)) from jsonb_each(?1) c cross join attempts a on a.provider = c.value->>0 and a.ref = c.value->>1 and a.by_ref = 1;
 
 -- name: attempts_open
--- Every open attempt: id, owner, deadline_at, provider.
-select json_group_array(json_array(id, owner, deadline_at, provider)) from attempts where state = 0;
+-- Every open attempt: id, owner, deadline_at, provider, started_at.
+select json_group_array(json_array(id, owner, deadline_at, provider, started_at)) from attempts where state = 0;
 
 -- name: cancel_notification
 -- ?1 id, ?2 tenant, ?3 now.

@@ -52,7 +52,8 @@ create table messages (
   doubled integer not null default 0,
   dead integer not null default 0,
   backoff_s real not null default 0,
-  tried text not null default '[]',
+  round text not null default '[]',
+  since integer not null default 0,
   steps text not null
 ) without rowid;
 
@@ -78,7 +79,8 @@ create table attempts (
   reason text,
   detail text not null default '',
   by_ref integer not null default 1,
-  twice integer not null default 0
+  twice integer not null default 0,
+  repeats integer not null default 0
 ) without rowid;
 
 create index attempts_open on attempts (deadline_at) where state = 0;
@@ -172,4 +174,4 @@ create table dead_parcels (
   body blob not null
 ) without rowid;
 
-insert into meta (name, value) values ('schema', 1), ('epoch', 1);
+insert into meta (name, value) values ('schema', 2), ('epoch', 1);

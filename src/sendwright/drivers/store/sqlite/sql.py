@@ -17,15 +17,15 @@ def _named(text: str) -> dict[str, str]:
 
 MESSAGE_COLUMNS = (
     "m.id, m.tenant, m.state, m.step, m.number, json(m.steps), m.priority, m.on_doubt, m.accepted_at, m.updated_at, m.calls,"
-    " m.backoff_s, json(m.tried), m.recipient, m.channel, m.address, m.provider, m.token, m.expires_at, m.reason, m.detail,"
-    " m.doubled, m.dead,"
+    " m.backoff_s, json(m.round), m.recipient, m.channel, m.address, m.provider, m.token, m.expires_at, m.reason, m.detail,"
+    " m.doubled, m.dead, m.since,"
     " json((select json_array(x.kind, x.due_at, x.key, x.name, x.until, x.serial) from waits x where x.message = m.id))"
 )
 """A `MessageRecord`, field by field."""
 
 ATTEMPT_COLUMNS = (
     "a.id, a.message, a.number, a.step, a.channel, a.provider, a.state, a.started_at, a.deadline_at, a.finished_at,"
-    " a.owner, a.ref, a.reason, a.detail, a.twice"
+    " a.owner, a.ref, a.reason, a.detail, a.twice, a.repeats"
 )
 """An `AttemptRecord`, field by field."""
 

@@ -1,0 +1,125 @@
+"""What every ledger promises (engine/ports.py, Ledger): repeats that a provider knows, and plans that a person began anew."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from sendwright.model.parcel import Round
+from sendwright.model.records import Patience, Wait
+from sendwright.model.states import AttemptState, MessageState
+from sendwright.policy.fold import BOUND_MS
+from tests.conformance.backends import UnderTest, every_backend
+from tests.conformance.builders import (
+    MINUTE,
+    NOW,
+    TENANT,
+    accepted,
+    claimed,
+    later,
+    lost,
+    message_of,
+    planned,
+    receipt,
+    rejected,
+    sent,
+    state_of,
+)
+
+backend = every_backend()
+
+DAY_MS = 86_400_000
+
+
+def nobody_lives(_: str) -> bool:
+    return False
+
+
+def keeps_its_keys(_: str) -> Patience:
+    return Patience(1_000, DAY_MS)
+
+
+async def test_a_doubt_that_repair_finds_is_bound_to_the_provider_that_would_know_the_repeat(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger)
+    await claimed(backend.ledger, parcel, provider="one")
+    # when
+    await backend.ledger.repair(NOW + 5_000, nobody_lives, keeps_its_keys, 8)
+    # then: counted from when the call may have begun
+    known = Round(keyed="one", keyed_until=NOW + DAY_MS, bound_until=NOW + 5_000 + BOUND_MS)
+    assert (await message_of(backend, parcel)).round == known
+    (again,) = await backend.waiting.due(NOW + 6_000, 10)
+    assert again.round == known
+    # and: a second doubt leaves the memory of the first
+    await claimed(backend.ledger, again, "token-2", provider="one", now=NOW + 6_000, repeats=True)
+    await backend.ledger.repair(NOW + 30_000, nobody_lives, keeps_its_keys, 8)
+    assert (await message_of(backend, parcel)).round == known
+
+
+async def test_a_repeat_is_kept_as_one_and_is_no_double(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger)
+    await claimed(backend.ledger, parcel)
+    await backend.ledger.repair(NOW, nobody_lives, keeps_its_keys, 8)
+    (again,) = await backend.waiting.due(NOW + MINUTE, 10)
+    held = await claimed(backend.ledger, again, "token-2", repeats=True)
+    # when
+    assert await backend.ledger.settle(accepted(again, held, "token-2", ref="SM1")) == MessageState.SENT
+    # then
+    assert [a.repeats for a in await backend.records.attempts(parcel.id)] == [False, True]
+    assert not (await message_of(backend, parcel)).doubled
+    # and: what the vendor then tells of the first attempt joins the one call
+    first = (await backend.records.attempts(parcel.id))[0]
+    moved = await backend.ledger.observe(receipt(AttemptState.DELIVERED, attempt=first.id, ref="SM1"), NOW + MINUTE)
+    assert moved.after == MessageState.DELIVERED
+    assert not (await message_of(backend, parcel)).doubled
+
+
+async def test_a_doubt_that_a_person_has_sent_again_keeps_who_would_know_the_repeat(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger, on_doubt="hold")
+    await claimed(backend.ledger, parcel, provider="one")
+    await backend.ledger.repair(NOW, nobody_lives, keeps_its_keys, 8)
+    assert await state_of(backend, parcel) == MessageState.IN_DOUBT
+    # when
+    await backend.ledger.resolve(TENANT, parcel.id, "resend", NOW + MINUTE)
+    # then
+    (again,) = await backend.waiting.due(NOW + MINUTE, 10)
+    assert again.round == Round(keyed="one", keyed_until=NOW + DAY_MS, bound_until=NOW + MINUTE + BOUND_MS)
+
+
+async def test_what_a_person_has_sent_again_obeys_its_own_decisions_though_it_was_sent_before(backend: UnderTest) -> None:
+    parcel, _ = await sent(backend.ledger)
+    assert await backend.ledger.revive(TENANT, parcel.id, NOW)
+    (again,) = await backend.waiting.due(NOW, 10)
+    assert (again.number, again.since, again.round) == (1, 1, Round())
+    # when: it is put off
+    held = await claimed(backend.ledger, again, "token-2")
+    assert await backend.ledger.settle(later(again, held, "token-2")) == MessageState.QUEUED
+    # then: it comes again, and when that comes to nothing it is what it was
+    (third,) = await backend.waiting.due(NOW + MINUTE, 10)
+    assert (third.number, third.since) == (2, 1)
+    held = await claimed(backend.ledger, third, "token-3")
+    assert await backend.ledger.settle(rejected(third, held, "token-3")) == MessageState.SENT
+    assert not (await message_of(backend, parcel)).dead
+
+
+async def test_what_may_have_been_taken_does_not_fail_by_the_refusal_of_another_call(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger)
+    await backend.ledger.settle(lost(parcel, await claimed(backend.ledger, parcel)))
+    (again,) = await backend.waiting.due(NOW + MINUTE, 10)
+    held = await claimed(backend.ledger, again, "token-2")
+    # when
+    assert await backend.ledger.settle(rejected(again, held, "token-2")) == MessageState.IN_DOUBT
+    # then: only when the doubt is refuted, too
+    row = await message_of(backend, parcel)
+    assert (row.dead, row.reason) == (False, "lost_answer")
+    first = (await backend.records.attempts(parcel.id))[0]
+    moved = await backend.ledger.observe(receipt(AttemptState.REJECTED, attempt=first.id), NOW + MINUTE)
+    assert moved.after == MessageState.FAILED
+
+
+async def test_what_was_parked_keeps_all_that_its_round_has_learned(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger)
+    learned = Round(("one",), ("two",), NOW + 5, "three", NOW + 6, NOW + 7)
+    # when
+    assert await backend.ledger.park(replace(parcel, round=learned), Wait("time", NOW), NOW)
+    # then
+    (again,) = await backend.waiting.due(NOW, 10)
+    assert again.round == learned
