@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from sendwright.model.content import Content
 from sendwright.model.ids import attempt_id, parcel_id
@@ -61,6 +62,23 @@ async def test_what_can_never_be_sent_again_is_told_why(members: dict[str, Any],
     answer = await world.client.post(f"/v1/messages/{name}/resend")
     assert (answer.status, answer.json()["code"], world.pokes) == (409, code, 0)
     assert "on its way" not in answer.json()["title"] + answer.json()["detail"]
+
+
+async def test_what_it_said_is_forgotten_is_told_whoever_wants_it_sent_again() -> None:
+    world = World()
+    notification, (dead, doubtful) = world.born(2, state=MessageState.FAILED, dead=True)
+    world.rows.messages[doubtful] = replace(world.rows.messages[doubtful], state=MessageState.IN_DOUBT, dead=False)
+    world.rows.notifications[notification] = replace(world.rows.notifications[notification], content=Content())
+    answers = [
+        await world.client.post(f"/v1/messages/{dead}/resend"),
+        await world.client.post(f"/v1/messages/{doubtful}/resend"),
+        await world.client.post(f"/v1/messages/{doubtful}/resolve", {"as": "resend"}),
+    ]
+    assert [(answer.status, answer.json()["code"]) for answer in answers] == [(409, "content_gone")] * 3
+    assert (await world.client.post(f"/v1/messages/{doubtful}/resolve", {"as": "sent"})).status == 200
+    replay = await world.client.post("/v1/dead/replay", {"ids": [dead]})
+    assert replay.json()["skipped_for"] == {"content_gone": 1}
+    assert world.pokes == 2
 
 
 async def test_a_replay_counts_what_it_skipped_by_its_cause() -> None:

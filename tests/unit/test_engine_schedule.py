@@ -11,7 +11,7 @@ from sendwright.engine.telling import Settled, Trouble
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
 from sendwright.model.records import Cancelled
-from sendwright.model.states import MessageState
+from sendwright.model.states import AttemptState, MessageState
 
 from .engine_world import (
     OK,
@@ -179,6 +179,27 @@ async def test_time_to_live_counts_from_when_it_may_go() -> None:
         await world.settled(notification, MessageState.SENT, within_s=HOUR + 2)
         row = world.message(notification)
         assert row.expires_at == row.accepted_at + 3_660_000
+
+
+# Retention
+
+
+@in_virtual_time
+async def test_a_message_whose_content_is_gone_goes_nowhere_and_says_why() -> None:
+    """A failure is reported so late that there is nothing left to say on the next step."""
+    one, two = Vendor("one", receipts=True), Vendor("two", channels=("email",))
+    async with World(one, two) as world:
+        notification = await world.post({"phone": number(1), "email": "p1@example.org"})
+        await world.settled(notification, MessageState.SENT)
+        await world.pass_time(HOUR)
+        now = world.clock.now_ms()
+        await world.backend.sweeper.slice(keys_before=0, content_before=now, rows_before=0)
+        await world.report(AttemptState.FAILED, attempt=world.attempts(notification)[0].id)
+        await world.settled(notification, MessageState.FAILED)
+        assert two.dials == 0
+        row = world.message(notification)
+        assert (row.reason, row.dead) == ("content", True)
+        assert "forgotten" in row.detail
 
 
 # Parked

@@ -178,11 +178,13 @@ class Ledger(Protocol):
         ...
 
     def resolve(self, tenant: str, message: str, verdict: str, now: int) -> Awaitable[MessageState | None]:
-        """A person's word on a message in doubt: `sent`, `failed` or `resend` (due at once). None when it is not in doubt."""
+        """A person's word on a message in doubt: `sent`, `failed` or `resend` (due at once). None when it is not in doubt,
+        or is to be sent again and retention has forgotten what it said."""
         ...
 
     def revive(self, tenant: str, message: str, now: int) -> Awaitable[bool]:
-        """Sends again from the first step, due at once: by hand or by replay of a dead letter. False when it is in flight."""
+        """Sends again from the first step, due at once: by hand or by replay of a dead letter. False when it is in flight,
+        has arrived or never had an address, and when retention has forgotten what it said."""
         ...
 
     def drop(self, tenant: str, message: str, now: int) -> Awaitable[bool]:
@@ -227,6 +229,18 @@ class Waiting(Protocol):
 
     def next_due(self) -> Awaitable[int | None]:
         """The earliest `due_at` of all, in ms; None when nothing waits for a time."""
+        ...
+
+
+class Sweeper(Protocol):
+    """Retention. Age counts from the last move of any of a notification's messages, and only what is over has one."""
+
+    def slice(self, *, keys_before: int, content_before: int, rows_before: int) -> Awaitable[bool]:
+        """Looks at one slice of what may be too old, oldest first, and forgets what is: keys that were bound before
+        `keys_before`; what was said, and all rows, of the notifications of which every message is settled and has been
+        left alone since `content_before`, or `rows_before`. In ms since 1970, the last one the earliest.
+
+        True while there is more to look at; after False the next call begins at the oldest again."""
         ...
 
 

@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sendwright.engine.crash import crashpoint
 from sendwright.engine.drift import DRIFT_S, Held, never
@@ -39,6 +40,14 @@ LANE_MIN = 500
 """A lane is short: it holds ten seconds of work, and this many parcels at the least."""
 HORIZON_S = 0.25
 """How much of a route's pace is pulled ahead."""
+
+
+class _End(NamedTuple):
+    """Why something that is due goes nowhere."""
+
+    state: MessageState
+    reason: str
+    detail: str = ""
 
 
 class Promoter:
@@ -108,15 +117,17 @@ class Promoter:
             return 0
         crashpoint("schedule.reading_due")
         parcels = await self._waiting.due(now, SLICE)
-        expired = [parcel for parcel in parcels if parcel.expires_at is not None and parcel.expires_at <= now]
-        for parcel in expired:
-            crashpoint("schedule.expiring")
-            if await self._ledger.end(parcel, MessageState.EXPIRED, Reason.EXPIRED.value, "", now):
-                self._tell(Settled(parcel.id, MessageState.EXPIRED))
-        gone = set(map(id, expired))
+        over = {parcel.id: end for parcel in parcels if (end := _end_of(parcel, now)) is not None}
+        crashpoint("schedule.ending")
+        await asyncio.gather(*(self._end(parcel, over[parcel.id], now) for parcel in parcels if parcel.id in over))
         crashpoint("schedule.promoting_due")
-        await self._promote([parcel for parcel in parcels if id(parcel) not in gone])
+        await self._promote([parcel for parcel in parcels if parcel.id not in over])
         return len(parcels)
+
+    async def _end(self, parcel: Parcel, end: _End, now: int) -> None:
+        crashpoint("schedule.ending_one")
+        if await self._ledger.end(parcel, end.state, end.reason, end.detail, now):
+            self._tell(Settled(parcel.id, end.state))
 
     async def _pull(self) -> int:
         """What is parked under open keys, the highest priority first."""
@@ -192,3 +203,12 @@ class Promoter:
         finally:
             sleeper.cancel()
             poked.cancel()
+
+
+def _end_of(parcel: Parcel, now: int) -> _End | None:
+    """None: it goes. A next step or a replay may come when retention has forgotten what was said: nobody is sent nothing."""
+    if parcel.expires_at is not None and parcel.expires_at <= now:
+        return _End(MessageState.EXPIRED, Reason.EXPIRED.value)
+    if parcel.content.empty:
+        return _End(MessageState.FAILED, Reason.CONTENT.value, "what it said is forgotten: [retention] content")
+    return None

@@ -4,7 +4,8 @@ For tests, the simulator and programs that use the testing kit. `restart` simula
 committed is kept, what was open is gone, what was taken from the bus and not done comes again.
 
   memory_tables.py   the rows and the one writer      memory_ledger.py    the rows that decide
-  memory_records.py  what people ask to see           bus/memory.py       the lanes
+  memory_records.py  what people ask to see           memory_sweeper.py   retention
+  bus/memory.py      the lanes
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from msgspec.structs import replace
 from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.store.memory_ledger import MemoryLedger
 from sendwright.drivers.store.memory_records import MemoryRecords
+from sendwright.drivers.store.memory_sweeper import MemorySweeper
 from sendwright.drivers.store.memory_tables import KeyRow, MemoryStore
 from sendwright.engine.ports import Clock
 from sendwright.model.ids import notification_of
@@ -43,6 +45,7 @@ class MemoryBackend:
         self.ledger = MemoryLedger(self.store)
         self.waiting = MemoryWaiting(self.store)
         self.records = MemoryRecords(self.store, self.bus)
+        self.sweeper = MemorySweeper(self.store)
         self.switchboard = MemorySwitchboard(self.store)
         self._clock = clock
 
@@ -70,7 +73,7 @@ class MemoryDesk:
                     return Taken(held.id, replayed=True) if held.fingerprint == offer.fingerprint else Conflict()
                 if offer.repeat:
                     return Absent()
-                t.keys.put((offer.tenant, offer.key), KeyRow(offer.id, offer.fingerprint))
+                t.keys.put((offer.tenant, offer.key), KeyRow(offer.id, offer.fingerprint, offer.at))
             number = (t.accepted.get(self._process) or 0) + 1
             t.accepted.put(self._process, number)
         # Nothing suspends between the commit above and this line: both happen, or neither.

@@ -129,6 +129,8 @@ class MemoryLedger:
             if row is None or row.state != MessageState.IN_DOUBT:
                 return None
             if verdict == "resend":
+                if _content_gone(t, row):
+                    return None
                 _again(t, row, row.step, now)
                 return MessageState.QUEUED
             word = AttemptState.SENT if verdict == "sent" else AttemptState.FAILED
@@ -141,7 +143,7 @@ class MemoryLedger:
     async def revive(self, tenant: str, message: str, now: int) -> bool:
         async with self._store.transaction("revive") as t:
             row = _of_tenant(t, tenant, message)
-            if row is None or not row.state.settled or row.state in _ARRIVED or not row.steps:
+            if row is None or not row.state.settled or row.state in _ARRIVED or not row.steps or _content_gone(t, row):
                 return False
             _again(t, row, 0, now)
             return True
@@ -233,6 +235,12 @@ def _waiting_at(t: Tables, parcel: Parcel) -> MessageRecord | None:
 def _of_tenant(t: Tables, tenant: str, message: str) -> MessageRecord | None:
     row = t.messages.get(message)
     return row if row is not None and row.tenant == tenant else None
+
+
+def _content_gone(t: Tables, message: MessageRecord) -> bool:
+    """Whether retention has forgotten what it said."""
+    row = t.notifications.get(notification_of(message.id))
+    return row is None or row.forgotten
 
 
 def _mine(message: MessageRecord, token: str, number: int) -> bool:

@@ -61,7 +61,8 @@ async def replay_dead(ask: Ask) -> Handled:
             return _GONE
         if not row.dead:
             return "not_dead"
-        return None if await ask.services.ledger.revive(tenant, message, now) else unrevived(row).code
+        done = await ask.services.ledger.revive(tenant, message, now)
+        return None if done else (await unrevived(ask.services, row)).code
 
     async def publish(parcel: str) -> str | None:
         found = await parcels.found(parcel)

@@ -123,6 +123,8 @@ class Resolve(_OfTenant, frozen=True):
         if row is None or row.state != MessageState.IN_DOUBT:
             return None
         if self.verdict == "resend":
+            if folio.content_gone(row.id):
+                return None
             wait = Wait("time", self.now)
             folio.put(row, _standing(row, MessageState.QUEUED, wait=wait, step=row.step), self.now)
             return folio.messages[row.id].state
@@ -143,6 +145,8 @@ class Revive(_OfTenant, frozen=True):
     def apply(self, folio: Folio) -> bool:
         row = self.row(folio)
         if row is None or not row.state.settled or not row.steps or row.state >= MessageState.DELIVERED:
+            return False
+        if folio.content_gone(row.id):
             return False
         folio.put(row, _standing(row, MessageState.QUEUED, wait=Wait("time", self.now)), self.now)
         return True

@@ -243,22 +243,25 @@ select seq, count, at, body from bundles where lane = ?1 and seq > ?2 order by s
 -- What every lane holds.
 select lane, sum(count), min(at), max(seq) from bundles group by lane;
 
+-- name: stretch
+-- ?1 after this id, ?2 ids below, ?3 limit. Notifications in order: id, how many rows it may take to forget one.
+select id, 1 + messages from notifications where id > ?1 and id < ?2 order by id limit ?3;
+
 -- name: content_expire
--- ?1: ids below, ?2 limit. What was said is forgotten where nothing will be sent any more.
+-- ?1 ids, ?2 time. What was said is forgotten where all is over, and nothing has moved since then.
 update notifications set content = '{}'
 where id in (
-  select n.id from notifications n
-  where n.id < ?1 and n.planned = 1 and n.content <> '{}' and not exists (
-    select 1 from messages m where m.id >= 'msg_' || substr(n.id, 5) and m.id < 'msg_' || substr(n.id, 5) || '~' and m.state < 30)
-  order by n.id limit ?2);
+  select n.id from json_each(?1) j cross join notifications n on n.id = j.value
+  where n.planned = 1 and n.content <> '{}' and not exists (
+    select 1 from messages m where m.id >= 'msg_' || substr(n.id, 5) and m.id < 'msg_' || substr(n.id, 5) || '~'
+      and (m.state < 30 or m.updated_at >= ?2)));
 
 -- name: notifications_old
--- ?1: ids below, ?2 limit.
-select json_group_array(id) from (
-  select n.id from notifications n
-  where n.id < ?1 and not exists (
-    select 1 from messages m where m.id >= 'msg_' || substr(n.id, 5) and m.id < 'msg_' || substr(n.id, 5) || '~' and m.state < 30)
-  order by n.id limit ?2);
+-- ?1 ids, ?2 time. Those of which all is over, and nothing has moved since then.
+select json_group_array(n.id) from json_each(?1) j cross join notifications n on n.id = j.value
+where n.at < ?2 and not exists (
+  select 1 from messages m where m.id >= 'msg_' || substr(n.id, 5) and m.id < 'msg_' || substr(n.id, 5) || '~'
+    and (m.state < 30 or m.updated_at >= ?2));
 
 -- name: forget_numbers
 update processes set forgotten = max(forgotten, x.number)
@@ -279,3 +282,7 @@ delete from messages where id in (
 
 -- name: delete_notifications
 delete from notifications where id in (select value from json_each(?1));
+
+-- name: content_gone
+-- ?1 notification id.
+select planned = 1 and content = '{}' from notifications where id = ?1;
