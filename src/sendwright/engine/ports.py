@@ -9,7 +9,7 @@ tests/conformance holds every driver to the docstrings below.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from msgspec import Struct
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Sighting
 from sendwright.model.records import (
+    SWITCHED,
     Absent,
     AttemptRecord,
     Audit,
@@ -287,8 +288,9 @@ class Switchboard(Protocol):
         """The epoch and every switch."""
         ...
 
-    async def set(self, switch: Switch) -> int:
-        """Stores it and raises the epoch, in one transaction; returns the new epoch."""
+    async def set(self, switch: Switch, members: Collection[str] = SWITCHED) -> int:
+        """Stores these members of it, leaves the others as they are stored, and raises the epoch, all in one transaction:
+        of two who switch different members neither loses. Returns the new epoch."""
         ...
 
 

@@ -308,6 +308,10 @@ class Switch(Struct, frozen=True):
     concurrency: int | None = None
 
 
+SWITCHED = Switch.__struct_fields__[1:]
+"""What can be switched: a switch's members but for the name."""
+
+
 class Page(Struct, frozen=True):
     """Which rows of a list: filters, and where to go on. A page may be short of `limit` and still not be the last."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -26,7 +26,7 @@ from sendwright.engine.ports import Clock
 from sendwright.model.ids import notification_of
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, Parcel, intake_lane, pack
-from sendwright.model.records import Absent, Conflict, Offer, Running, Switch, Taken, parcel_of
+from sendwright.model.records import SWITCHED, Absent, Conflict, Offer, Running, Switch, Taken, parcel_of
 from sendwright.model.states import MessageState
 
 
@@ -166,9 +166,10 @@ class MemorySwitchboard:
         tables = self._store.tables
         return tables.epochs.rows["switches"], list(tables.switches.rows.values())
 
-    async def set(self, switch: Switch) -> int:
+    async def set(self, switch: Switch, members: Collection[str] = SWITCHED) -> int:
         async with self._store.transaction("set") as t:
             epoch = t.epoch + 1
             t.epochs.put("switches", epoch)
-            t.switches.put(switch.provider, switch)
+            before = t.switches.get(switch.provider) or Switch(switch.provider)
+            t.switches.put(switch.provider, replace(before, **{name: getattr(switch, name) for name in members}))
             return epoch
