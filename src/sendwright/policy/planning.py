@@ -70,11 +70,12 @@ def on_doubt(payload: Payload) -> OnDoubt:
 
 
 def expires_at(payload: Payload, priority: Priority, at: int, send_at: int | None, ttl_ms: Mapping[str, int]) -> int:
-    """When it must not be sent any more: what was asked for, else the priority's default counted from when it may go."""
+    """When it must not be sent any more: what was asked for, else a time to live, the priority's by default,
+    counted from when it may go: a `send_at` that is past means now."""
     if payload.expires_at is not UNSET:
         return instant_ms(payload.expires_at)
     ttl = duration_ms(payload.ttl) if payload.ttl is not UNSET else ttl_ms.get(priority.label, ttl_ms["default"])
-    return (send_at or at) + ttl
+    return (at if send_at is None else max(send_at, at)) + ttl
 
 
 def steps_of(recipient: Recipient, wanted: list[str] | None, channels: Collection[str]) -> tuple[Step, ...]:

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from sendwright.model import ids
 from sendwright.model.parcel import sound
 from sendwright.model.records import MessageRecord, Page
+from sendwright.policy.admission import INVALID_TIME
 from sendwright.policy.duration import instant_ms
 from sendwright.policy.payload_schema import Fault
 from sendwright.web.api import problems
@@ -125,7 +126,7 @@ def _time_faults(name: str, text: str | UnsetType) -> list[Fault]:
     try:
         given_ms(text)
     except ValueError:
-        return [Fault(f"#/filters/{name}", "invalid_time", "must be a date and time by RFC 3339")]
+        return [Fault(f"#/filters/{name}", "invalid_time", INVALID_TIME)]
     return []
 
 
