@@ -204,9 +204,12 @@ class Book:
             return None
         return MessageState.SENT if self.rows.messages[message].state == MessageState.IN_DOUBT else None
 
-    async def revive(self, tenant: str, message: str, now: int) -> bool:
+    async def revive(self, tenant: str, message: str, now: int, seen: MessageRecord | None = None) -> bool:
         self.asked.append(("revive", tenant, message))
+        await asyncio.sleep(0)
         row = self.rows.messages.get(message)
+        if row is not None and seen is not None and not row.stands_as(seen):
+            return False
         if row is None or not row.steps or row.state in (MessageState.SENDING, MessageState.DELIVERED, MessageState.READ):
             return False
         if self.rows.forgotten(message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -89,6 +90,16 @@ async def test_a_replay_counts_what_it_skipped_by_its_cause() -> None:
     assert answer.json() == {"done": 1, "skipped": 2, "more": False, "skipped_for": {"nothing_to_send": 2}}
     again = await world.client.post("/v1/dead/replay", {"ids": [fine, *strangers]})
     assert again.json()["skipped_for"] == {"not_dead": 1, "nothing_to_send": 2}
+
+
+async def test_a_double_click_sends_once() -> None:
+    world = World()
+    _, (dead,) = world.born(state=MessageState.FAILED, dead=True)
+    _, (failed,) = world.born(number=1, state=MessageState.FAILED, dead=True)
+    replays = await asyncio.gather(*(world.client.post("/v1/dead/replay", {"ids": [dead]}) for _ in range(2)))
+    assert sorted(str(answer.json()["skipped_for"]) for answer in replays) == ["{'not_dead': 1}", "{}"]
+    resends = await asyncio.gather(*(world.client.post(f"/v1/messages/{failed}/resend") for _ in range(2)))
+    assert sorted(answer.status for answer in resends) == [202, 409]
 
 
 async def test_a_doubt_is_settled_by_a_word() -> None:

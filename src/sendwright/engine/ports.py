@@ -183,9 +183,10 @@ class Ledger(Protocol):
         or is to be sent again and retention has forgotten what it said."""
         ...
 
-    def revive(self, tenant: str, message: str, now: int) -> Awaitable[bool]:
+    def revive(self, tenant: str, message: str, now: int, seen: MessageRecord | None = None) -> Awaitable[bool]:
         """Sends again from the first step, due at once: by hand or by replay of a dead letter. False when it is in flight,
-        has arrived or never had an address, and when retention has forgotten what it said."""
+        has arrived or never had an address, and when retention has forgotten what it said. With `seen` also when it does
+        not stand any more as it did there (state, number, dead): who asks twice at once has it sent again once."""
         ...
 
     def drop(self, tenant: str, message: str, now: int) -> Awaitable[bool]:

@@ -162,6 +162,10 @@ class MessageRecord(Struct, frozen=True, array_like=True):
     """Listed in the dead letters."""
     wait: Wait | None = None
 
+    def stands_as(self, seen: MessageRecord) -> bool:
+        """Whether nothing was sent and nothing was decided of it since it was seen so."""
+        return (self.state, self.number, self.dead) == (seen.state, seen.number, seen.dead)
+
     def __repr__(self) -> str:
         return f"MessageRecord({self.id}, {self.state}, step={self.step}, number={self.number})"
 

@@ -140,10 +140,12 @@ class MemoryLedger:
             failed = Decision(MessageState.FAILED, row.step, calls=row.calls, reason=Reason.LOST_ANSWER.value)
             return _refold(t, row, now, None if verdict == "sent" else failed).after
 
-    async def revive(self, tenant: str, message: str, now: int) -> bool:
+    async def revive(self, tenant: str, message: str, now: int, seen: MessageRecord | None = None) -> bool:
         async with self._store.transaction("revive") as t:
             row = _of_tenant(t, tenant, message)
             if row is None or not row.state.settled or row.state in _ARRIVED or not row.steps or _content_gone(t, row):
+                return False
+            if seen is not None and not row.stands_as(seen):
                 return False
             _again(t, row, 0, now)
             return True

@@ -58,12 +58,12 @@ async def replay_dead(ask: Ask) -> Handled:
 
     async def revive(tenant: str, message: str, now: int) -> str | None:
         row = await records.message(tenant, message)
+        if row is not None and row.dead and await ask.services.ledger.revive(tenant, message, now, row):
+            return None
+        row = await records.message(tenant, message)  # as it is now: somebody may have been faster
         if row is None:
             return _GONE
-        if not row.dead:
-            return "not_dead"
-        done = await ask.services.ledger.revive(tenant, message, now)
-        return None if done else (await unrevived(ask.services, row)).code
+        return (await unrevived(ask.services, row)).code if row.dead else "not_dead"
 
     async def publish(parcel: str) -> str | None:
         found = await parcels.found(parcel)

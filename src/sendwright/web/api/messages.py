@@ -48,7 +48,7 @@ async def cancel_message(ask: Ask) -> CancelledView:
 async def resend_message(ask: Ask) -> Moved:
     row = await _row(ask)
     services = ask.services
-    if not await services.ledger.revive(ask.caller.tenant, row.id, services.clock.now_ms()):
+    if not await services.ledger.revive(ask.caller.tenant, row.id, services.clock.now_ms(), row):
         raise await unrevived(services, await _row(ask))
     services.poke()
     return await _moved(ask, row)
@@ -75,7 +75,7 @@ async def unrevived(services: Services, row: MessageRecord) -> Refusal:
         return Refusal(409, "arrived", "The message has arrived: there is nothing to send again.")
     if row.state.settled and await _forgotten(services, row):
         return Refusal(409, "content_gone", "What the message said is forgotten, by [retention] content: post it anew.")
-    return Refusal(409, "in_flight", "The message is on its way: there is nothing to send again.")
+    return Refusal(409, "in_flight", "The message is on its way, or has moved this moment: there is nothing to send again.")
 
 
 async def _forgotten(services: Services, row: MessageRecord) -> bool:

@@ -139,6 +139,7 @@ class Resolve(_OfTenant, frozen=True):
 
 class Revive(_OfTenant, frozen=True):
     now: int
+    seen: MessageRecord | None
 
     absent = False
 
@@ -146,7 +147,8 @@ class Revive(_OfTenant, frozen=True):
         row = self.row(folio)
         if row is None or not row.state.settled or not row.steps or row.state >= MessageState.DELIVERED:
             return False
-        if folio.content_gone(row.id):
+        moved = self.seen is not None and not row.stands_as(self.seen)
+        if moved or folio.content_gone(row.id):
             return False
         folio.put(row, _standing(row, MessageState.QUEUED, wait=Wait("time", self.now)), self.now)
         return True
