@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Sequence
 
 from msgspec import UNSET
-from msgspec.structs import replace
 
 from sendwright.app.parts import Parts
 from sendwright.engine.fleet import Account
@@ -41,10 +40,6 @@ class Standings:
         changed = {member: value for member, value in given.items() if value is not UNSET}
         await self._parts.backend.switchboard.set(Switch(name, **changed), tuple(changed))
         await self._parts.fleet.reload()
-        account = self._parts.fleet.accounts[name]
-        settings = account.provider.settings
-        if account.concurrency != settings.concurrency:
-            self._parts.gate.configure(name, replace(self._parts.egress_route(name), concurrency=account.concurrency))
         self._parts.promoter.poke()
 
     async def test(self, name: str, to: str | None) -> Trial | Unfit:
