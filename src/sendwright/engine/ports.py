@@ -154,7 +154,8 @@ class Ledger(Protocol):
 
     def park(self, parcel: Parcel, wait: Wait, now: int) -> Awaitable[bool]:
         """Writes the wait of a message that is waiting for its parcel's step and number, with the parcel's backoff and
-        tried providers; False when it is not waiting for it any more."""
+        tried providers; False when it is not waiting for it any more. A scheduled one that is to wait for anything but a
+        time has had its time, and is queued."""
         ...
 
     def end(self, parcel: Parcel, state: MessageState, reason: str, detail: str, now: int) -> Awaitable[bool]:
@@ -207,7 +208,8 @@ class Waiting(Protocol):
     """The one table of all waiting, from which the promoter pulls."""
 
     def due(self, now: int, limit: int) -> Awaitable[Sequence[Parcel]]:
-        """Parcels whose `due_at` has come, oldest first. They stay until `promoted`."""
+        """Parcels whose `due_at` has come: at most `limit` of each priority, the highest priority first and in each the
+        longest due, so that nobody's blast stands before what is more urgent. They stay until `promoted`."""
         ...
 
     def pull(self, key: str, priority: Priority, limit: int) -> Awaitable[Sequence[Parcel]]:

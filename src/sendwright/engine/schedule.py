@@ -22,11 +22,12 @@ from sendwright.engine.telling import Settled, Tell
 from sendwright.model.notification import Priority
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel, lane, pack
+from sendwright.model.records import Wait
 from sendwright.model.states import MessageState
 from sendwright.policy.pacing import lane_room
 
 SLICE = 200
-"""Most rows moved at once."""
+"""Most rows moved at once; of what is due, so many of each priority."""
 IDLE_S = 1.0
 """Longest pause between two looks."""
 PULL_S = 0.05
@@ -118,11 +119,30 @@ class Promoter:
         crashpoint("schedule.reading_due")
         parcels = await self._waiting.due(now, SLICE)
         over = {parcel.id: end for parcel in parcels if (end := _end_of(parcel, now)) is not None}
-        crashpoint("schedule.ending")
-        await asyncio.gather(*(self._end(parcel, over[parcel.id], now) for parcel in parcels if parcel.id in over))
+        going, staying = self._by_room([parcel for parcel in parcels if parcel.id not in over])
         crashpoint("schedule.promoting_due")
-        await self._promote([parcel for parcel in parcels if parcel.id not in over])
+        await self._promote(going)
+        ends = [self._end(parcel, over[parcel.id], now) for parcel in parcels if parcel.id in over]
+        crashpoint("schedule.putting_aside")
+        await asyncio.gather(*ends, *(self._put_aside(parcel, now) for parcel in staying))
         return len(parcels)
+
+    def _by_room(self, parcels: Sequence[Parcel]) -> tuple[list[Parcel], list[Parcel]]:
+        """Those that their lanes have room for, and the others: a blast that comes due at once is not piled into a lane."""
+        rooms: dict[tuple[str, Priority], int] = {}
+        going: list[Parcel] = []
+        staying: list[Parcel] = []
+        for parcel in parcels:
+            place = (parcel.channel, parcel.priority)
+            room = rooms[place] if place in rooms else self._lane_room(*place)
+            (going if room > 0 else staying).append(parcel)
+            rooms[place] = room - 1
+        return going, staying
+
+    async def _put_aside(self, parcel: Parcel, now: int) -> None:
+        """It has had its time, and waits for its route from here on, behind those that do already."""
+        crashpoint("schedule.putting_one_aside")
+        await self._ledger.park(parcel, Wait("provider", parcel.expires_at, key=f"route:{parcel.channel}"), now)
 
     async def _end(self, parcel: Parcel, end: _End, now: int) -> None:
         crashpoint("schedule.ending_one")
@@ -150,12 +170,15 @@ class Promoter:
         return pulled.total()
 
     def crowded(self, channel: str, priority: Priority) -> bool:
-        """Whether a lane has enough to do, so that what is planned now waits its turn in the table instead: the lane holds
-        more than `LANE_S` of work, or older work of the same route waits there already."""
+        """Whether a lane has enough to do, so that what is planned or comes due now waits its turn in the table instead: the
+        lane holds more than `LANE_S` of work, or older work of the same route waits there already."""
+        return self._lane_room(channel, priority) == 0
+
+    def _lane_room(self, channel: str, priority: Priority) -> int:
         if self._parked.get((f"route:{channel}", priority)):
-            return True
+            return 0
         pace = self._fleet.pace(channel, priority, self._clock.monotonic())
-        return lane_room(pace, self._bus.depth(lane(channel, priority)), LANE_S, LANE_MIN) == 0
+        return lane_room(pace, self._bus.depth(lane(channel, priority)), LANE_S, LANE_MIN)
 
     def _room(self, key: str, priority: Priority) -> int:
         channel = key.partition(":")[2]

@@ -107,9 +107,11 @@ class MemoryWaiting:
         self._tables = store.tables
 
     async def due(self, now: int, limit: int) -> Sequence[Parcel]:
-        waits = ((row.wait.due_at, id_) for id_, row in self._tables.waits.rows.items())
-        came = ((due_at, id_) for due_at, id_ in waits if due_at is not None and due_at <= now)
-        return self._parcels(id_ for _, id_ in heapq.nsmallest(limit, came))
+        came: dict[Priority, list[tuple[int, str]]] = {priority: [] for priority in Priority}
+        for id_, row in self._tables.waits.rows.items():
+            if row.wait.due_at is not None and row.wait.due_at <= now:
+                came[row.priority].append((row.wait.due_at, id_))
+        return self._parcels(id_ for waits in came.values() for _, id_ in heapq.nsmallest(limit, waits))
 
     async def pull(self, key: str, priority: Priority, limit: int) -> Sequence[Parcel]:
         parked = self._tables.waits.rows.items()

@@ -79,7 +79,10 @@ class MemoryLedger:
         async with self._store.transaction("park") as t:
             message = _waiting_at(t, parcel)
             if message is not None:
-                t.messages.put(message.id, replace(message, backoff_s=parcel.backoff_s, tried=parcel.tried, updated_at=now))
+                had_its_time = message.state == MessageState.SCHEDULED and wait.key != "time"
+                state = MessageState.QUEUED if had_its_time else message.state
+                learned = replace(message, backoff_s=parcel.backoff_s, tried=parcel.tried)
+                t.messages.put(message.id, replace(learned, state=state, updated_at=now))
                 t.put_wait(message, wait)
             return message is not None
 

@@ -131,8 +131,11 @@ class Folio:
         return bool(self._db.execute(SQL["content_gone"], (notification_of(message),)).get)
 
     def repark(self, message: str, wait: Wait, parcel: Parcel, now: int) -> None:
-        """Parks a message anew without changing its state; what the parcel learned on its way is kept."""
-        row = replace(self.messages[message], wait=wait, backoff_s=parcel.backoff_s, tried=parcel.tried, updated_at=now)
+        """Parks a message anew; what the parcel learned on its way is kept. Only a scheduled one changes its state by it."""
+        before = self.messages[message]
+        had_its_time = before.state == MessageState.SCHEDULED and wait.key != "time"
+        state = MessageState.QUEUED if had_its_time else before.state
+        row = replace(before, state=state, wait=wait, backoff_s=parcel.backoff_s, tried=parcel.tried, updated_at=now)
         self.messages[message] = row
         self._changed[message] = None
         self._waits[message] = wait

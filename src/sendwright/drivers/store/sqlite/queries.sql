@@ -156,9 +156,9 @@ on conflict (id) do update set cancelled_at = coalesce(cancelled_at, excluded.ca
 select json_group_array(id) from messages where id >= ?1 and id < ?2;
 
 -- name: waits_due
--- ?1 now, ?2 limit.
+-- ?1 priority, ?2 now, ?3 limit.
 select json_group_array(json_array(json_array({message}), json(n.content), n.trace))
-from (select message from waits where due_at is not null and due_at <= ?1 order by due_at, message limit ?2) w
+from (select message from waits where priority = ?1 and due_at is not null and due_at <= ?2 order by due_at, message limit ?3) w
 join messages m on m.id = w.message
 join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32);
 
@@ -204,7 +204,10 @@ update messages set updated_at = ?1 from waits w
 where w.message = messages.id and w.key = 'time' and messages.updated_at >= ?2 and messages.state <> 10;
 
 -- name: waits_next
-select min(due_at) from waits where due_at is not null;
+-- The first of each priority, and of those the first.
+select min(first) from (
+  select (select due_at from waits w where w.priority = p.value and w.due_at is not null order by due_at limit 1) as first
+  from json_each('[0, 1, 2, 3]') p);
 
 -- name: keys_existing
 -- Rows: tenant, key. [position, id, fingerprint]

@@ -98,7 +98,7 @@ create table waits (
   serial integer not null
 ) without rowid;
 
-create index waits_due on waits (due_at, message) where due_at is not null;
+create index waits_due on waits (priority, due_at, message) where due_at is not null;
 create index waits_parked on waits (key, priority, serial) where key <> 'time';
 
 -- What happened, written by the transaction in which it did. A number is never given twice, though retention takes the last
