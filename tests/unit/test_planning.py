@@ -61,3 +61,25 @@ def test_only_what_may_not_go_yet_waits(send_at: int, state: MessageState) -> No
     plan = planned(send_at=rfc3339(send_at))
     assert [birth.state for birth in plan.births] == [state]
     assert plan.send_at == send_at
+
+
+@pytest.mark.parametrize(
+    ("to", "reason"),
+    [
+        ("bob", "unknown_recipient"),
+        ({"id": "bob"}, "unknown_recipient"),
+        (["bob", {"id": "bob"}], "unknown_recipient"),
+        ([{"id": "bob"}, "bob"], "unknown_recipient"),
+        ({"id": "bob", "locale": "de", "timezone": "Europe/Berlin"}, "unknown_recipient"),
+        ({"id": "bob", "telegram": "1"}, "no_address"),
+        ({"telegram": "1"}, "no_address"),
+    ],
+)
+def test_who_is_only_named_is_unknown_and_whose_addresses_do_not_fit_has_none(to: Any, reason: str) -> None:
+    (birth,) = planned(to=to).births
+    assert (birth.state, birth.reason) == (MessageState.FAILED, reason)
+
+
+def test_who_is_only_named_is_known_in_the_app() -> None:
+    (birth,) = planned(to=["bob", {"id": "bob"}], channels=["inapp"]).births
+    assert [(step.channel, step.address) for step in birth.steps] == [("inapp", "bob")]

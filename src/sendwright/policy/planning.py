@@ -108,11 +108,17 @@ def _birth(
     wanted = None if payload.channels is UNSET else payload.channels
     steps = steps_of(entry, wanted, channels)
     if not steps:
-        return _stillborn(message, Reason.NO_ADDRESS, entry.id)
+        return _stillborn(message, _why_nowhere(entry), entry.id)
     if send_at is not None and send_at > now:
         wait = Wait("time", send_at, until=send_at)
         return Birth(message, steps, MessageState.SCHEDULED, recipient=entry.id, wait=wait)
     return Birth(message, steps, MessageState.QUEUED, recipient=entry.id)
+
+
+def _why_nowhere(recipient: Recipient) -> Reason:
+    """A recipient that is named, and says no address at all, is one whom we were to know, however the id is written."""
+    named_only = replace(recipient, locale=None, timezone=None) == Recipient(id=recipient.id)
+    return Reason.UNKNOWN_RECIPIENT if named_only else Reason.NO_ADDRESS
 
 
 def _stillborn(message: str, reason: Reason, recipient: str | None) -> Birth:
