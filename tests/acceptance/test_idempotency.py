@@ -97,7 +97,31 @@ async def test_keys_hold_across_sudden_death(tmp_path: Path, house: House, oracl
     assert not oracle.taken().doubled
 
 
-async def test_a_key_answered_before_sudden_death_replays_after_it(house: House) -> None:
+async def test_a_key_is_free_again_once_it_was_kept_for_its_time(tmp_path: Path, oracle: Oracle) -> None:
+    house = House(tmp_path, twilio(oracle))
+    house.start({"SENDWRIGHT_API__IDEMPOTENCY_KEEP": "2s"})
+    try:
+        # given
+        _, first, _ = post(house, "one", sms(1))
+        assert post(house, "one", sms(1)) == (202, first, True)
+
+        # when
+        def again() -> tuple[int, dict[str, Any], bool] | None:
+            answer = post(house, "one", sms(2))
+            return answer if answer[0] == 202 else None
+
+        _, second, replayed = wait_until(again, 10, "the key is free")
+
+        # then
+        assert not replayed
+        assert second["id"] != first["id"]
+        wait_until(lambda: house.counts().get("delivered") == 2, 10, "both are delivered")
+        assert house.api("GET", "/v1/audit")[1]["ok"]
+    finally:
+        house.kill()
+
+
+def test_a_key_answered_before_sudden_death_replays_after_it(house: House) -> None:
     # given
     _, first, replayed = post(house, "one", sms(1))
     assert not replayed

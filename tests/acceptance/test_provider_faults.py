@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from .harness import House, Oracle, free_port, wait_until
+from .harness import House, Oracle, call, free_port, wait_until
 from .raw_http import ScriptedVendor
 from .world import FAST, World, account, message_of, moment, sandbox_account, text, twilio_account
 
@@ -459,6 +459,21 @@ def test_a_provider_that_is_switched_off_under_load_is_called_no_more(start: Sta
     assert world.house.api("PATCH", "/v1/providers/main", {"enabled": None})[0] == 200
     world.all_come_to(messages, "delivered")
     assert sorted(row["to"] for row in world.asked(taken=True)) == sorted(body["to"]["phone"] for body in bodies)
+
+
+def test_a_concurrency_that_was_switched_holds_from_the_start_of_the_next_run_and_until_it_is_taken_back(start: Start) -> None:
+    world = start(lambda url: twilio_account(url, "main", concurrency=2), latency_ms=200)
+    assert world.house.api("PATCH", "/v1/providers/main", {"concurrency": 12})[0] == 200
+    world.house.kill()
+    world.house.start()
+    # when, then: of twelve places some are kept for what is more urgent
+    world.all_come_to(world.post_all([text() for _ in range(60)]), "delivered")
+    assert 2 < world.oracle.stats()["most_in_flight"] <= 12
+    # and back to the file's word
+    assert world.house.api("PATCH", "/v1/providers/main", {"concurrency": None})[0] == 200
+    assert call("POST", f"{world.oracle.url}/reset")[0] < 300
+    world.all_come_to(world.post_all([text() for _ in range(10)]), "delivered")
+    assert world.oracle.stats()["most_in_flight"] <= 2
 
 
 def test_what_was_cancelled_never_reaches_the_provider_however_close_the_race(start: Start) -> None:

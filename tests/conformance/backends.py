@@ -20,7 +20,7 @@ import pytest
 
 from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.drivers.store.memory import MemoryBackend
-from sendwright.engine.ports import Bus, IntakeDesk, Ledger, Switchboard, Waiting
+from sendwright.engine.ports import Bus, IntakeDesk, Ledger, Sweeper, Switchboard, Waiting
 from sendwright.web.api.services import Shown
 from tests.conformance.builders import ManualClock
 
@@ -45,6 +45,7 @@ class UnderTest(Protocol):
     waiting: Waiting
     records: Shown
     switchboard: Switchboard
+    sweeper: Sweeper
     hold: Callable[[str], AbstractAsyncContextManager[Held]] | None
     """None where a transaction can't be held open."""
     grace_s: float
@@ -69,6 +70,7 @@ class _Memory:
         self._clock = clock
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
+        self.sweeper = backend.sweeper
 
     async def restart(self) -> UnderTest:
         return _Memory(await self._backend.restart(), self._clock)
@@ -121,6 +123,7 @@ class _Sqlite:
         self._stack = stack
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
+        self.sweeper = backend.sweeper
 
     async def restart(self) -> UnderTest:
         """Opens a copy of the files as they lie on the disk now, which is what a kill would leave."""

@@ -110,6 +110,30 @@ async def test_the_recount_is_clean_over_every_way_that_a_message_can_go(backend
     assert (await again.records.audit()).violations == ()
 
 
+async def test_between_plan_and_publish_a_message_is_in_flight(backend: UnderTest) -> None:
+    """Its planner still has the intake in hand, and whoever takes that again publishes what the plan says."""
+    # given
+    for number in range(3):
+        await backend.desk.offer(offer(key=f"order-{number}"))
+    while backend.bus.depth(intake_lane(Priority.NORMAL)):
+        delivery = await backend.bus.take(intake_lane(Priority.NORMAL))
+        await backend.ledger.plan([_plan_of(intake) for intake in unbundle(Intake, delivery.body)])
+    # when, then
+    for seen in (backend, await backend.restart()):
+        audit = await seen.records.audit()
+        assert (audit.accepted, audit.planned, audit.waiting, audit.by_state) == (3, 3, 0, {"queued": 3})
+        assert audit.violations == ()
+
+
+async def test_planned_and_never_published_it_is_named(backend: UnderTest) -> None:
+    await backend.desk.offer(offer())
+    delivery = await backend.bus.take(intake_lane(Priority.NORMAL))
+    ((parcel,),) = await backend.ledger.plan([_plan_of(intake) for intake in unbundle(Intake, delivery.body)])
+    await backend.bus.done(delivery)
+    audit = await backend.records.audit()
+    assert [(violation.kind, violation.id) for violation in audit.violations] == [("stranded", parcel.id)]
+
+
 async def test_an_accepted_notification_that_was_forgotten_is_named(backend: UnderTest) -> None:
     # given: somebody says done and never planned
     await accept_and_plan(backend, 3)

@@ -37,6 +37,7 @@ from tests.conformance.builders import (
     offer,
     plan,
     planned,
+    rejected,
     scheduled,
 )
 from tests.conformance.racing import (
@@ -278,6 +279,32 @@ async def test_one_key_stands_for_one_body(backend: UnderTest, order: Interleavi
     (other,) = [answer for answer in raced[:2] if answer is not fresh]
     assert isinstance(other, Conflict | Running)
     assert await intakes(backend) == [fresh.id]
+
+
+# Hands
+
+
+@pytest.mark.parametrize("before", [M.FAILED, M.SENT])
+async def test_of_two_who_saw_a_message_and_want_it_sent_again_one_has_his_way(
+    backend: UnderTest, order: Interleaving, before: MessageState
+) -> None:
+    # given
+    parcel = await planned(backend.ledger)
+    settle = rejected if before == M.FAILED else accepted
+    await backend.ledger.settle(settle(parcel, await claimed(backend.ledger, parcel)))
+    seen = await message_of(backend, parcel)
+    reviving = Call("revive", lambda: backend.ledger.revive(TENANT, parcel.id, NOW, seen))
+    # when
+    raced = await race(backend, order, reviving, reviving)
+    # then
+    assert sorted(raced[:2]) == [False, True]
+    assert (await assert_consistent(backend, parcel)).state == M.QUEUED
+    # and when the first one's is over, whoever saw it then is late
+    (again,) = await backend.waiting.due(NOW, 10)
+    await backend.waiting.promoted([again], NOW)
+    await backend.ledger.settle(settle(again, await claimed(backend.ledger, again, "token-2"), "token-2"))
+    assert not await backend.ledger.revive(TENANT, parcel.id, NOW, seen)
+    assert await backend.ledger.revive(TENANT, parcel.id, NOW, await message_of(backend, parcel))
 
 
 # What meets all at once

@@ -49,6 +49,29 @@ async def test_the_last_setting_of_a_provider_replaces_the_one_before(backend: U
     }
 
 
+async def test_what_is_not_set_stays_as_it_is(backend: UnderTest) -> None:
+    await backend.switchboard.set(Switch("twilio-main", enabled=False, rate="5/s"))
+    await backend.switchboard.set(Switch("twilio-main", concurrency=3), ("concurrency",))
+    await backend.switchboard.set(Switch("twilio-main", rate=None), ("rate",))
+    before = await backend.switchboard.read()
+    assert before[1] == [Switch("twilio-main", enabled=False, concurrency=3)]
+    assert await backend.switchboard.set(Switch("twilio-main"), ()) > before[0]
+    assert (await backend.switchboard.read())[1] == before[1]
+
+
+async def test_of_two_who_switch_different_members_at_the_same_time_neither_loses(backend: UnderTest) -> None:
+    for turn in range(10):
+        name = f"provider-{turn}"
+        await asyncio.gather(
+            backend.switchboard.set(Switch(name, enabled=False), ("enabled",)),
+            backend.switchboard.set(Switch(name, rate="5/s"), ("rate",)),
+            backend.switchboard.set(Switch(name, concurrency=turn + 1), ("concurrency",)),
+        )
+        _, switches = await backend.switchboard.read()
+        found = {switch.provider: switch for switch in switches}
+        assert found[name] == Switch(name, enabled=False, rate="5/s", concurrency=turn + 1)
+
+
 async def test_switches_and_epoch_survive_a_crash(backend: UnderTest) -> None:
     epoch = await backend.switchboard.set(Switch("twilio-main", enabled=False))
     again = await backend.restart()

@@ -59,6 +59,31 @@ async def test_what_is_due_comes_oldest_first_and_no_more_than_asked_for(backend
     assert [parcel.id for parcel in await backend.waiting.due(NOW + 9, 2)] == [messages[NOW + 1], messages[NOW + 3]]
 
 
+async def test_what_is_due_comes_in_slices_of_each_priority_the_highest_first(backend: UnderTest) -> None:
+    # given: the less urgent it is, the longer it is due
+    messages = {}
+    for priority in Priority:
+        for number in range(3):
+            messages[priority, number] = await scheduled(backend.ledger, NOW + 100 - 10 * priority + number, priority=priority)
+    # when
+    found = await backend.waiting.due(NOW + 200, 2)
+    # then
+    assert [parcel.id for parcel in found] == [messages[priority, number] for priority in Priority for number in range(2)]
+    assert await backend.waiting.next_due() == NOW + 70
+
+
+async def test_a_scheduled_message_that_is_parked_at_its_time_is_queued(backend: UnderTest) -> None:
+    message = await scheduled(backend.ledger, NOW)
+    later_on = await scheduled(backend.ledger, NOW)
+    one, other = await backend.waiting.due(NOW, 10)
+    await backend.ledger.park(one, behind(), NOW + 1)
+    await backend.ledger.park(other, Wait("time", NOW + MINUTE), NOW + 1)
+    states = [(await message_of(backend, parcel)).state for parcel in (one, other)]
+    assert states == [MessageState.QUEUED, MessageState.SCHEDULED]
+    assert {one.id, other.id} == {message, later_on}
+    assert [parcel.id for parcel in await backend.waiting.pull(KEY, Priority.NORMAL, 10)] == [one.id]
+
+
 @pytest.mark.parametrize(("now", "comes"), [(NOW - 1, False), (NOW, True)])
 async def test_a_wait_is_due_from_its_very_millisecond_on(backend: UnderTest, now: int, comes: bool) -> None:
     await scheduled(backend.ledger, NOW)

@@ -148,6 +148,10 @@ class Rows:
         row = self.messages.get(message)
         return row if row is not None and row.tenant == tenant else None
 
+    def forgotten(self, message: str) -> bool:
+        """Whether retention has taken what a message said."""
+        return self.notifications[ids.notification_of(message)].content == Content()
+
     async def attempts(self, message: str) -> Sequence[AttemptRecord]:
         return [a for a in self.attempt_rows if a.message == message]
 
@@ -196,12 +200,19 @@ class Book:
 
     async def resolve(self, tenant: str, message: str, verdict: str, now: int) -> MessageState | None:
         self.asked.append(("resolve", tenant, message, verdict))
+        if verdict == "resend" and self.rows.forgotten(message):
+            return None
         return MessageState.SENT if self.rows.messages[message].state == MessageState.IN_DOUBT else None
 
-    async def revive(self, tenant: str, message: str, now: int) -> bool:
+    async def revive(self, tenant: str, message: str, now: int, seen: MessageRecord | None = None) -> bool:
         self.asked.append(("revive", tenant, message))
+        await asyncio.sleep(0)
         row = self.rows.messages.get(message)
+        if row is not None and seen is not None and not row.stands_as(seen):
+            return False
         if row is None or not row.steps or row.state in (MessageState.SENDING, MessageState.DELIVERED, MessageState.READ):
+            return False
+        if self.rows.forgotten(message):
             return False
         self.rows.messages[message] = msgspec.structs.replace(row, state=MessageState.QUEUED, dead=False)
         return True

@@ -196,7 +196,8 @@ class World:
         self.mint = IdMint(b"a secret for tests, 32 bytes long")
         self.egress = ScriptedEgress(self.vendors.values())
         accounts = [self._account(vendor) for vendor in self.vendors.values()]
-        self.fleet = Fleet(accounts, self._routes_of(), self.board, tell)
+        self.lines: dict[str, int] = {}
+        self.fleet = Fleet(accounts, self._routes_of(), self.board, tell, self.lines.__setitem__)
         self.promoter = Promoter(self.waiting, self.ledger, self.bus, self.fleet, clock, tell)
         poke = self.promoter.poke
         self.settler = Settler(self.ledger, self.fleet, clock, lambda: self.draw(), self._retry, tell, poke)

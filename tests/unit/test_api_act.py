@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from sendwright.model.content import Content
 from sendwright.model.ids import attempt_id, parcel_id
@@ -63,6 +65,23 @@ async def test_what_can_never_be_sent_again_is_told_why(members: dict[str, Any],
     assert "on its way" not in answer.json()["title"] + answer.json()["detail"]
 
 
+async def test_what_it_said_is_forgotten_is_told_whoever_wants_it_sent_again() -> None:
+    world = World()
+    notification, (dead, doubtful) = world.born(2, state=MessageState.FAILED, dead=True)
+    world.rows.messages[doubtful] = replace(world.rows.messages[doubtful], state=MessageState.IN_DOUBT, dead=False)
+    world.rows.notifications[notification] = replace(world.rows.notifications[notification], content=Content())
+    answers = [
+        await world.client.post(f"/v1/messages/{dead}/resend"),
+        await world.client.post(f"/v1/messages/{doubtful}/resend"),
+        await world.client.post(f"/v1/messages/{doubtful}/resolve", {"as": "resend"}),
+    ]
+    assert [(answer.status, answer.json()["code"]) for answer in answers] == [(409, "content_gone")] * 3
+    assert (await world.client.post(f"/v1/messages/{doubtful}/resolve", {"as": "sent"})).status == 200
+    replay = await world.client.post("/v1/dead/replay", {"ids": [dead]})
+    assert replay.json()["skipped_for"] == {"content_gone": 1}
+    assert world.pokes == 2
+
+
 async def test_a_replay_counts_what_it_skipped_by_its_cause() -> None:
     world = World()
     _, (fine,) = world.born(state=MessageState.FAILED, dead=True)
@@ -71,6 +90,16 @@ async def test_a_replay_counts_what_it_skipped_by_its_cause() -> None:
     assert answer.json() == {"done": 1, "skipped": 2, "more": False, "skipped_for": {"nothing_to_send": 2}}
     again = await world.client.post("/v1/dead/replay", {"ids": [fine, *strangers]})
     assert again.json()["skipped_for"] == {"not_dead": 1, "nothing_to_send": 2}
+
+
+async def test_a_double_click_sends_once() -> None:
+    world = World()
+    _, (dead,) = world.born(state=MessageState.FAILED, dead=True)
+    _, (failed,) = world.born(number=1, state=MessageState.FAILED, dead=True)
+    replays = await asyncio.gather(*(world.client.post("/v1/dead/replay", {"ids": [dead]}) for _ in range(2)))
+    assert sorted(str(answer.json()["skipped_for"]) for answer in replays) == ["{'not_dead': 1}", "{}"]
+    resends = await asyncio.gather(*(world.client.post(f"/v1/messages/{failed}/resend") for _ in range(2)))
+    assert sorted(answer.status for answer in resends) == [202, 409]
 
 
 async def test_a_doubt_is_settled_by_a_word() -> None:

@@ -66,6 +66,10 @@ def test_a_moment_may_be_written_as_how_long_ago() -> None:
     assert timedelta() <= then - (before - timedelta(hours=36, milliseconds=1)) < timedelta(minutes=1)
 
 
+def test_longer_ago_than_any_message_is_a_moment_that_the_api_takes() -> None:
+    assert words.moment("99999d") == "1970-01-01T00:00:00.000Z"
+
+
 def test_a_moment_in_rfc_3339_goes_on_as_it_is() -> None:
     assert words.moment("2026-11-22T08:00:00+01:00") == "2026-11-22T08:00:00+01:00"
 

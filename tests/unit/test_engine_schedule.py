@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 
-from sendwright.engine.schedule import SLICE
+from sendwright.engine.schedule import LANE_MIN, SLICE
 from sendwright.engine.telling import Settled, Trouble
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
+from sendwright.model.parcel import lane
 from sendwright.model.records import Cancelled
-from sendwright.model.states import MessageState
+from sendwright.model.states import AttemptState, MessageState
 
 from .engine_world import (
     OK,
@@ -103,6 +104,39 @@ async def test_a_thousand_that_come_due_at_once_all_go_once() -> None:
 
 
 @in_virtual_time
+async def test_a_blast_that_is_due_does_not_stand_before_what_is_more_urgent() -> None:
+    one = Vendor(concurrency=1000, latency_s=0.01)
+    async with World(one) as world:
+        blast = await world.post_many(10 * SLICE, priority="bulk", send_at=world.instant(60))
+        urgent = await world.post({"phone": number(90_000)}, priority="critical", send_at=world.instant(60.001))
+        await world.pass_time(50)
+        for method in ("due", "promoted", "park"):
+            world.faults.slow_answers[method] = 0.1
+        # then: one look of the promoter, not ten
+        await world.settled(urgent, MessageState.SENT, within_s=10 + 0.6)
+        assert world.states(blast)["scheduled"] > 5 * SLICE
+        world.faults.slow_answers.clear()
+        await world.settled(blast, MessageState.SENT, within_s=30)
+
+
+@in_virtual_time
+async def test_what_comes_due_beyond_a_lanes_room_waits_in_the_table_for_its_route() -> None:
+    one, two = Vendor("one", concurrency=10, latency_s=2), Vendor("two", channels=("email",))
+    async with World(one, two) as world:
+        await world.settled(await world.post({"phone": number(90_000)}), MessageState.SENT)  # its pace is known
+        blast = await world.post_many(2 * LANE_MIN, send_at=world.instant(60))
+        mails = [await world.post({"email": f"p{place}@example.org"}, send_at=world.instant(60)) for place in range(20)]
+        await world.pass_time(61)
+        # then
+        assert world.bus.depth(lane("sms", Priority.NORMAL)) <= LANE_MIN
+        assert (await world.waiting.parked())[("route:sms", Priority.NORMAL)] >= LANE_MIN - 2 * 10
+        assert world.states(blast)["scheduled"] == 0
+        assert world.states(mails) == {"sent": 20}
+        await world.settled(blast, MessageState.SENT, within_s=400)
+        assert sorted(one.addresses) == sorted(number(place) for place in [*range(2 * LANE_MIN), 90_000])
+
+
+@in_virtual_time
 async def test_two_promoters_over_one_table_send_nothing_twice() -> None:
     one = Vendor()
     async with World(one) as world:
@@ -172,6 +206,16 @@ async def test_what_expired_while_the_process_was_gone_is_not_sent_by_the_next()
 
 
 @in_virtual_time
+async def test_those_that_expire_together_are_ended_together() -> None:
+    async with World(Vendor()) as world:
+        await world.switch("one", enabled=False)
+        notifications = await world.post_many(100, ttl="60s")
+        await world.pass_time(5)
+        world.faults.slow_answers["end"] = 0.5
+        await world.settled(notifications, MessageState.EXPIRED, within_s=58)
+
+
+@in_virtual_time
 async def test_time_to_live_counts_from_when_it_may_go() -> None:
     one = Vendor()
     async with World(one) as world:
@@ -179,6 +223,27 @@ async def test_time_to_live_counts_from_when_it_may_go() -> None:
         await world.settled(notification, MessageState.SENT, within_s=HOUR + 2)
         row = world.message(notification)
         assert row.expires_at == row.accepted_at + 3_660_000
+
+
+# Retention
+
+
+@in_virtual_time
+async def test_a_message_whose_content_is_gone_goes_nowhere_and_says_why() -> None:
+    """A failure is reported so late that there is nothing left to say on the next step."""
+    one, two = Vendor("one", receipts=True), Vendor("two", channels=("email",))
+    async with World(one, two) as world:
+        notification = await world.post({"phone": number(1), "email": "p1@example.org"})
+        await world.settled(notification, MessageState.SENT)
+        await world.pass_time(HOUR)
+        now = world.clock.now_ms()
+        await world.backend.sweeper.slice(keys_before=0, content_before=now, rows_before=0)
+        await world.report(AttemptState.FAILED, attempt=world.attempts(notification)[0].id)
+        await world.settled(notification, MessageState.FAILED)
+        assert two.dials == 0
+        row = world.message(notification)
+        assert (row.reason, row.dead) == ("content", True)
+        assert "forgotten" in row.detail
 
 
 # Parked

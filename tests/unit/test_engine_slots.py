@@ -159,6 +159,22 @@ async def test_a_switch_is_taken_over_whole_and_its_end_goes_back_to_the_setting
 
 
 @in_virtual_time
+async def test_whenever_the_switches_are_read_the_lines_are_told_how_many_there_may_be() -> None:
+    """At the start, and when another process has switched: deliver reads anew before its next claim."""
+    one, two = Vendor("one", concurrency=7), Vendor("two", channels=("email",), concurrency=5)
+    async with World(one, two) as world:
+        assert world.lines == {"one": 7, "two": 5}
+        await world.board.set(Switch("one", concurrency=3))
+        await world.settled(await world.post(), MessageState.SENT)
+        assert world.lines == {"one": 3, "two": 5}
+        await world.kill()
+        assert world.lines == {"one": 3, "two": 5}
+        await world.board.set(Switch("one"))
+        await world.settled(await world.post(), MessageState.SENT)
+        assert world.lines == {"one": 7, "two": 5}
+
+
+@in_virtual_time
 async def test_the_first_provider_of_the_route_is_called_as_long_as_it_is_well() -> None:
     one, two = Vendor("one"), Vendor("two")
     async with World(one, two, routes={"sms": ["two", "one"]}) as world:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sendwright.app.machine import Randomness, SystemClock
 from sendwright.drivers.egress.gate import Gate, Route
@@ -75,9 +76,6 @@ class Parts(Struct, frozen=True):
     repairer: Repairer
     sandbox_url: str | None
     figures: Figures
-
-    def egress_route(self, name: str) -> Route:
-        return route_of(self.providers[name])
 
 
 def make_providers(settings: Settings, sandbox_url: str | None) -> dict[str, Provider]:
@@ -198,8 +196,13 @@ def assemble(
 ) -> Parts:
     clock = SystemClock()
     drift = Drift(clock, tell)
-    fleet = Fleet(_accounts(settings, providers.values()), routes_of(settings, providers), backend.switchboard, tell)
     gate = Gate({name: route_of(provider) for name, provider in providers.items()})
+
+    def lines(name: str, concurrency: int) -> None:
+        gate.configure(name, replace(route_of(providers[name]), concurrency=concurrency))
+
+    accounts = _accounts(settings, providers.values())
+    fleet = Fleet(accounts, routes_of(settings, providers), backend.switchboard, tell, lines)
     mint = IdMint(keys.secret_key.reveal().encode())
     promoter = Promoter(backend.waiting, backend.ledger, backend.bus, fleet, clock, tell, drift.held)
     return Parts(

@@ -6,13 +6,12 @@ import secrets
 from collections.abc import Sequence
 
 from msgspec import UNSET
-from msgspec.structs import replace
 
 from sendwright.app.parts import Parts
 from sendwright.engine.fleet import Account
 from sendwright.errors import Unreachable
 from sendwright.model.outcomes import Accepted, Outcome
-from sendwright.model.records import Switch
+from sendwright.model.records import SWITCHED, Switch
 from sendwright.policy.address import e164, is_email
 from sendwright.providers.contract import EVERY_CHANNEL, NotSent, Outgoing
 from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial, Unfit
@@ -37,16 +36,10 @@ class Standings:
 
     async def switch(self, name: str, patch: ProviderPatch) -> None:
         """Stored with a new epoch, then read back: claims under the old one are refused from here on."""
-        board = self._parts.backend.switchboard
-        _, switches = await board.read()
-        current = next((s for s in switches if s.provider == name), Switch(name))
-        changes = {field: getattr(patch, field) for field in ProviderPatch.__struct_fields__}
-        await board.set(replace(current, **{field: value for field, value in changes.items() if value is not UNSET}))
+        given = {member: getattr(patch, member) for member in SWITCHED}
+        changed = {member: value for member, value in given.items() if value is not UNSET}
+        await self._parts.backend.switchboard.set(Switch(name, **changed), tuple(changed))
         await self._parts.fleet.reload()
-        account = self._parts.fleet.accounts[name]
-        settings = account.provider.settings
-        if account.concurrency != settings.concurrency:
-            self._parts.gate.configure(name, replace(self._parts.egress_route(name), concurrency=account.concurrency))
         self._parts.promoter.poke()
 
     async def test(self, name: str, to: str | None) -> Trial | Unfit:

@@ -15,6 +15,8 @@ from sendwright.errors import Unavailable
 BROKEN_S = 1.0
 FIGURES_S = 5.0
 SWEEP_S = 60.0
+SLICE_S = 0.05
+"""Pause between two slices of one sweep."""
 AUDIT_S = 3600.0
 
 
@@ -63,12 +65,12 @@ async def sweep(parts: Parts) -> None:
             await asyncio.sleep(SWEEP_S)
             continue
         try:
-            swept = await parts.backend.sweeper.slice(
+            more = await parts.backend.sweeper.slice(
                 keys_before=now - settings.api.idempotency_keep_s * 1000,
                 content_before=now - settings.retention.content_s * 1000,
                 rows_before=now - settings.retention.events_s * 1000,
             )
         except Unavailable as error:
             parts.tell(Trouble("sweep", str(error)))
-            swept = 0
-        await asyncio.sleep(0.05 if swept else SWEEP_S)
+            more = False
+        await asyncio.sleep(SLICE_S if more else SWEEP_S)

@@ -77,7 +77,7 @@ def moment(text: str) -> str:
 
     try:
         if _DURATION.fullmatch(text):
-            then = datetime.now(UTC) - timedelta(milliseconds=duration_ms(text))
+            then = max(datetime.now(UTC) - timedelta(milliseconds=duration_ms(text)), datetime.fromtimestamp(0, UTC))
             return then.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         instant_ms(text)
     except (ValueError, OverflowError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sendwright.engine.ports import Clock, Switchboard
 from sendwright.engine.telling import BreakerMoved, Tell
@@ -254,11 +254,20 @@ class Account:
 class Fleet:
     """All accounts, the routes over them, and the epoch under which they were read."""
 
-    def __init__(self, accounts: Iterable[Account], routes: Mapping[str, Sequence[str]], board: Switchboard, tell: Tell) -> None:
+    def __init__(
+        self,
+        accounts: Iterable[Account],
+        routes: Mapping[str, Sequence[str]],
+        board: Switchboard,
+        tell: Tell,
+        lines: Callable[[str, int], None] = lambda _name, _concurrency: None,
+    ) -> None:
+        """`lines` is told how many calls at a time each account may make, whenever the switches are read."""
         self.accounts = {account.name: account for account in accounts}
         self._routes = {channel: [self.accounts[name] for name in names] for channel, names in routes.items()}
         self._board = board
         self._tell = tell
+        self._lines = lines
         self.epoch = 0
 
     @property
@@ -275,6 +284,7 @@ class Fleet:
         by_name = {switch.provider: switch for switch in switches}
         for account in self.accounts.values():
             account.apply(by_name.get(account.name))
+            self._lines(account.name, account.concurrency)
         self.epoch = epoch
 
     def choose(self, channel: str, passed: Sequence[str], now: float, only: str | None = None) -> Account | None:

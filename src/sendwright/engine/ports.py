@@ -9,7 +9,7 @@ tests/conformance holds every driver to the docstrings below.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from msgspec import Struct
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Sighting
 from sendwright.model.records import (
+    SWITCHED,
     Absent,
     AttemptRecord,
     Audit,
@@ -154,7 +155,8 @@ class Ledger(Protocol):
 
     def park(self, parcel: Parcel, wait: Wait, now: int) -> Awaitable[bool]:
         """Writes the wait of a message that is waiting for its parcel's step and number, with the parcel's backoff and
-        tried providers; False when it is not waiting for it any more."""
+        tried providers; False when it is not waiting for it any more. A scheduled one that is to wait for anything but a
+        time has had its time, and is queued."""
         ...
 
     def end(self, parcel: Parcel, state: MessageState, reason: str, detail: str, now: int) -> Awaitable[bool]:
@@ -179,11 +181,14 @@ class Ledger(Protocol):
         ...
 
     def resolve(self, tenant: str, message: str, verdict: str, now: int) -> Awaitable[MessageState | None]:
-        """A person's word on a message in doubt: `sent`, `failed` or `resend` (due at once). None when it is not in doubt."""
+        """A person's word on a message in doubt: `sent`, `failed` or `resend` (due at once). None when it is not in doubt,
+        or is to be sent again and retention has forgotten what it said."""
         ...
 
-    def revive(self, tenant: str, message: str, now: int) -> Awaitable[bool]:
-        """Sends again from the first step, due at once: by hand or by replay of a dead letter. False when it is in flight."""
+    def revive(self, tenant: str, message: str, now: int, seen: MessageRecord | None = None) -> Awaitable[bool]:
+        """Sends again from the first step, due at once: by hand or by replay of a dead letter. False when it is in flight,
+        has arrived or never had an address, and when retention has forgotten what it said. With `seen` also when it does
+        not stand any more as it did there (state, number, dead): who asks twice at once has it sent again once."""
         ...
 
     def drop(self, tenant: str, message: str, now: int) -> Awaitable[bool]:
@@ -204,7 +209,8 @@ class Waiting(Protocol):
     """The one table of all waiting, from which the promoter pulls."""
 
     def due(self, now: int, limit: int) -> Awaitable[Sequence[Parcel]]:
-        """Parcels whose `due_at` has come, oldest first. They stay until `promoted`."""
+        """Parcels whose `due_at` has come: at most `limit` of each priority, the highest priority first and in each the
+        longest due, so that nobody's blast stands before what is more urgent. They stay until `promoted`."""
         ...
 
     def pull(self, key: str, priority: Priority, limit: int) -> Awaitable[Sequence[Parcel]]:
@@ -228,6 +234,18 @@ class Waiting(Protocol):
 
     def next_due(self) -> Awaitable[int | None]:
         """The earliest `due_at` of all, in ms; None when nothing waits for a time."""
+        ...
+
+
+class Sweeper(Protocol):
+    """Retention. Age counts from the last move of any of a notification's messages, and only what is over has one."""
+
+    def slice(self, *, keys_before: int, content_before: int, rows_before: int) -> Awaitable[bool]:
+        """Looks at one slice of what may be too old, oldest first, and forgets what is: keys that were bound before
+        `keys_before`; what was said, and all rows, of the notifications of which every message is settled and has been
+        left alone since `content_before`, or `rows_before`. In ms since 1970, the last one the earliest.
+
+        True while there is more to look at; after False the next call begins at the oldest again."""
         ...
 
 
@@ -274,8 +292,9 @@ class Switchboard(Protocol):
         """The epoch and every switch."""
         ...
 
-    async def set(self, switch: Switch) -> int:
-        """Stores it and raises the epoch, in one transaction; returns the new epoch."""
+    async def set(self, switch: Switch, members: Collection[str] = SWITCHED) -> int:
+        """Stores these members of it, leaves the others as they are stored, and raises the epoch, all in one transaction:
+        of two who switch different members neither loses. Returns the new epoch."""
         ...
 
 

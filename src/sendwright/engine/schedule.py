@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sendwright.engine.crash import crashpoint
 from sendwright.engine.drift import DRIFT_S, Held, never
@@ -21,11 +22,12 @@ from sendwright.engine.telling import Settled, Tell
 from sendwright.model.notification import Priority
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel, lane, pack
+from sendwright.model.records import Wait
 from sendwright.model.states import MessageState
 from sendwright.policy.pacing import lane_room
 
 SLICE = 200
-"""Most rows moved at once."""
+"""Most rows moved at once; of what is due, so many of each priority."""
 IDLE_S = 1.0
 """Longest pause between two looks."""
 PULL_S = 0.05
@@ -39,6 +41,14 @@ LANE_MIN = 500
 """A lane is short: it holds ten seconds of work, and this many parcels at the least."""
 HORIZON_S = 0.25
 """How much of a route's pace is pulled ahead."""
+
+
+class _End(NamedTuple):
+    """Why something that is due goes nowhere."""
+
+    state: MessageState
+    reason: str
+    detail: str = ""
 
 
 class Promoter:
@@ -108,15 +118,36 @@ class Promoter:
             return 0
         crashpoint("schedule.reading_due")
         parcels = await self._waiting.due(now, SLICE)
-        expired = [parcel for parcel in parcels if parcel.expires_at is not None and parcel.expires_at <= now]
-        for parcel in expired:
-            crashpoint("schedule.expiring")
-            if await self._ledger.end(parcel, MessageState.EXPIRED, Reason.EXPIRED.value, "", now):
-                self._tell(Settled(parcel.id, MessageState.EXPIRED))
-        gone = set(map(id, expired))
+        over = {parcel.id: end for parcel in parcels if (end := _end_of(parcel, now)) is not None}
+        going, staying = self._by_room([parcel for parcel in parcels if parcel.id not in over])
         crashpoint("schedule.promoting_due")
-        await self._promote([parcel for parcel in parcels if id(parcel) not in gone])
+        await self._promote(going)
+        ends = [self._end(parcel, over[parcel.id], now) for parcel in parcels if parcel.id in over]
+        crashpoint("schedule.putting_aside")
+        await asyncio.gather(*ends, *(self._put_aside(parcel, now) for parcel in staying))
         return len(parcels)
+
+    def _by_room(self, parcels: Sequence[Parcel]) -> tuple[list[Parcel], list[Parcel]]:
+        """Those that their lanes have room for, and the others: a blast that comes due at once is not piled into a lane."""
+        rooms: dict[tuple[str, Priority], int] = {}
+        going: list[Parcel] = []
+        staying: list[Parcel] = []
+        for parcel in parcels:
+            place = (parcel.channel, parcel.priority)
+            room = rooms[place] if place in rooms else self._lane_room(*place)
+            (going if room > 0 else staying).append(parcel)
+            rooms[place] = room - 1
+        return going, staying
+
+    async def _put_aside(self, parcel: Parcel, now: int) -> None:
+        """It has had its time, and waits for its route from here on, behind those that do already."""
+        crashpoint("schedule.putting_one_aside")
+        await self._ledger.park(parcel, Wait("provider", parcel.expires_at, key=f"route:{parcel.channel}"), now)
+
+    async def _end(self, parcel: Parcel, end: _End, now: int) -> None:
+        crashpoint("schedule.ending_one")
+        if await self._ledger.end(parcel, end.state, end.reason, end.detail, now):
+            self._tell(Settled(parcel.id, end.state))
 
     async def _pull(self) -> int:
         """What is parked under open keys, the highest priority first."""
@@ -139,12 +170,15 @@ class Promoter:
         return pulled.total()
 
     def crowded(self, channel: str, priority: Priority) -> bool:
-        """Whether a lane has enough to do, so that what is planned now waits its turn in the table instead: the lane holds
-        more than `LANE_S` of work, or older work of the same route waits there already."""
+        """Whether a lane has enough to do, so that what is planned or comes due now waits its turn in the table instead: the
+        lane holds more than `LANE_S` of work, or older work of the same route waits there already."""
+        return self._lane_room(channel, priority) == 0
+
+    def _lane_room(self, channel: str, priority: Priority) -> int:
         if self._parked.get((f"route:{channel}", priority)):
-            return True
+            return 0
         pace = self._fleet.pace(channel, priority, self._clock.monotonic())
-        return lane_room(pace, self._bus.depth(lane(channel, priority)), LANE_S, LANE_MIN) == 0
+        return lane_room(pace, self._bus.depth(lane(channel, priority)), LANE_S, LANE_MIN)
 
     def _room(self, key: str, priority: Priority) -> int:
         channel = key.partition(":")[2]
@@ -192,3 +226,12 @@ class Promoter:
         finally:
             sleeper.cancel()
             poked.cancel()
+
+
+def _end_of(parcel: Parcel, now: int) -> _End | None:
+    """None: it goes. A next step or a replay may come when retention has forgotten what was said: nobody is sent nothing."""
+    if parcel.expires_at is not None and parcel.expires_at <= now:
+        return _End(MessageState.EXPIRED, Reason.EXPIRED.value)
+    if parcel.content.empty:
+        return _End(MessageState.FAILED, Reason.CONTENT.value, "what it said is forgotten: [retention] content")
+    return None

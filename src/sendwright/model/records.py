@@ -175,6 +175,10 @@ class MessageRecord(Struct, frozen=True, array_like=True):
     """The number of the last attempt before a person had the message sent again: its plan counts from there."""
     wait: Wait | None = None
 
+    def stands_as(self, seen: MessageRecord) -> bool:
+        """Whether nothing was sent and nothing was decided of it since it was seen so."""
+        return (self.state, self.number, self.dead) == (seen.state, seen.number, seen.dead)
+
     def __repr__(self) -> str:
         return f"MessageRecord({self.id}, {self.state}, step={self.step}, number={self.number})"
 
@@ -322,6 +326,10 @@ class Switch(Struct, frozen=True):
     weight: int | None = None
     rate: str | None = None
     concurrency: int | None = None
+
+
+SWITCHED = Switch.__struct_fields__[1:]
+"""What can be switched: a switch's members but for the name."""
 
 
 class Page(Struct, frozen=True):

@@ -44,6 +44,7 @@ from sendwright.providers.contract import EVERY_CHANNEL
 LINK_SCHEMES = frozenset({"http", "https", "mailto", "tel"})
 AHEAD_MAX_MS = 365 * 86_400_000
 """How far ahead `send_at` may be, and how long a `ttl` may run."""
+INVALID_TIME = "must be a date and time by RFC 3339 within the years 1970 to 9999, as 2026-11-22T17:05:59Z"
 
 _WEB = frozenset({"http", "https"})
 _NAMED_ONLY = ("inapp", "webhook")
@@ -270,7 +271,7 @@ def _times(doc: dict[str, Any], now_ms: int) -> Iterator[Fault]:
             try:
                 at[name] = instant_ms(doc[name])
             except ValueError:
-                yield Fault(pointer((name,)), "invalid_time", "must be a date and time by RFC 3339, as 2026-11-22T17:05:59Z")
+                yield Fault(pointer((name,)), "invalid_time", INVALID_TIME)
     if at.get("send_at", 0) > now_ms + AHEAD_MAX_MS:
         yield Fault("#/send_at", "too_far", "must be at most 365 days ahead")
     if "expires_at" in at and at["expires_at"] <= now_ms:

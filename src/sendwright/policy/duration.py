@@ -15,6 +15,9 @@ _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,18}))?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
 )
 
+_END_S = 253_402_300_800
+"""The end of the year 9999, in seconds."""
+
 DURATION_PATTERN = "^[0-9]{1,9}[smhd]$"
 """The same rule for a JSON Schema."""
 
@@ -28,7 +31,8 @@ def duration_ms(text: str) -> int:
 
 
 def instant_ms(text: str) -> int:
-    """Milliseconds since 1970 of an RFC 3339 date-time; ValueError when it is not one, or no such day or hour exists.
+    """Milliseconds since 1970 of an RFC 3339 date-time; ValueError when it is not one, or no such day or hour exists, or
+    when it is before 1970 or after 9999 in UTC: whatever is read can be shown (`rfc3339`), and kept in an id.
 
     Finer fractions are cut. A leap second (`:60`, section 5.7) is the second after."""
     found = _RFC3339.fullmatch(text)
@@ -40,6 +44,8 @@ def instant_ms(text: str) -> int:
     datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
     offset_s = _offset_s(found[8], found[9], found[10])
     whole_s = calendar.timegm((year, month, day, hour, minute, second)) - offset_s
+    if not 0 <= whole_s < _END_S:
+        raise ValueError("not within the years 1970 to 9999")
     return whole_s * 1000 + int((found[7] or "0").ljust(3, "0")[:3])
 
 

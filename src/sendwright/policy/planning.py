@@ -70,11 +70,12 @@ def on_doubt(payload: Payload) -> OnDoubt:
 
 
 def expires_at(payload: Payload, priority: Priority, at: int, send_at: int | None, ttl_ms: Mapping[str, int]) -> int:
-    """When it must not be sent any more: what was asked for, else the priority's default counted from when it may go."""
+    """When it must not be sent any more: what was asked for, else a time to live, the priority's by default,
+    counted from when it may go: a `send_at` that is past means now."""
     if payload.expires_at is not UNSET:
         return instant_ms(payload.expires_at)
     ttl = duration_ms(payload.ttl) if payload.ttl is not UNSET else ttl_ms.get(priority.label, ttl_ms["default"])
-    return (send_at or at) + ttl
+    return (at if send_at is None else max(send_at, at)) + ttl
 
 
 def steps_of(recipient: Recipient, wanted: list[str] | None, channels: Collection[str]) -> tuple[Step, ...]:
@@ -107,11 +108,17 @@ def _birth(
     wanted = None if payload.channels is UNSET else payload.channels
     steps = steps_of(entry, wanted, channels)
     if not steps:
-        return _stillborn(message, Reason.NO_ADDRESS, entry.id)
+        return _stillborn(message, _why_nowhere(entry), entry.id)
     if send_at is not None and send_at > now:
         wait = Wait("time", send_at, until=send_at)
         return Birth(message, steps, MessageState.SCHEDULED, recipient=entry.id, wait=wait)
     return Birth(message, steps, MessageState.QUEUED, recipient=entry.id)
+
+
+def _why_nowhere(recipient: Recipient) -> Reason:
+    """A recipient that is named, and says no address at all, is one whom we were to know, however the id is written."""
+    named_only = replace(recipient, locale=None, timezone=None) == Recipient(id=recipient.id)
+    return Reason.UNKNOWN_RECIPIENT if named_only else Reason.NO_ADDRESS
 
 
 def _stillborn(message: str, reason: Reason, recipient: str | None) -> Birth:

@@ -4,14 +4,15 @@ For tests, the simulator and programs that use the testing kit. `restart` simula
 committed is kept, what was open is gone, what was taken from the bus and not done comes again.
 
   memory_tables.py   the rows and the one writer      memory_ledger.py    the rows that decide
-  memory_records.py  what people ask to see           bus/memory.py       the lanes
+  memory_records.py  what people ask to see           memory_sweeper.py   retention
+  bus/memory.py      the lanes
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -19,12 +20,13 @@ from msgspec.structs import replace
 from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.store.memory_ledger import MemoryLedger
 from sendwright.drivers.store.memory_records import MemoryRecords
+from sendwright.drivers.store.memory_sweeper import MemorySweeper
 from sendwright.drivers.store.memory_tables import KeyRow, MemoryStore
 from sendwright.engine.ports import Clock
 from sendwright.model.ids import notification_of
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, Parcel, intake_lane, pack
-from sendwright.model.records import Absent, Conflict, Offer, Running, Switch, Taken, parcel_of
+from sendwright.model.records import SWITCHED, Absent, Conflict, Offer, Running, Switch, Taken, parcel_of
 from sendwright.model.states import MessageState
 
 
@@ -43,6 +45,7 @@ class MemoryBackend:
         self.ledger = MemoryLedger(self.store)
         self.waiting = MemoryWaiting(self.store)
         self.records = MemoryRecords(self.store, self.bus)
+        self.sweeper = MemorySweeper(self.store)
         self.switchboard = MemorySwitchboard(self.store)
         self._clock = clock
 
@@ -70,7 +73,7 @@ class MemoryDesk:
                     return Taken(held.id, replayed=True) if held.fingerprint == offer.fingerprint else Conflict()
                 if offer.repeat:
                     return Absent()
-                t.keys.put((offer.tenant, offer.key), KeyRow(offer.id, offer.fingerprint))
+                t.keys.put((offer.tenant, offer.key), KeyRow(offer.id, offer.fingerprint, offer.at))
             number = (t.accepted.get(self._process) or 0) + 1
             t.accepted.put(self._process, number)
         # Nothing suspends between the commit above and this line: both happen, or neither.
@@ -104,9 +107,11 @@ class MemoryWaiting:
         self._tables = store.tables
 
     async def due(self, now: int, limit: int) -> Sequence[Parcel]:
-        waits = ((row.wait.due_at, id_) for id_, row in self._tables.waits.rows.items())
-        came = ((due_at, id_) for due_at, id_ in waits if due_at is not None and due_at <= now)
-        return self._parcels(id_ for _, id_ in heapq.nsmallest(limit, came))
+        came: dict[Priority, list[tuple[int, str]]] = {priority: [] for priority in Priority}
+        for id_, row in self._tables.waits.rows.items():
+            if row.wait.due_at is not None and row.wait.due_at <= now:
+                came[row.priority].append((row.wait.due_at, id_))
+        return self._parcels(id_ for waits in came.values() for _, id_ in heapq.nsmallest(limit, waits))
 
     async def pull(self, key: str, priority: Priority, limit: int) -> Sequence[Parcel]:
         parked = self._tables.waits.rows.items()
@@ -163,9 +168,10 @@ class MemorySwitchboard:
         tables = self._store.tables
         return tables.epochs.rows["switches"], list(tables.switches.rows.values())
 
-    async def set(self, switch: Switch) -> int:
+    async def set(self, switch: Switch, members: Collection[str] = SWITCHED) -> int:
         async with self._store.transaction("set") as t:
             epoch = t.epoch + 1
             t.epochs.put("switches", epoch)
-            t.switches.put(switch.provider, switch)
+            before = t.switches.get(switch.provider) or Switch(switch.provider)
+            t.switches.put(switch.provider, replace(before, **{name: getattr(switch, name) for name in members}))
             return epoch

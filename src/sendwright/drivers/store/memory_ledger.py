@@ -80,7 +80,10 @@ class MemoryLedger:
         async with self._store.transaction("park") as t:
             message = _waiting_at(t, parcel)
             if message is not None:
-                t.messages.put(message.id, replace(message, backoff_s=parcel.backoff_s, round=parcel.round, updated_at=now))
+                had_its_time = message.state == MessageState.SCHEDULED and wait.key != "time"
+                state = MessageState.QUEUED if had_its_time else message.state
+                learned = replace(message, backoff_s=parcel.backoff_s, round=parcel.round)
+                t.messages.put(message.id, replace(learned, state=state, updated_at=now))
                 t.put_wait(message, wait)
             return message is not None
 
@@ -130,6 +133,8 @@ class MemoryLedger:
             if row is None or row.state != MessageState.IN_DOUBT:
                 return None
             if verdict == "resend":
+                if _content_gone(t, row):
+                    return None
                 _stand(t, row, sent_again(row, now), now)
                 return MessageState.QUEUED
             word = AttemptState.SENT if verdict == "sent" else AttemptState.FAILED
@@ -139,10 +144,12 @@ class MemoryLedger:
             failed = Decision(MessageState.FAILED, row.step, calls=row.calls, reason=Reason.LOST_ANSWER.value)
             return _refold(t, row, now, None if verdict == "sent" else failed).after
 
-    async def revive(self, tenant: str, message: str, now: int) -> bool:
+    async def revive(self, tenant: str, message: str, now: int, seen: MessageRecord | None = None) -> bool:
         async with self._store.transaction("revive") as t:
             row = _of_tenant(t, tenant, message)
-            if row is None or not row.state.settled or row.state in _ARRIVED or not row.steps:
+            if row is None or not row.state.settled or row.state in _ARRIVED or not row.steps or _content_gone(t, row):
+                return False
+            if seen is not None and not row.stands_as(seen):
                 return False
             _stand(t, row, revived(row, now), now)
             return True
@@ -234,6 +241,12 @@ def _waiting_at(t: Tables, parcel: Parcel) -> MessageRecord | None:
 def _of_tenant(t: Tables, tenant: str, message: str) -> MessageRecord | None:
     row = t.messages.get(message)
     return row if row is not None and row.tenant == tenant else None
+
+
+def _content_gone(t: Tables, message: MessageRecord) -> bool:
+    """Whether retention has forgotten what it said."""
+    row = t.notifications.get(notification_of(message.id))
+    return row is None or row.forgotten
 
 
 def _mine(message: MessageRecord, token: str, number: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -78,7 +79,8 @@ class MemoryRecords:
         return [(*cause, count) for cause, count in causes.most_common()]
 
     async def events(self, tenant: str, after: int, limit: int) -> Sequence[Event]:
-        newer = islice(self._tables.events.rows, max(0, after), None)
+        rows = self._tables.events.rows
+        newer = islice(rows, bisect_right(rows, after, key=lambda event: event.seq), None)
         return list(islice((event for event in newer if event.tenant == tenant), limit))
 
     async def audit(self) -> Audit:
@@ -111,7 +113,7 @@ class _Recount:
         plans = [row.plan for row in self._tables.notifications.rows.values()]
         seen = {(plan.process, plan.number) for plan in plans} | {(one.process, one.number) for one in self._intakes}
         for process, accepted in self._tables.accepted.rows.items():
-            for number in range(1, accepted + 1):
+            for number in range((self._tables.forgotten.rows.get(process) or 0) + 1, accepted + 1):
                 if (process, number) not in seen:
                     yield Violation("gap", process, f"number {number}")
 

@@ -7,7 +7,7 @@ change at the commit and all at once. Transactions run one after the other, each
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
@@ -33,6 +33,8 @@ class NotificationRow(Struct, frozen=True):
     plan: Plan
     messages: tuple[str, ...]
     cancelled_at: int | None = None
+    forgotten: bool = False
+    """Whether what it said is."""
 
 
 class WaitRow(Struct, frozen=True):
@@ -43,10 +45,11 @@ class WaitRow(Struct, frozen=True):
 
 
 class KeyRow(Struct, frozen=True):
-    """What an idempotency key stands for."""
+    """What an idempotency key stands for, and since when (ms since 1970)."""
 
     id: str
     fingerprint: bytes
+    at: int
 
 
 class Table(Generic[K, V]):
@@ -83,28 +86,38 @@ class Table(Generic[K, V]):
 
 
 class EventLog:
-    """Events, only ever appended. `seq` is the place, from 1."""
+    """Events in the order of their `seq`, from 1. Appended, until retention takes those of whole notifications."""
 
-    __slots__ = ("_draft", "rows")
+    __slots__ = ("_draft", "_gone", "_last", "rows")
 
-    def __init__(self, rows: list[Event] | None = None) -> None:
+    def __init__(self, rows: list[Event] | None = None, last: int = 0) -> None:
         self.rows: list[Event] = rows if rows is not None else []
+        self._last = last
         self._draft: list[Event] = []
+        self._gone: frozenset[str] = frozenset()
 
     def append(self, at: int, tenant: str, kind: str, about: tuple[str, str | None], detail: str = "") -> None:
         """`about` is the notification and, where it is one message's event, the message."""
-        seq = len(self.rows) + len(self._draft) + 1
+        seq = self._last + len(self._draft) + 1
         self._draft.append(Event(seq, at, tenant, kind, *about, detail))
+
+    def forget(self, notifications: Collection[str]) -> None:
+        """Drops all events of these notifications."""
+        self._gone = frozenset(notifications)
 
     def commit(self) -> None:
         self.rows.extend(self._draft)
-        self._draft.clear()
+        self._last += len(self._draft)
+        if self._gone:
+            self.rows[:] = [event for event in self.rows if event.notification not in self._gone]
+        self.rollback()
 
     def rollback(self) -> None:
         self._draft.clear()
+        self._gone = frozenset()
 
     def copy(self) -> EventLog:
-        return EventLog(list(self.rows))
+        return EventLog(list(self.rows), self._last)
 
 
 class Tables:
@@ -125,6 +138,8 @@ class Tables:
         self.keys: Table[tuple[str, str], KeyRow] = Table()
         self.accepted: Table[str, int] = Table()
         """How many notifications each accepting process has numbered."""
+        self.forgotten: Table[str, int] = Table()
+        """Up to which number retention has forgotten those of each accepting process."""
         self.switches: Table[str, Switch] = Table()
         self.epochs: Table[str, int] = Table({"switches": FIRST_EPOCH})
         self.events = EventLog()

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from sendwright.model import ids
 from sendwright.model.parcel import sound
 from sendwright.model.records import MessageRecord, Page
+from sendwright.policy.admission import INVALID_TIME
 from sendwright.policy.duration import instant_ms
 from sendwright.policy.payload_schema import Fault
 from sendwright.web.api import problems
@@ -57,11 +58,12 @@ async def replay_dead(ask: Ask) -> Handled:
 
     async def revive(tenant: str, message: str, now: int) -> str | None:
         row = await records.message(tenant, message)
+        if row is not None and row.dead and await ask.services.ledger.revive(tenant, message, now, row):
+            return None
+        row = await records.message(tenant, message)  # as it is now: somebody may have been faster
         if row is None:
             return _GONE
-        if not row.dead:
-            return "not_dead"
-        return None if await ask.services.ledger.revive(tenant, message, now) else unrevived(row).code
+        return (await unrevived(ask.services, row)).code if row.dead else "not_dead"
 
     async def publish(parcel: str) -> str | None:
         found = await parcels.found(parcel)
@@ -124,7 +126,7 @@ def _time_faults(name: str, text: str | UnsetType) -> list[Fault]:
     try:
         given_ms(text)
     except ValueError:
-        return [Fault(f"#/filters/{name}", "invalid_time", "must be a date and time by RFC 3339")]
+        return [Fault(f"#/filters/{name}", "invalid_time", INVALID_TIME)]
     return []
 
 

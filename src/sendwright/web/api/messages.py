@@ -11,6 +11,7 @@ from sendwright.policy.duration import instant_ms
 from sendwright.web.api import problems
 from sendwright.web.api.notifications import cancel, opened, sealed
 from sendwright.web.api.problems import Refusal
+from sendwright.web.api.services import Services
 from sendwright.web.api.shapes import CancelledView, MessageList, MessagesQuery, MessageView, Moved
 from sendwright.web.api.table import Ask
 from sendwright.web.api.views import message_view, message_views
@@ -47,8 +48,8 @@ async def cancel_message(ask: Ask) -> CancelledView:
 async def resend_message(ask: Ask) -> Moved:
     row = await _row(ask)
     services = ask.services
-    if not await services.ledger.revive(ask.caller.tenant, row.id, services.clock.now_ms()):
-        raise unrevived(await _row(ask))
+    if not await services.ledger.revive(ask.caller.tenant, row.id, services.clock.now_ms(), row):
+        raise await unrevived(services, await _row(ask))
     services.poke()
     return await _moved(ask, row)
 
@@ -58,18 +59,28 @@ async def resolve_message(ask: Ask) -> Moved:
     services = ask.services
     state = await services.ledger.resolve(ask.caller.tenant, row.id, ask.body.verdict, services.clock.now_ms())
     if state is None:
+        row = await _row(ask)
+        if row.state == MessageState.IN_DOUBT:
+            raise await unrevived(services, row)
         raise Refusal(409, "not_in_doubt", "The message is not in doubt.")
     services.poke()
     return Moved(row.id, state.label)  # type: ignore[arg-type]
 
 
-def unrevived(row: MessageRecord) -> Refusal:
+async def unrevived(services: Services, row: MessageRecord) -> Refusal:
     """Why a message can't be sent again."""
     if not row.steps:
         return Refusal(409, "nothing_to_send", "The message never had an address that it could go to.")
     if row.state in (MessageState.DELIVERED, MessageState.READ):
         return Refusal(409, "arrived", "The message has arrived: there is nothing to send again.")
-    return Refusal(409, "in_flight", "The message is on its way: there is nothing to send again.")
+    if row.state.settled and await _forgotten(services, row):
+        return Refusal(409, "content_gone", "What the message said is forgotten, by [retention] content: post it anew.")
+    return Refusal(409, "in_flight", "The message is on its way, or has moved this moment: there is nothing to send again.")
+
+
+async def _forgotten(services: Services, row: MessageRecord) -> bool:
+    notification = await services.records.notification(row.tenant, ids.notification_of(row.id))
+    return notification is not None and notification.content is not None and notification.content.empty
 
 
 def given(text: str | UnsetType) -> str | None:

@@ -36,6 +36,7 @@ TITLES = {
     "in_flight": "The message is on its way",
     "arrived": "The message has arrived",
     "nothing_to_send": "The message has nowhere to go",
+    "content_gone": "What the message said is forgotten",
     "not_in_doubt": "The message is not in doubt",
     "unavailable": "Could not be made durable",
     "internal": "Our fault",

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import apsw
 import msgspec
 
+from sendwright.drivers.store.sqlite.sql import SQL
+from sendwright.drivers.store.sqlite.writer import fetch, rows_of
 from sendwright.model import ids
 from sendwright.model.parcel import Parcel, split
 from sendwright.model.records import Audit, Violation
@@ -34,7 +36,8 @@ class _Waiting(msgspec.Struct):
 
 def recount(db: apsw.Connection) -> Audit:
     """Both counts within one snapshot of the file."""
-    waiting = list(_not_planned(db))
+    on_lanes, aside = list(_intakes(db, "bundles")), list(_intakes(db, "dead_parcels"))
+    waiting = [*on_lanes, *aside]
     violations = [
         *_gaps(db, waiting),
         *_lost_keys(db, waiting),
@@ -42,26 +45,31 @@ def recount(db: apsw.Connection) -> Audit:
         *_orphans(db),
         *_attempts(db),
         *_events(db),
-        *_stranded(db),
+        *_stranded(db, {intake.id for intake in on_lanes}),
     ]
     by_state = {MessageState(code).label: n for code, n in db.execute("select state, count(*) from messages group by state")}
     return Audit(
         accepted=db.execute("select coalesce(sum(accepted), 0) from processes").get,
         planned=db.execute("select count(*) from notifications where planned = 1").get,
-        waiting=len(waiting),
+        waiting=_unplanned(db, {intake.id for intake in waiting}),
         messages=sum(by_state.values()),
         by_state=by_state,
         violations=tuple(violations[:NAMED_MAX]),
     )
 
 
-def _not_planned(db: apsw.Connection) -> Iterator[_Waiting]:
-    """On an intake lane, or kept among the dead parcels. What does not even say its number is missing in its process's."""
-    sql = "select body from {} where lane like 'intake.%'"
-    for (body,) in db.execute(f"{sql.format('bundles')} union all {sql.format('dead_parcels')}"):
+def _intakes(db: apsw.Connection, table: str) -> Iterator[_Waiting]:
+    """On an intake lane, or kept among the dead parcels. What does not even say its number is missing in its process's.
+    Some may be planned already, and not done yet."""
+    for (body,) in db.execute(f"select body from {table} where lane like 'intake.%'"):  # noqa: S608 — names of ours
         for raw in split(body):
             with contextlib.suppress(*_UNREADABLE):
                 yield msgspec.json.decode(raw, type=_Waiting)
+
+
+def _unplanned(db: apsw.Connection, intakes: set[str]) -> int:
+    existing = fetch(db, SQL["plan_existing"], rows_of(sorted(intakes))) or ()
+    return len(intakes) - len([id_ for id_, _, planned in existing if planned])
 
 
 def _gaps(db: apsw.Connection, waiting: list[_Waiting]) -> Iterator[Violation]:
@@ -79,14 +87,14 @@ def _gaps(db: apsw.Connection, waiting: list[_Waiting]) -> Iterator[Violation]:
 
 def _lost_keys(db: apsw.Connection, waiting: list[_Waiting]) -> Iterator[Violation]:
     """Keys that answer an id which is neither planned nor waiting."""
-    not_planned = {intake.id for intake in waiting}
+    carried = {intake.id for intake in waiting}
     oldest = db.execute("select min(at) from notifications").get or 0
     sql = (
         "select k.id from keys k left join notifications n on n.id = k.id and n.planned = 1"
         " where n.id is null and k.at >= ?1 order by k.id"
     )
     for (id_,) in db.execute(sql, (oldest,)):
-        if id_ not in not_planned:
+        if id_ not in carried:
             yield Violation("lost", id_, "accepted under a key, neither planned nor waiting")
 
 
@@ -157,8 +165,9 @@ def _events(db: apsw.Connection) -> Iterator[Violation]:
             yield Violation("event", id_, f"{state.label}, and no event says so")
 
 
-def _stranded(db: apsw.Connection) -> Iterator[Violation]:
-    """Messages that wait for nothing that would ever move them."""
+def _stranded(db: apsw.Connection, on_intake: set[str]) -> Iterator[Violation]:
+    """Messages that wait for nothing that would ever move them. While the intake is not done its planner is at work: it
+    publishes what it planned, or whoever takes the intake again does."""
     carried: set[str] = set()
     for (body,) in db.execute("select body from bundles where lane not like 'intake.%' and lane <> 'inbound'"):
         for raw in split(body):
@@ -169,7 +178,7 @@ def _stranded(db: apsw.Connection) -> Iterator[Violation]:
         " where w.message is null and (m.state in (10, 11, 20) or (m.state = 21 and m.token is null))"
     )
     for id_, state in db.execute(sql):
-        if id_ not in carried:
+        if id_ not in carried and ids.notification_of(id_) not in on_intake:
             yield Violation("stranded", id_, f"{MessageState(state).label}, on no lane and not waiting")
     sql = (
         "select m.id from messages m where m.state = 21 and m.token is not null and not exists"

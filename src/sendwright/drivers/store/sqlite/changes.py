@@ -123,6 +123,8 @@ class Resolve(_OfTenant, frozen=True):
         if row is None or row.state != MessageState.IN_DOUBT:
             return None
         if self.verdict == "resend":
+            if folio.content_gone(row.id):
+                return None
             folio.put(row, sent_again(row, self.now), self.now)
             return folio.messages[row.id].state
         evidence = AttemptState.SENT if self.verdict == "sent" else AttemptState.FAILED
@@ -136,12 +138,16 @@ class Resolve(_OfTenant, frozen=True):
 
 class Revive(_OfTenant, frozen=True):
     now: int
+    seen: MessageRecord | None
 
     absent = False
 
     def apply(self, folio: Folio) -> bool:
         row = self.row(folio)
         if row is None or not row.state.settled or not row.steps or row.state >= MessageState.DELIVERED:
+            return False
+        moved = self.seen is not None and not row.stands_as(self.seen)
+        if moved or folio.content_gone(row.id):
             return False
         folio.put(row, revived(row, self.now), self.now)
         return True

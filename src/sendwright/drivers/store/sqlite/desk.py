@@ -27,17 +27,12 @@ class SqliteDesk:
         self._writer = writer
         self._reader = reader
         self._offer = _OfferAll(lanes, process, keep_ms)
-        self._expire = _ExpireKeys()
 
     def offer(self, offer: Offer) -> Awaitable[Taken | Conflict | Running | Absent]:
         return self._writer.submit(self._offer, offer, urgent=offer.priority <= Priority.HIGH)
 
     def stored(self, tenant: str, key: str) -> Awaitable[str | None]:
         return self._reader.run(lambda db: db.execute(SQL["key_of"], (tenant, key)).get)
-
-    def expire_keys(self, before: int) -> Awaitable[int]:
-        """Forgets a slice of the keys older than that; returns how many."""
-        return self._writer.submit(self._expire, before)
 
 
 class _OfferAll(Operation):
@@ -108,14 +103,3 @@ class _OfferAll(Operation):
 
     def committed(self, news: list[Bundle]) -> None:
         self._lanes.add(news)
-
-
-class _ExpireKeys(Operation):
-    """Items: times in ms."""
-
-    def apply(self, db: apsw.Connection, items: list[int]) -> list[int]:
-        answers = []
-        for before in items:
-            db.execute(SQL["keys_expire"], (before,))
-            answers.append(db.changes())
-        return answers

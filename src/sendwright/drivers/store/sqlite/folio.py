@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from sendwright.drivers.store.sqlite.sql import SQL
 from sendwright.drivers.store.sqlite.writer import rows_of
+from sendwright.model.ids import notification_of
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel
 from sendwright.model.records import CONTRADICTED, AttemptRecord, Decision, MessageRecord, Sighted, Wait
@@ -126,9 +127,16 @@ class Folio:
         due = standing.wait is not None and standing.wait.due_at is not None and standing.wait.due_at <= now
         return Sighted(before.id, before.state, after.state, poke=due)
 
+    def content_gone(self, message: str) -> bool:
+        """Whether what the message said is forgotten: then there is nothing to send again."""
+        return bool(self._db.execute(SQL["content_gone"], (notification_of(message),)).get)
+
     def repark(self, message: str, wait: Wait, parcel: Parcel, now: int) -> None:
-        """Parks a message anew without changing its state; what the parcel learned on its way is kept."""
-        row = replace(self.messages[message], wait=wait, backoff_s=parcel.backoff_s, round=parcel.round, updated_at=now)
+        """Parks a message anew; what the parcel learned on its way is kept. Only a scheduled one changes its state by it."""
+        before = self.messages[message]
+        had_its_time = before.state == MessageState.SCHEDULED and wait.key != "time"
+        state = MessageState.QUEUED if had_its_time else before.state
+        row = replace(before, state=state, wait=wait, backoff_s=parcel.backoff_s, round=parcel.round, updated_at=now)
         self.messages[message] = row
         self._changed[message] = None
         self._waits[message] = wait

@@ -14,7 +14,7 @@ from sendwright.drivers.store.sqlite.folio import Serials
 from sendwright.drivers.store.sqlite.writer import Writer
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Sighting
-from sendwright.model.records import Cancelled, Claim, Claimed, Patience, Plan, Refused, Settlement, Sighted, Wait
+from sendwright.model.records import Cancelled, Claim, Claimed, MessageRecord, Patience, Plan, Refused, Settlement, Sighted, Wait
 from sendwright.model.states import MessageState
 
 
@@ -58,8 +58,8 @@ class SqliteLedger:
     def resolve(self, tenant: str, message: str, verdict: str, now: int) -> Awaitable[MessageState | None]:
         return self._writer.submit(self._change, changes.Resolve(tenant, message, verdict, now))
 
-    def revive(self, tenant: str, message: str, now: int) -> Awaitable[bool]:
-        return self._writer.submit(self._change, changes.Revive(tenant, message, now))
+    def revive(self, tenant: str, message: str, now: int, seen: MessageRecord | None = None) -> Awaitable[bool]:
+        return self._writer.submit(self._change, changes.Revive(tenant, message, now, seen))
 
     def drop(self, tenant: str, message: str, now: int) -> Awaitable[bool]:
         return self._writer.submit(self._change, changes.Drop(tenant, message, now))

@@ -156,9 +156,9 @@ on conflict (id) do update set cancelled_at = coalesce(cancelled_at, excluded.ca
 select json_group_array(id) from messages where id >= ?1 and id < ?2;
 
 -- name: waits_due
--- ?1 now, ?2 limit.
+-- ?1 priority, ?2 now, ?3 limit.
 select json_group_array(json_array(json_array({message}), json(n.content), n.trace))
-from (select message from waits where due_at is not null and due_at <= ?1 order by due_at, message limit ?2) w
+from (select message from waits where priority = ?1 and due_at is not null and due_at <= ?2 order by due_at, message limit ?3) w
 join messages m on m.id = w.message
 join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32);
 
@@ -204,7 +204,10 @@ update messages set updated_at = ?1 from waits w
 where w.message = messages.id and w.key = 'time' and messages.updated_at >= ?2 and messages.state <> 10;
 
 -- name: waits_next
-select min(due_at) from waits where due_at is not null;
+-- The first of each priority, and of those the first.
+select min(first) from (
+  select (select due_at from waits w where w.priority = p.value and w.due_at is not null order by due_at limit 1) as first
+  from json_each('[0, 1, 2, 3]') p);
 
 -- name: keys_existing
 -- Rows: tenant, key. [position, id, fingerprint]
@@ -243,22 +246,25 @@ select seq, count, at, body from bundles where lane = ?1 and seq > ?2 order by s
 -- What every lane holds.
 select lane, sum(count), min(at), max(seq) from bundles group by lane;
 
+-- name: stretch
+-- ?1 after this id, ?2 ids below, ?3 limit. Notifications in order: id, how many rows it may take to forget one.
+select id, 1 + messages from notifications where id > ?1 and id < ?2 order by id limit ?3;
+
 -- name: content_expire
--- ?1: ids below, ?2 limit. What was said is forgotten where nothing will be sent any more.
+-- ?1 ids, ?2 time. What was said is forgotten where all is over, and nothing has moved since then.
 update notifications set content = '{}'
 where id in (
-  select n.id from notifications n
-  where n.id < ?1 and n.planned = 1 and n.content <> '{}' and not exists (
-    select 1 from messages m where m.id >= 'msg_' || substr(n.id, 5) and m.id < 'msg_' || substr(n.id, 5) || '~' and m.state < 30)
-  order by n.id limit ?2);
+  select n.id from json_each(?1) j cross join notifications n on n.id = j.value
+  where n.planned = 1 and n.content <> '{}' and not exists (
+    select 1 from messages m where m.id >= 'msg_' || substr(n.id, 5) and m.id < 'msg_' || substr(n.id, 5) || '~'
+      and (m.state < 30 or m.updated_at >= ?2)));
 
 -- name: notifications_old
--- ?1: ids below, ?2 limit.
-select json_group_array(id) from (
-  select n.id from notifications n
-  where n.id < ?1 and not exists (
-    select 1 from messages m where m.id >= 'msg_' || substr(n.id, 5) and m.id < 'msg_' || substr(n.id, 5) || '~' and m.state < 30)
-  order by n.id limit ?2);
+-- ?1 ids, ?2 time. Those of which all is over, and nothing has moved since then.
+select json_group_array(n.id) from json_each(?1) j cross join notifications n on n.id = j.value
+where n.at < ?2 and not exists (
+  select 1 from messages m where m.id >= 'msg_' || substr(n.id, 5) and m.id < 'msg_' || substr(n.id, 5) || '~'
+    and (m.state < 30 or m.updated_at >= ?2));
 
 -- name: forget_numbers
 update processes set forgotten = max(forgotten, x.number)
@@ -279,3 +285,7 @@ delete from messages where id in (
 
 -- name: delete_notifications
 delete from notifications where id in (select value from json_each(?1));
+
+-- name: content_gone
+-- ?1 notification id.
+select planned = 1 and content = '{}' from notifications where id = ?1;

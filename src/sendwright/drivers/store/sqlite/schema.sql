@@ -100,12 +100,13 @@ create table waits (
   serial integer not null
 ) without rowid;
 
-create index waits_due on waits (due_at, message) where due_at is not null;
+create index waits_due on waits (priority, due_at, message) where due_at is not null;
 create index waits_parked on waits (key, priority, serial) where key <> 'time';
 
--- What happened, written by the transaction in which it did.
+-- What happened, written by the transaction in which it did. A number is never given twice, though retention takes the last
+-- row: somebody follows by it.
 create table events (
-  seq integer primary key,
+  seq integer primary key autoincrement,
   at integer not null,
   tenant text not null,
   type text not null,

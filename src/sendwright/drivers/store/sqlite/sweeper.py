@@ -1,56 +1,85 @@
 """Retention: rows past their time are deleted in slices that take the writer a few milliseconds.
 
-Only settled messages go, with everything of their notification at once; one message that is not settled keeps it all.
-A process's numbers that are forgotten with it are noted, so that the recount does not take them for gaps.
+Age counts from the last move, not from the accept: a message that was scheduled for a year is young when it is sent, and
+so is a doubt when it is resolved. Only settled messages go, with everything of their notification at once; one message
+that is not settled, or has moved since, keeps it all. A process's numbers that are forgotten with it are noted, so that
+the recount does not take them for gaps.
+
+An id tells when it was accepted, before which nothing can have moved: so the walk is over ids, from the oldest to the
+first that is too young, a stretch per slice. What has to stay is passed by once per walk, and not looked at in every slice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from typing import NamedTuple
 
 import apsw
 
 from sendwright.drivers.store.sqlite.sql import SQL
-from sendwright.drivers.store.sqlite.writer import Operation, Writer, fetch, rows_of
+from sendwright.drivers.store.sqlite.writer import Operation, Writer, rows_of
 from sendwright.model import ids
 
-SLICE = 50
-"""Notifications in one slice."""
+STRETCH = 200
+"""Most notifications in one slice, and most of their rows but for those of the last one."""
+
+
+class _Slice(NamedTuple):
+    keys_before: int
+    content_before: int
+    rows_before: int
+    after: str
+    """The notification where the slice before this one ended."""
 
 
 class SqliteSweeper:
-    """Not a port: only the embedded store keeps its own house."""
+    """ports.Sweeper."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._sweep = _Sweep()
+        self._after = ""
 
-    def slice(self, *, keys_before: int, content_before: int, rows_before: int) -> Awaitable[int]:
-        """Forgets one slice of each; returns how many rows it touched. Times are ms since 1970."""
-        return self._writer.submit(self._sweep, (keys_before, content_before, rows_before))
+    async def slice(self, *, keys_before: int, content_before: int, rows_before: int) -> bool:
+        wanted = _Slice(keys_before, content_before, rows_before, self._after)
+        answer: tuple[str, bool] = await self._writer.submit(self._sweep, wanted)
+        self._after, more = answer
+        return more
 
 
 class _Sweep(Operation):
-    """Items: (keys before, content before, rows before)."""
+    """Items: slices. Answers where each ended, "" at the end of the walk, and whether there is more."""
 
-    def apply(self, db: apsw.Connection, items: list[tuple[int, int, int]]) -> list[int]:
-        return [self._one(db, *item) for item in items]
+    def apply(self, db: apsw.Connection, items: list[_Slice]) -> list[tuple[str, bool]]:
+        return [self._one(db, item) for item in items]
 
-    def _one(self, db: apsw.Connection, keys_before: int, content_before: int, rows_before: int) -> int:
-        db.execute(SQL["keys_expire"], (keys_before,))
-        touched = db.changes()
-        db.execute(SQL["content_expire"], (ids.floor(ids.NOTIFICATION, content_before), SLICE))
-        touched += db.changes()
+    def _one(self, db: apsw.Connection, asked: _Slice) -> tuple[str, bool]:
+        db.execute(SQL["keys_expire"], (asked.keys_before,))
+        more = db.changes() > 0
         for table in ("strays", "dead_parcels"):
-            db.execute(f"delete from {table} where at < ?1", (rows_before,))  # noqa: S608 — names of ours
-            touched += db.changes()
-        return touched + self._rows(db, rows_before)
+            db.execute(f"delete from {table} where at < ?1", (asked.rows_before,))  # noqa: S608 — names of ours
+        wanted, after = _stretch(db, asked)
+        if wanted:
+            self._rows(db, wanted, asked.rows_before)
+            db.execute(SQL["content_expire"], (rows_of(wanted), asked.content_before))
+        return after, more or bool(after)
 
-    def _rows(self, db: apsw.Connection, before: int) -> int:
-        old = fetch(db, SQL["notifications_old"], ids.floor(ids.NOTIFICATION, before), SLICE) or []
-        if not old:
-            return 0
-        wanted = rows_of(old)
+    def _rows(self, db: apsw.Connection, wanted: list[str], before: int) -> None:
+        old = db.execute(SQL["notifications_old"], (rows_of(wanted), before)).get
+        if old == "[]":
+            return
         for name in ("forget_numbers", "delete_events", "delete_attempts", "delete_messages", "delete_notifications"):
-            db.execute(SQL[name], (wanted,))
-        return len(old)
+            db.execute(SQL[name], (old,))
+
+
+def _stretch(db: apsw.Connection, asked: _Slice) -> tuple[list[str], str]:
+    """The notifications to look at, and where to go on: "" where there are no more."""
+    high = ids.floor(ids.NOTIFICATION, max(asked.content_before, asked.rows_before))
+    rows = db.execute(SQL["stretch"], (asked.after, high, STRETCH)).fetchall()
+    wanted: list[str] = []
+    heap = 0
+    for id_, weight in rows:
+        wanted.append(str(id_))
+        heap += int(weight)  # type: ignore[arg-type]
+        if heap >= STRETCH:
+            return wanted, wanted[-1]
+    return wanted, ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import apsw
+from msgspec.structs import replace
 
 from sendwright.drivers.store.sqlite.reader import Reader
 from sendwright.drivers.store.sqlite.writer import Operation, Writer
-from sendwright.model.records import Switch
+from sendwright.model.records import SWITCHED, Switch
 
 
 class SqliteSwitchboard:
@@ -22,8 +23,8 @@ class SqliteSwitchboard:
     async def read(self) -> tuple[int, Sequence[Switch]]:
         return await self._reader.run(_read)
 
-    async def set(self, switch: Switch) -> int:
-        epoch: int = await self._writer.submit(self._set, switch, urgent=True)
+    async def set(self, switch: Switch, members: Collection[str] = SWITCHED) -> int:
+        epoch: int = await self._writer.submit(self._set, (switch, members), urgent=True)
         return epoch
 
 
@@ -34,11 +35,15 @@ def _read(db: apsw.Connection) -> tuple[int, list[Switch]]:
 
 
 class _SetAll(Operation):
-    """Items: switches. Each raises the epoch."""
+    """Items: (switch, members of it that are set). Each raises the epoch."""
 
-    def apply(self, db: apsw.Connection, items: list[Switch]) -> list[int]:
+    def apply(self, db: apsw.Connection, items: list[tuple[Switch, Collection[str]]]) -> list[int]:
+        _, stored = _read(db)
+        current = {switch.provider: switch for switch in stored}
         epochs = []
-        for s in items:
+        for asked, members in items:
+            before = current.get(asked.provider, Switch(asked.provider))
+            s = current[asked.provider] = replace(before, **{name: getattr(asked, name) for name in members})
             enabled = None if s.enabled is None else int(s.enabled)
             db.execute(
                 "insert into switches (provider, enabled, weight, rate, concurrency) values (?1, ?2, ?3, ?4, ?5)"

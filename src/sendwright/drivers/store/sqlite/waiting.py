@@ -24,7 +24,7 @@ class SqliteWaiting:
         self._rebase = _Rebase()
 
     def due(self, now: int, limit: int) -> Awaitable[Sequence[Parcel]]:
-        return self._reader.run(lambda db: parcels_from(db.execute(SQL["waits_due"], (now, limit)).get))
+        return self._reader.run(lambda db: _due(db, now, limit))
 
     def pull(self, key: str, priority: Priority, limit: int) -> Awaitable[Sequence[Parcel]]:
         return self._reader.run(lambda db: parcels_from(db.execute(SQL["waits_pull"], (key, priority, limit)).get))
@@ -40,6 +40,11 @@ class SqliteWaiting:
 
     def next_due(self) -> Awaitable[int | None]:
         return self._reader.run(lambda db: db.execute(SQL["waits_next"]).get)
+
+
+def _due(db: apsw.Connection, now: int, limit: int) -> list[Parcel]:
+    of_each = (parcels_from(db.execute(SQL["waits_due"], (priority, now, limit)).get) for priority in Priority)
+    return [parcel for parcels in of_each for parcel in parcels]
 
 
 def _parked(db: apsw.Connection) -> dict[tuple[str, Priority], int]:
