@@ -15,6 +15,7 @@ from sendwright.engine.schedule import IDLE_S, PULL_S, Promoter
 from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.telling import Telling, Trouble
 from sendwright.model.parcel import Parcel, unbundle
+from sendwright.model.records import Patience
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.limit import Reserve
@@ -66,7 +67,9 @@ class World:
         self.deliverer = Deliverer(
             b.ledger, self.fleet, self.egress, self.settler, clock, lambda: "token", "mem-1", tell, lambda: None, self.drift.held
         )
-        self.repairer = Repairer(b.ledger, clock, lambda _owner: True, lambda _name: 1000, 8, tell, lambda: None, self.drift.held)
+        self.repairer = Repairer(
+            b.ledger, clock, lambda _owner: True, lambda _name: Patience(1000), 8, tell, lambda: None, self.drift.held
+        )
 
     async def state(self, message: str) -> MessageState:
         row = await self.backend.records.message(TENANT, message)

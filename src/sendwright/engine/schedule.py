@@ -128,14 +128,15 @@ class Promoter:
         return len(parcels)
 
     def _by_room(self, parcels: Sequence[Parcel]) -> tuple[list[Parcel], list[Parcel]]:
-        """Those that their lanes have room for, and the others: a blast that comes due at once is not piled into a lane."""
+        """Those that their lanes have room for, and the others: a blast that comes due at once is not piled into a lane.
+        Who is in the middle of a round, from one provider to the next, goes on in any case: they are no more than were called."""
         rooms: dict[tuple[str, Priority], int] = {}
         going: list[Parcel] = []
         staying: list[Parcel] = []
         for parcel in parcels:
             place = (parcel.channel, parcel.priority)
             room = rooms[place] if place in rooms else self._lane_room(*place)
-            (going if room > 0 else staying).append(parcel)
+            (going if room > 0 or parcel.round.later else staying).append(parcel)
             rooms[place] = room - 1
         return going, staying
 
