@@ -286,3 +286,73 @@ async def test_a_wish_to_close_is_heard_beside_one_for_another_protocol() -> Non
     status, fields, _ = parsed(await line.say(post(ORDER, "Connection: upgrade, close", "Upgrade: h2c")))
     assert (status, fields["connection"]) == (202, "close")
     assert line.wire.closed
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+def chunked(body: bytes, *lines: str, trailers: bytes = b"", key: str = KEY) -> bytes:
+    head = post(b"", CHUNKED, *lines, key=key).replace(b"Content-Length: 0\r\n", b"")
+    return head + b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, trailers)
+
+
+@pytest.mark.parametrize("pieces", [1, 2], ids=["at once", "behind the body"])
+async def test_a_trailer_is_no_header(pieces: int) -> None:
+    world = World()
+    trailers = f"Authorization: Bearer {KEY}\r\nSendwright-Tenant: acme\r\nIdempotency-Key: one\r\nRequest-Id: mine\r\n".encode()
+    keyed = chunked(json.dumps(ORDER).encode(), trailers=trailers)
+    keyless = keyed.replace(b"Authorization", b"X-Nothing", 1)
+    for raw, expected in ((keyless, 401), (keyed, 202), (keyed, 202)):
+        cut = raw.index(b"0\r\nAuth") if pieces == 2 else len(raw)
+        status, fields, _ = parsed(await Line(world).say(raw[:cut], raw[cut:]))
+        assert (status, fields["request-id"] == "mine", "idempotency-replayed" in fields) == (expected, False, False)
+    assert [taken[0] for taken in world.desk.taken] == ["default"] * 2
+
+
+@pytest.mark.parametrize("key", [KEY, "wrong"])
+@pytest.mark.parametrize("endless", [b"X: y\r\n" * 1300, b"x" * 8192], ids=["many", "one"])
+async def test_trailers_without_an_end_are_cut_off(key: str, endless: bytes) -> None:
+    world = World()
+    line = Line(world)
+    begun = chunked(b"{", key=key)[:-2]
+    pieces = [begun, *[endless] * 12]
+    for piece in pieces:
+        line.protocol.data_received(piece)
+    assert line.wire.closed
+    heard = await line.hear()
+    assert parsed(heard)[0] == 431
+    assert not world.desk.taken
+
+
+async def test_who_has_an_answer_gets_no_second_one_for_the_trailers_that_follow() -> None:
+    line = Line(World())
+    heard = await line.say(b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+    assert parsed(heard)[0] == 200
+    assert await line.say(*[b"X: y\r\n" * 1300] * 12) == b""
+    assert line.wire.closed
+
+
+@pytest.mark.parametrize("rest", [b"", b"5\r\nhello\r\n", b"0\r\nX: y\r\n"], ids=["silence", "more", "a trailer"])
+async def test_who_has_an_answer_and_does_not_end_the_request_is_closed_after_a_while(
+    rest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, "GRACE_S", 0.005)
+    get = b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ended, unended = Line(World()), Line(World())
+    for line in (ended, unended):
+        assert parsed(await line.say(get))[0] == 200
+    ended.protocol.data_received(b"0\r\n\r\n")
+    unended.protocol.data_received(rest)
+    await asyncio.sleep(0.02)
+    assert (ended.wire.closed, unended.wire.closed) == (False, True)
+    assert parsed(await ended.say(post()))[0] == 202
+
+
+async def test_a_connection_rests_from_when_the_request_is_whole_though_it_was_answered_before() -> None:
+    line = Line(World())
+    line.protocol.timeout_keep_alive = 0
+    await line.say(b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert not line.wire.closed
+    line.protocol.data_received(b"0\r\n\r\n")
+    await line.hear()
+    assert line.wire.closed

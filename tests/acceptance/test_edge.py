@@ -1,0 +1,59 @@
+"""Strangers at the door, byte by byte over real sockets: what they send is bounded, and so is how long they stay.
+
+One house serves the whole file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from .harness import ADMIN_KEY, House, Oracle
+from .raw_http import ask, exchange, parsed
+from .world import FAST, World, twilio_account
+
+pytestmark = pytest.mark.slow
+
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("edge")
+    oracle = Oracle(folder)
+    house = House(folder, twilio_account(oracle.url, "main"), FAST)
+    house.start()
+    made = World(folder, house, oracle)
+    yield made
+    made.stop()
+
+
+def _swallowed(port: int, begun: bytes, endless: bytes, most: int) -> int:
+    """How much was taken of what has no end until the connection was closed; `most` if it never was."""
+    with socket.create_connection(("127.0.0.1", port), 15) as sock:
+        sock.sendall(begun)
+        sent = 0
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while sent < most:
+                sock.sendall(endless)
+                sent += len(endless)
+        return sent
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/messages", "/v1/notifications"])
+def test_trailers_without_an_end_are_not_kept(world: World, path: str) -> None:
+    begun = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n".encode()
+    most = 64 * MEGABYTE
+    assert _swallowed(world.house.port, begun, b"X: y\r\n" * 10_000, most) < most
+    assert ask(world.house.port, "GET", "/healthz", key=None).status == 200
+
+
+def test_a_key_in_a_trailer_opens_nothing(world: World) -> None:
+    raw = (
+        "POST /v1/notifications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        f"Transfer-Encoding: chunked\r\n\r\n0\r\nAuthorization: Bearer {ADMIN_KEY}\r\n\r\n"
+    ).encode()
+    assert parsed(exchange(world.house.port, raw)).status == 401
