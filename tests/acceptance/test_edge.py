@@ -1,19 +1,20 @@
-"""Strangers at the door, byte by byte over real sockets: what they send is bounded, and so is how long they stay.
-
-One house serves the whole file.
+"""Strangers at the door, byte by byte over real sockets: what they send is bounded, and so is how long they stay. And those
+behind us: who stops reading what we say holds up nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from .harness import ADMIN_KEY, House, Oracle
 from .raw_http import ask, exchange, parsed
-from .world import FAST, World, twilio_account
+from .world import FAST, World, text, twilio_account
 
 pytestmark = pytest.mark.slow
 
@@ -57,3 +58,32 @@ def test_a_key_in_a_trailer_opens_nothing(world: World) -> None:
         f"Transfer-Encoding: chunked\r\n\r\n0\r\nAuthorization: Bearer {ADMIN_KEY}\r\n\r\n"
     ).encode()
     assert parsed(exchange(world.house.port, raw)).status == 401
+
+
+def _full_pipe() -> tuple[int, int]:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"." * 4096)
+    os.set_blocking(writer, True)
+    return reader, writer
+
+
+def test_a_stderr_that_nobody_reads_holds_up_neither_start_nor_sending_nor_end(tmp_path: Path) -> None:
+    # given a pipe that is full before anything has been said
+    reader, writer = _full_pipe()
+    oracle = Oracle(tmp_path)
+    house = House(tmp_path, twilio_account(oracle.url, "main"), FAST)
+    try:
+        # when everything is started with it
+        house.start(stderr=writer)
+        # then messages go out, and it ends in order
+        world = World(tmp_path, house, oracle)
+        world.comes_to(world.post(text()), "delivered")
+        assert house.stop() == 0
+    finally:
+        house.kill()
+        oracle.stop()
+        os.close(writer)
+        os.close(reader)

@@ -43,7 +43,7 @@ class _Server(uvicorn.Server):
 
 async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
     """Runs all roles and the API until told to stop; returns the exit code. `started` is told the API's address."""
-    logs.set_up()
+    stderr = logs.set_up()
     listening = _bind(loaded)
     host, port = listening.getsockname()[:2]
     loaded = _listening_on(loaded, port)
@@ -53,7 +53,7 @@ async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
     except BaseException:
         listening.close()
         raise
-    metrics, log = Metrics(parts), logs.Logs()
+    metrics, log = Metrics(parts, stderr), logs.Logs()
     parts.tell.add(metrics.tell)
     parts.tell.add(log.tell)
     draining = asyncio.Event()
