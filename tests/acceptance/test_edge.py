@@ -7,12 +7,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .harness import ADMIN_KEY, House, Oracle
+from .harness import ADMIN_KEY, House, Oracle, wait_until
 from .raw_http import ask, exchange, parsed
 from .world import FAST, World, text, twilio_account
 
@@ -87,3 +88,29 @@ def test_a_stderr_that_nobody_reads_holds_up_neither_start_nor_sending_nor_end(t
         oracle.stop()
         os.close(writer)
         os.close(reader)
+
+
+@pytest.mark.parametrize("drain_s", [25, 2])
+def test_from_the_signal_on_nothing_new_is_taken_though_a_request_is_still_under_way(tmp_path: Path, drain_s: int) -> None:
+    # given a provider that takes one message a second, a backlog for it, and a caller in the middle of a request
+    oracle = Oracle(tmp_path, latency_ms=1000)
+    house = House(tmp_path, twilio_account(oracle.url, "main", concurrency=1), f"{FAST}[worker]\ndrain_s = {drain_s}\n")
+    try:
+        house.start()
+        world = World(tmp_path, house, oracle)
+        world.post_all([text() for _ in range(30)])
+        wait_until(lambda: oracle.taken().by_message, 15, "the first is taken")
+        with socket.create_connection(("127.0.0.1", house.port), 15) as sock:
+            sock.sendall(
+                f"POST /v1/notifications HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN_KEY}\r\n"
+                "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{".encode()
+            )
+            time.sleep(0.5)
+            # when it is told to stop
+            before = len(oracle.taken().by_message)
+            assert house.stop() == 0
+        # then it finishes what is in flight, and begins no more
+        assert len(oracle.taken().by_message) - before <= 3
+    finally:
+        house.kill()
+        oracle.stop()

@@ -1,7 +1,7 @@
 """Serving: the API over uvicorn in the process's own event loop, signals, and the order of going down.
 
-The first SIGTERM (or Ctrl-C) drains: no new connections, event streams end, requests and calls in flight finish. A
-second one exits at once.
+The first SIGTERM (or Ctrl-C) drains: no new connections, event streams end, requests and calls in flight finish. Both begin
+with the signal, and `drain_s` bounds both. A second one exits at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sendwright.web.api.app import build_served
 from sendwright.web.api.services import Services
 
 CLOSING_S = 10
-"""How long requests that are under way may take to finish."""
+"""How long requests that are under way may take to finish, in seconds; `drain_s` where that is less."""
 
 
 class _Server(uvicorn.Server):
@@ -58,7 +58,7 @@ async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
     parts.tell.add(log.tell)
     draining = asyncio.Event()
     services = _services(parts, metrics, draining)
-    server = _Server(_config(*build_served(services)))
+    server = _Server(_config(*build_served(services), closing_s=min(CLOSING_S, parts.settings.worker.drain_s)))
     _on_signals(draining)
     chores = [asyncio.create_task(chore(parts)) for chore in (upkeep.keep_figures, upkeep.keep_audit, upkeep.sweep)]
     serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -67,7 +67,7 @@ async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
     started(parts, f"http://{f'[{host}]' if ':' in host else host}:{port}")
     await _until_told(draining, serving)
     server.should_exit = True
-    await serving
+    await asyncio.gather(serving, running.drain())
     for chore in chores:
         chore.cancel()
     await asyncio.gather(*chores, return_exceptions=True)
@@ -97,7 +97,7 @@ def _listening_on(loaded: Loaded, port: int) -> Loaded:
     return replace(loaded, settings=replace(settings, api=replace(settings.api, listen=f"{host}:{port}")))
 
 
-def _config(app: object, front: type[asyncio.Protocol]) -> uvicorn.Config:
+def _config(app: object, front: type[asyncio.Protocol], *, closing_s: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="none",
@@ -109,7 +109,7 @@ def _config(app: object, front: type[asyncio.Protocol]) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=CLOSING_S,
+        timeout_graceful_shutdown=closing_s,  # type: ignore[arg-type]  # it is handed on to the loop, which takes fractions
         backlog=2048,
     )
 
