@@ -433,6 +433,14 @@ def test_one_byte_changed_anywhere_is_refused(url: str, body: str, signature: st
     assert {TWILIO.verify(hook) for hook in hooks} == {Verdict.BAD}
 
 
+@pytest.mark.parametrize("forged", ["", "x", "A" * 28, "=" * 28, "A" * 27 + "=\n", "é" + "A" * 26 + "="])
+def test_what_can_be_no_signature_is_refused_before_the_body_is_read(forged: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+    monkeypatch.setattr("sendwright.providers.twilio._form_of", lambda body: read.append(body))
+    assert TWILIO.verify(signed(f"https://{HOST}", CALL, forged)) is Verdict.BAD
+    assert read == []
+
+
 def test_a_signature_by_another_token_is_refused() -> None:
     assert account(auth_token="12346").verify(signed(*VECTORS[0])) is Verdict.BAD
 

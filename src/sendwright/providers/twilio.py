@@ -60,6 +60,8 @@ VALIDITY_MAX_S = 36_000
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _SID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_SIGNATURE = re.compile(r"[A-Za-z0-9+/]{27}=", re.ASCII)
+"""HMAC-SHA1 in base64."""
 _BODY_HASH = "bodySHA256"
 
 _STATES = {
@@ -233,8 +235,8 @@ class Twilio(Provider):
     def verify(self, hook: Hook) -> Verdict:
         """Twilio's signature over the callback's address and parameters, or over its address and its body's hash."""
         token, given = self.settings.auth_token, hook.header("x-twilio-signature")
-        if token is None or not given:
-            return Verdict.BAD
+        if token is None or given is None or not _SIGNATURE.fullmatch(given):
+            return Verdict.BAD  # a body that nobody has signed is not worth reading
         hashed = hook.param(_BODY_HASH)
         params = _form_of(hook.body) if hashed is None else []
         if params is None or (hashed is not None and not same(hashlib.sha256(hook.body).hexdigest(), hashed)):

@@ -15,6 +15,8 @@ from sendwright.web.api import problems
 from sendwright.web.api.problems import Refusal
 from sendwright.web.api.table import Answer, Ask
 
+BODY_MAX = 64 << 10
+"""Bytes of a callback: it is looked at before it is known who sent it, and vendors write a few hundred."""
 REF_MAX = 255
 DETAIL_MAX = 500
 PARAMETERS_MAX = 100
