@@ -30,7 +30,7 @@ from sendwright.errors import Unavailable
 from sendwright.model.records import Absent, Conflict, Running, Taken
 from sendwright.web.api import problems
 from sendwright.web.api.hot import Judged, PostNotification
-from sendwright.web.api.problems import Refusal
+from sendwright.web.api.problems import ProblemError, Refusal
 from sendwright.web.api.wire import request_id
 
 _PATH = b"/v1/notifications"
@@ -52,6 +52,24 @@ _ENDLESS = Refusal(
 )
 _SLOW = Refusal(408, "slow_head", f"The head of a request did not come within {HEAD_S:g} s.", headers=((b"connection", b"close"),))
 _NOT_HTTP = Refusal(400, "not_http", "This is not HTTP/1.1 that can be read in one way only.", headers=((b"connection", b"close"),))
+_HOSTLESS = Refusal(
+    400,
+    "not_http",
+    "A request of HTTP/1.1 names its host once.",
+    [ProblemError("required", "must be given once", header="Host")],
+    headers=((b"connection", b"close"),),
+)
+_CODED = Refusal(
+    501,
+    "unknown_coding",
+    "A body comes by its length or in chunks.",
+    [ProblemError("unknown_coding", "may be chunked, and nothing else", header="Transfer-Encoding")],
+    headers=((b"connection", b"close"),),
+)
+
+
+class _Fault(Exception):
+    """Ends the parser's run; what is wrong has been noted."""
 
 
 class _Event:
@@ -95,6 +113,8 @@ class _Front(HttpToolsProtocol):
         self._beside = 0
         """Bytes that were no body, since the last one that was."""
         self._patience: asyncio.TimerHandle | None = None
+        self._hosts = 0
+        self._fault = _NOT_HTTP
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
@@ -110,7 +130,7 @@ class _Front(HttpToolsProtocol):
         try:
             self._parse(data)
         except HttpParserError:
-            self._cut_off(_NOT_HTTP)
+            self._cut_off(self._fault)
         if self.transport is None or self.transport.is_closing():
             return
         if self._short:
@@ -193,15 +213,36 @@ class _Front(HttpToolsProtocol):
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
+        self._hosts = 0
         self._short = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # else a trailer
-            super().on_header(name, value)
+        if not self._in_head:
+            return  # a trailer
+        super().on_header(name, value)
+        name = self.headers[-1][0]
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            self._fail(_CODED)  # the parser would call the chunks of what was compressed a body
+
+    def _fail(self, fault: Refusal) -> None:
+        self._fault = fault
+        raise _Fault
+
+    def _judge_head(self) -> None:
+        """What the parser lets through, and RFC 9112 does not (sections 2.3, 3.2 and 6.1)."""
+        version = self.parser.get_http_version()
+        if version == "1.1":
+            if self._hosts != 1:
+                self._fail(_HOSTLESS)
+        elif version != "1.0" or any(name == b"transfer-encoding" for name, _ in self.headers):
+            self._fail(_NOT_HTTP)
 
     def on_headers_complete(self) -> None:
         if self._stays():
             return
+        self._judge_head()
         self._in_head = False
         if self._patience is not None:
             self._arrived()

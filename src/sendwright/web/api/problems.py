@@ -28,6 +28,7 @@ TITLES = {
     "slow_head": "The head came too slowly",
     "head_too_large": "The head is too large",
     "not_http": "Not HTTP",
+    "unknown_coding": "The transfer coding is not known",
     "in_progress": "The first request with this key is still running",
     "too_large": "The body is too large",
     "unsupported_media_type": "Not application/json",
