@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -59,6 +60,22 @@ def test_a_key_in_a_trailer_opens_nothing(world: World) -> None:
         f"Transfer-Encoding: chunked\r\n\r\n0\r\nAuthorization: Bearer {ADMIN_KEY}\r\n\r\n"
     ).encode()
     assert parsed(exchange(world.house.port, raw)).status == 401
+
+
+def test_callers_who_stay_take_no_descriptor_that_sending_needs(world: World) -> None:
+    limits = resource.prlimit(world.house.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(world.house.pid, resource.RLIMIT_NOFILE, (200, limits[1]))
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.prlimit, world.house.pid, resource.RLIMIT_NOFILE, limits)
+        # given a message that waits, and as many callers as find room
+        message = world.post(text(send_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))))
+        callers = [stack.enter_context(socket.create_connection(("127.0.0.1", world.house.port), 15)) for _ in range(300)]
+        # then the others are told so, and the message goes out
+        said = callers[-1].recv(4096)
+        assert (parsed(said).status, parsed(said).code) == (503, "crowded")
+        oracle = world.oracle
+        wait_until(lambda: message in oracle.taken().by_message, 20, "it is sent")
+    world.comes_to(message, "delivered")
 
 
 def _full_pipe() -> tuple[int, int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
+import os
 
 import pytest
 
@@ -11,7 +13,7 @@ from sendwright.drivers.egress.address import Endpoint
 from sendwright.drivers.egress.dial import first_connected, interleaved
 from sendwright.drivers.egress.gate import Gate, Route, Usage
 from sendwright.errors import Unreachable
-from sendwright.providers.contract import ConsoleLine, Lost, NotSent, Reply
+from sendwright.providers.contract import OURS, ConsoleLine, HttpRequest, Lost, NotSent, Reply
 from tests.conformance.egress_breaks import in_turn
 from tests.conformance.egress_clients import PROVIDER, Client, Serve, call, every_client, post, until
 from tests.conformance.egress_server import LIMIT_S, Peer
@@ -322,3 +324,32 @@ async def test_when_no_address_answers_the_first_failure_is_told() -> None:
 
     with pytest.raises(ConnectionRefusedError):
         await first_connected([*V6, *V4], connect, stagger_s=0)
+
+
+async def test_a_shortage_here_is_not_told_where_another_address_tells_of_the_other_side() -> None:
+    async def connect(endpoint: Endpoint) -> Dialled:
+        raise OSError(errno.EADDRNOTAVAIL, "no such address here") if endpoint == V6[0] else ConnectionRefusedError
+
+    with pytest.raises(ConnectionRefusedError):
+        await first_connected([*V6, *V4], connect, stagger_s=0)
+
+
+SHORT = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EADDRNOTAVAIL"]
+
+
+@pytest.mark.parametrize("name", SHORT)
+@pytest.mark.parametrize("step", ["create_connection", "getaddrinfo"])
+async def test_a_shortage_of_our_own_is_ours(name: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def short(*_: object, **__: object) -> None:
+        raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
+
+    monkeypatch.setattr(asyncio.get_running_loop(), step, short)
+    gate = Gate({"one": Route()})
+    host = "localhost" if step == "getaddrinfo" else "127.0.0.1"
+    try:
+        with pytest.raises(Unreachable) as caught:
+            await gate.open("one", HttpRequest("POST", f"http://{host}:9/"), 5)
+        assert (caught.value.phase, caught.value.detail) == ("pool", name)
+        assert caught.value.phase in OURS
+    finally:
+        await gate.close()

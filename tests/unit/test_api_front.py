@@ -45,12 +45,12 @@ class Wire(asyncio.Transport):
 class Line:
     """A connection to the front of a world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, beside: Line | None = None) -> None:
         app, front = build_served(world.services)
         config = uvicorn.Config(app, http=front, lifespan="off", log_config=None, server_header=False, date_header=False)
         config.load()
         self.wire = Wire()
-        self.state = ServerState()
+        self.state = ServerState() if beside is None else beside.state
         self.protocol = front(config=config, server_state=self.state, app_state={})
         self.protocol.connection_made(self.wire)
 
@@ -387,3 +387,17 @@ async def test_what_an_older_client_says_is_read_without_a_host() -> None:
     line = Line(World())
     assert parsed(await line.say(b"GET /healthz HTTP/1.0\r\n\r\n"))[0] == 200
     assert line.wire.closed
+
+
+async def test_who_finds_no_room_is_told_to_come_again_and_has_it_when_another_has_left() -> None:
+    world = World(connections_max=lambda: 2)
+    first = Line(world)
+    second = Line(world, first)
+    third = Line(world, first)
+    status, fields, body = parsed(await third.hear())
+    assert (status, body["code"], body["may_be_accepted"], fields["retry-after"]) == (503, "crowded", False, "1")
+    assert third.wire.closed
+    third.protocol.connection_lost(None)
+    assert parsed(await second.say(post()))[0] == 202
+    first.protocol.connection_lost(None)
+    assert parsed(await Line(world, second).say(post()))[0] == 202

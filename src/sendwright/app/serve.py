@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 import uvicorn
 from msgspec.structs import replace
 
-from sendwright.app import logs, upkeep
+from sendwright.app import descriptors, logs, upkeep
 from sendwright.app.metrics import Metrics
-from sendwright.app.parts import Parts
+from sendwright.app.parts import SANDBOX, Parts
 from sendwright.app.running import Running
 from sendwright.app.standings import Standings
 from sendwright.errors import OperatorError
@@ -44,6 +44,7 @@ class _Server(uvicorn.Server):
 async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
     """Runs all roles and the API until told to stop; returns the exit code. `started` is told the API's address."""
     stderr = logs.set_up()
+    descriptors.raise_limit()
     listening = _bind(loaded)
     host, port = listening.getsockname()[:2]
     loaded = _listening_on(loaded, port)
@@ -167,7 +168,14 @@ def _services(parts: Parts, metrics: Metrics, draining: asyncio.Event) -> Servic
         docs_open=_is_loopback(settings.listens_on()[0]),
         metrics_key=settings.api.metrics_key,
         draining=draining,
+        connections_max=descriptors.for_callers(_lines(parts)),
     )
+
+
+def _lines(parts: Parts) -> int:
+    """Descriptors of all providers' lines. Our own sandbox has the other end of its lines too."""
+    ours = {name for name, provider in parts.providers.items() if provider.kind == SANDBOX and parts.sandbox_url is not None}
+    return sum(parts.egress_route(name).concurrency * (2 if name in ours else 1) for name in parts.providers)
 
 
 def _is_loopback(host: str) -> bool:

@@ -21,6 +21,7 @@ of its first requests.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -30,7 +31,7 @@ from sendwright.errors import Unavailable
 from sendwright.model.records import Absent, Conflict, Running, Taken
 from sendwright.web.api import problems
 from sendwright.web.api.hot import Judged, PostNotification
-from sendwright.web.api.problems import ProblemError, Refusal
+from sendwright.web.api.problems import ProblemError, Refusal, retry_after
 from sendwright.web.api.wire import request_id
 
 _PATH = b"/v1/notifications"
@@ -58,6 +59,13 @@ _HOSTLESS = Refusal(
     "A request of HTTP/1.1 names its host once.",
     [ProblemError("required", "must be given once", header="Host")],
     headers=((b"connection", b"close"),),
+)
+_CROWDED = Refusal(
+    503,
+    "crowded",
+    "As many are connected as there is room for. Try again.",
+    headers=((b"connection", b"close"), *retry_after(1)),
+    maybe=False,
 )
 _CODED = Refusal(
     501,
@@ -93,17 +101,19 @@ class _Owed:
         self.more_body = False
 
 
-def front_of(post: PostNotification) -> type[HttpToolsProtocol]:
-    """The protocol class for uvicorn's `http` setting."""
+def front_of(post: PostNotification, connections_max: Callable[[], int]) -> type[HttpToolsProtocol]:
+    """The protocol class for uvicorn's `http` setting. Who comes when so many are connected is told to come again."""
 
     class Front(_Front):
         call = post
+        most = staticmethod(connections_max)
 
     return Front
 
 
 class _Front(HttpToolsProtocol):
     call: PostNotification
+    most: Callable[[], int]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -118,7 +128,10 @@ class _Front(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        self._await_head()
+        if len(self.connections) > self.most():
+            self._cut_off(_CROWDED)
+        else:
+            self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._arrived()

@@ -38,6 +38,7 @@ TITLES = {
     "arrived": "The message has arrived",
     "nothing_to_send": "The message has nowhere to go",
     "not_in_doubt": "The message is not in doubt",
+    "crowded": "Too many connections",
     "unavailable": "Could not be made durable",
     "internal": "Our fault",
 }
