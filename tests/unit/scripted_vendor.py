@@ -52,6 +52,8 @@ class Call(Struct, frozen=True):
     key: str
     in_flight: int
     """Calls in flight at this vendor, this one included."""
+    ttl_s: int | None = None
+    """How long the message was said to be good for."""
 
 
 class Vendor:
@@ -141,7 +143,7 @@ class Scripted(Provider):
     def build(self, out: Outgoing) -> HttpRequest:
         if out.body == "unsayable":
             raise ValueError("it can't be said in these words")
-        said = {name: getattr(out, name) for name in ("attempt", "message", "address", "body")}
+        said = {name: getattr(out, name) for name in ("attempt", "message", "address", "body", "ttl_s")}
         said["key"] = out.idempotency_key
         return HttpRequest("POST", "https://vendor.example/send", body=json.dumps(said).encode())
 

@@ -31,6 +31,9 @@ SLOT_WAIT_S = 0.5
 """How long a parcel waits for its provider before it is parked."""
 BEGIN_S = 0.5
 """A call not begun this long after its claim is not made: what it was decided on may have changed."""
+STALE_S = 0.25
+"""A request built longer ago is built anew right before it is written: what it says of the time that is left would outlast
+the message. See render.py, which takes as much off."""
 SHELF_S = 30.0
 """How long a parcel rests whose delivery broke off for a reason that nobody foresaw."""
 MARGIN_S = 2.0
@@ -84,6 +87,7 @@ class Deliverer:
 
     async def deliver(self, parcel: Parcel, handled: Callable[[], None]) -> None:
         """Takes one parcel as far as it can go now; `handled` is called once its row says so."""
+        began = self._clock.monotonic()
         ready = await self._prepare(parcel)
         crashpoint("deliver.prepared")
         if ready is None:
@@ -96,6 +100,8 @@ class Deliverer:
             if held is None:
                 return
             started = self._clock.monotonic()
+            if started - began > STALE_S:
+                self._say_anew(ready)
             outcome = await self._send(ready, held)
             crashpoint("deliver.answered")
         finally:
@@ -173,6 +179,12 @@ class Deliverer:
         except Exception as error:  # noqa: BLE001 — a plugin's mistake must cost its own message, not the worker
             self._tell(Trouble("deliver", f"{account.provider!r} could not build a request: {type(error).__name__}"))
             return Rejected(Reason.UNKNOWN, "the provider's adapter failed", Scope.ACCOUNT)
+
+    def _say_anew(self, ready: Ready) -> None:
+        """The same, as of now."""
+        begun = self._begin(ready.parcel, ready.account, self._clock.now_ms())
+        if not isinstance(begun, Rejected):
+            ready.flow, ready.request = begun
 
     async def _claim(self, ready: Ready) -> Held | None:
         """One row decides. None: cancelled, overtaken, switched or somebody else's."""
