@@ -50,7 +50,7 @@ from sendwright.providers.contract import (
     Verdict,
 )
 from sendwright.providers.forms import form_of
-from sendwright.providers.redaction import vendor_id, vendor_words
+from sendwright.providers.redaction import vendor_id
 from sendwright.providers.signing import form_signature, port_spellings, same
 
 API = "https://api.twilio.com"
@@ -215,8 +215,8 @@ class Twilio(Provider):
         """A SID is acceptance, whatever the status beside it, unless that says that it has failed already."""
         answer = json_object(reply.body)
         if 200 <= reply.status < 300:
-            return _taken(reply, answer)
-        code, words = _number(answer.get("code")), vendor_words(answer.get("message"))
+            return _taken(reply, answer, self.words(answer.get("error_message")))
+        code, words = _number(answer.get("code")), self.words(answer.get("message"))
         known = _by_code(reply, code, words) if 400 <= reply.status < 500 else None
         if reply.status == 429:
             return known if isinstance(known, Later) else by_status(reply, words)
@@ -256,17 +256,16 @@ class Twilio(Provider):
             return ()
         code = _number(said.get("ErrorCode"))
         words = said.get("ErrorMessage") or said.get("ChannelStatusMessage") or ""
-        detail = " ".join(str(part) for part in (word, code, vendor_words(words)) if part)
+        detail = " ".join(str(part) for part in (word, code, self.words(words)) if part)
         return (Receipt(state, attempt, ref, _reason(code) if word in _ENDED else None, detail),)
 
 
-def _taken(reply: Reply, answer: Mapping[str, Any]) -> Outcome:
+def _taken(reply: Reply, answer: Mapping[str, Any], words: str) -> Outcome:
     ref, status, code = vendor_id(answer.get("sid")), answer.get("status"), _number(answer.get("error_code"))
     if ref is None:
         return Unsure("a success without a SID")
     if status not in _ENDED:
         return Accepted(ref)
-    words = vendor_words(answer.get("error_message"))
     return _by_code(reply, code, words) or Rejected(_reason(code), f"{status} {code or ''} {words}".strip())
 
 

@@ -34,7 +34,7 @@ async def take_hook(ask: Ask) -> Answer:
             raise Refusal(401, "unauthenticated", "The callback's signature is bad, stale or missing.")
         case Verdict.FOREIGN:
             raise Refusal(403, "forbidden", "This source may not call here.")
-    sightings = [pack(sighting_of(provider.name, receipt, now_ms)) for receipt in provider.events(hook)]
+    sightings = [pack(sighting_of(provider.name, receipt, now_ms)) for receipt in provider.receipts(hook)]
     if sightings:
         await services.bus.publish(INBOUND, sightings)
     return Answer(204)
