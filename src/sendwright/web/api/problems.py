@@ -53,6 +53,14 @@ class ProblemError(Struct, frozen=True, omit_defaults=True):
     parameter: str | UnsetType = UNSET
     header: str | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        if sum(place is not UNSET for place in (self.pointer, self.parameter, self.header)) != 1:
+            raise ValueError("a fault has one place")
+
+
+PLACES = ("pointer", "parameter", "header")
+"""Where a fault may be. Each has one."""
+
 
 class Problem(Struct, frozen=True):
     """An RFC 9457 problem document."""
@@ -167,12 +175,28 @@ def not_found() -> Refusal:
     return Refusal(404, "not_found", "There is nothing here, or it is not yours.")
 
 
-def mismatch() -> Refusal:
-    return Refusal(422, "idempotency_mismatch", "This idempotency key was used with another body.")
+def mismatch(*, inside: bool) -> Refusal:
+    """`inside`: the key stands in the body, else in its header."""
+    fault = _of_key("idempotency_mismatch", "was used with another body", inside=inside)
+    return Refusal(422, "idempotency_mismatch", "This idempotency key was used with another body.", [fault])
 
 
-def in_progress(after_s: float) -> Refusal:
-    return Refusal(409, "in_progress", "Another request with this idempotency key is being taken.", headers=retry_after(after_s))
+def in_progress(after_s: float, *, inside: bool) -> Refusal:
+    """`inside`: as above."""
+    fault = _of_key("in_progress", "stands for a request that is being taken", inside=inside)
+    detail = "Another request with this idempotency key is being taken."
+    return Refusal(409, "in_progress", detail, [fault], headers=retry_after(after_s))
+
+
+def _of_key(code: str, detail: str, *, inside: bool) -> ProblemError:
+    place = {"pointer": "#/idempotency_key"} if inside else {"header": "Idempotency-Key"}
+    return ProblemError(code, detail, **place)
+
+
+def unsupported(name: str, detail: str, *headers: tuple[bytes, bytes]) -> Refusal:
+    """A body of a kind that is not read, by the header that says so."""
+    fault = ProblemError("unsupported_media_type", detail, header=name)
+    return Refusal(415, "unsupported_media_type", f"The body {detail}.", [fault], headers=headers)
 
 
 def internal() -> Refusal:
