@@ -29,6 +29,7 @@ from sendwright.providers.contract import (
     Rejected,
     Reply,
     Scope,
+    TooLong,
     Unsure,
     Verdict,
 )
@@ -162,6 +163,11 @@ def test_a_title_is_said_where_there_is_no_body() -> None:
 def test_what_twilio_has_no_words_for_is_refused_before_it_is_sent(over: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         said(**over)
+
+
+def test_a_body_that_is_too_long_is_refused_for_that() -> None:
+    with pytest.raises(TooLong):
+        said(body="x" * 1601)
 
 
 def test_the_longest_body_is_taken() -> None:

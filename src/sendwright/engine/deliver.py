@@ -25,7 +25,7 @@ from sendwright.model.parcel import Parcel
 from sendwright.model.records import Claim, Claimed, Refused, Wait
 from sendwright.model.states import MessageState
 from sendwright.policy.breaker import Health, Permit
-from sendwright.providers.contract import OURS, Flow, NotSent, Request
+from sendwright.providers.contract import OURS, Flow, NotSent, Request, TooLong
 
 SLOT_WAIT_S = 0.5
 """How long a parcel waits for its provider before it is parked."""
@@ -174,6 +174,8 @@ class Deliverer:
         try:
             flow = account.provider.flow(render(parcel, account, now))
             return flow, next(flow)
+        except TooLong as error:
+            return Rejected(Reason.TOO_LONG, str(error), Scope.CONTENT)
         except ValueError as error:
             return Rejected(Reason.CONTENT, str(error), Scope.CONTENT)
         except Exception as error:  # noqa: BLE001 — a plugin's mistake must cost its own message, not the worker

@@ -47,6 +47,7 @@ __all__ = [
     "Request",
     "Scope",
     "Secret",
+    "TooLong",
     "Unsure",
     "Verdict",
 ]
@@ -133,6 +134,11 @@ class ConsoleLine(Struct, frozen=True, tag="console"):
 
 
 Request = HttpRequest | ConsoleLine
+
+
+class TooLong(ValueError):
+    """The text is longer than the vendor takes: `Reason.TOO_LONG`, where any other `ValueError` of `build` is `CONTENT`."""
+
 
 OURS = frozenset({"pool", "late"})
 """Phases in which a request was not sent for a reason of our own: they say nothing of the provider's health."""
@@ -287,7 +293,8 @@ class Provider(ABC):
 
     @abstractmethod
     def build(self, out: Outgoing) -> Request:
-        """The request that sends this message. Raises `ValueError` where it can't be said in the vendor's words."""
+        """The request that sends this message. Raises `ValueError` where it can't be said in the vendor's words, `TooLong` where
+        that is for its length."""
 
     @abstractmethod
     def parse(self, reply: Reply) -> Outcome:

@@ -46,6 +46,7 @@ from sendwright.providers.contract import (
     Reply,
     Scope,
     Secret,
+    TooLong,
     Unsure,
     Verdict,
 )
@@ -192,7 +193,7 @@ class Twilio(Provider):
         if _E164.fullmatch(out.address) is None:
             raise ValueError("the recipient is not a number in E.164")
         if len(text) > BODY_MAX:
-            raise ValueError(f"the body is longer than {BODY_MAX} characters")
+            raise TooLong(f"the body is longer than {BODY_MAX} characters")
         if len(out.media) > MEDIA_MAX:
             raise ValueError(f"more than {MEDIA_MAX} media")
         if not text and not out.media:
