@@ -67,7 +67,7 @@ class BusDown(Unavailable):
 
 
 class Unreachable(SendwrightError):
-    """No connection: nothing of the request has left. `phase` is `resolve`, `connect`, `tls` or `pool`."""
+    """No connection: nothing of the request has left. `phase` is `resolve`, `connect`, `tls` or `pool`, which is ours."""
 
     def __init__(self, phase: str, detail: str) -> None:
         self.phase = phase

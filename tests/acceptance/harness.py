@@ -77,11 +77,14 @@ def wait_until(check: Any, within_s: float, what: str, every_s: float = 0.05) ->
 
 
 class Process:
-    """A child process whose output goes to a file."""
+    """A child process whose output goes to a file; `stderr` may go elsewhere."""
 
-    def __init__(self, command: list[str], log: Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
+    def __init__(
+        self, command: list[str], log: Path, env: dict[str, str] | None = None, cwd: Path | None = None, stderr: int | None = None
+    ) -> None:
+        stderr = subprocess.STDOUT if stderr is None else stderr
         with log.open("ab") as out:
-            self.child = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=os.environ | (env or {}), cwd=cwd)
+            self.child = subprocess.Popen(command, stdout=out, stderr=stderr, env=os.environ | (env or {}), cwd=cwd)
 
     def kill(self) -> None:
         self.child.kill()
@@ -161,13 +164,13 @@ class House:
         self.process: Process | None = None
         self.starts = 0
 
-    def start(self, env: dict[str, str] | None = None, *, ready: bool = True) -> float:
+    def start(self, env: dict[str, str] | None = None, *, ready: bool = True, stderr: int | None = None) -> float:
         """Starts it; returns the seconds to readiness."""
         began = time.monotonic()
         program = ["-m", "sendwright"] if self._bent is None else [str(Path(__file__).with_name("bent.py"))]
         command = [sys.executable, *program, "up", "--config", str(self.config), "--data", str(self.data)]
         bent = {} if self._bent is None else {"SENDWRIGHT_BENT": json.dumps(self._bent)}
-        self.process = Process(command, self.folder / "house.out", bent | (env or {}))
+        self.process = Process(command, self.folder / "house.out", bent | (env or {}), stderr=stderr)
         self.starts += 1
         if ready:
             self.wait_ready()

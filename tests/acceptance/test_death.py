@@ -229,27 +229,33 @@ async def test_rolling_restarts_under_load_lose_double_and_refuse_nothing(tmp_pa
     assert not verdict.in_doubt
 
 
-async def test_without_file_descriptors_it_sheds_and_recovers(tmp_path: Path, house: House, oracle: Oracle) -> None:
-    # given a process that may open eight more files than it has
+async def test_without_file_descriptors_it_sheds_blames_nobody_and_recovers(tmp_path: Path, oracle: Oracle) -> None:
+    # given a process that may open eight more files than it has, and a breaker that opens at five failures
+    house = House(tmp_path, twilio(oracle), "[retry]\nbase_s = 0.2\ncap_s = 1\n")
     house.start()
-    caller = Caller(house, tmp_path / "ledger")
-    await post(caller, range(2))
-    limits = resource.prlimit(house.pid, resource.RLIMIT_NOFILE)
-    open_now = len(list(Path(f"/proc/{house.pid}/fd").iterdir()))
-    resource.prlimit(house.pid, resource.RLIMIT_NOFILE, (open_now + 8, limits[1]))
+    try:
+        caller = Caller(house, tmp_path / "ledger")
+        soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))
+        await post(caller, range(60), send_at=soon)
+        limits = resource.prlimit(house.pid, resource.RLIMIT_NOFILE)
+        open_now = len(list(Path(f"/proc/{house.pid}/fd").iterdir()))
+        resource.prlimit(house.pid, resource.RLIMIT_NOFILE, (open_now + 8, limits[1]))
 
-    # when there is more to do than that is enough for
-    posting = asyncio.create_task(post(caller, range(2, 60)))
-    await asyncio.sleep(1.5)
-    assert not house.dead
-    resource.prlimit(house.pid, resource.RLIMIT_NOFILE, limits)
-    await posting
+        # when there is more to do than that is enough for
+        posting = asyncio.create_task(post(caller, range(60, 120)))
+        await asyncio.sleep(4.5)
+        assert not house.dead
+        resource.prlimit(house.pid, resource.RLIMIT_NOFILE, limits)
+        await posting
 
-    # then
-    verdict = await asyncio.to_thread(judged, "descriptors", house, oracle, caller)
-    assert verdict.faults == []
-    assert not verdict.doubled
-    assert verdict.accepted == 60
+        # then all of it is done, and the provider, which was well all the time, has never been left alone
+        verdict = await asyncio.to_thread(judged, "descriptors", house, oracle, caller)
+        assert verdict.faults == []
+        assert not verdict.doubled
+        assert verdict.accepted == 120
+        assert '"event": "breaker"' not in house.output()
+    finally:
+        house.kill()
 
 
 def test_settings_that_are_wrong_stop_the_start_and_touch_nothing(tmp_path: Path, house: House, oracle: Oracle) -> None:

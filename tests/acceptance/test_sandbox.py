@@ -211,6 +211,10 @@ async def test_twilio_message_is_taken_with_twilios_resource(client: Client) -> 
         ({"To": "+15005550009"}, 400, 21614),
         ({"From": "+15005550008"}, 429, 21611),
         ({"StatusCallback": "ftp://127.0.0.1/"}, 400, 21609),
+        ({"StatusCallback": "http://our_host.example/"}, 400, 21609),
+        ({"ValidityPeriod": "36001"}, 400, 21624),
+        ({"ValidityPeriod": "0"}, 400, 21624),
+        ({"ValidityPeriod": "soon"}, 400, 21624),
         ({"StatusCallback": "http://127.0.0.1/\r\nX-Evil: 1"}, 400, 21609),
     ],
 )
@@ -223,6 +227,17 @@ async def test_twilio_refuses_with_twilios_codes_and_takes_nothing(
     assert answer.json()["more_info"].endswith(f"/{code}")
     stats = await client.stats()
     assert (stats["taken"], stats["by_verdict"]) == (0, {"refused": 1})
+
+
+@pytest.mark.parametrize(("count", "status"), [(10, 201), (11, 400)])
+async def test_twilio_takes_ten_media(client: Client, count: int, status: int) -> None:
+    form = [*FORM.items(), *[("MediaUrl", f"https://example.com/{number}.png") for number in range(count)]]
+    answer = await client.ask("POST", TWILIO + ".json", urlencode(form).encode(), Authorization=BASIC)
+    assert (answer.status, answer.json().get("code")) == (status, None if status == 201 else 21623)
+
+
+async def test_twilio_takes_a_validity_period_of_ten_hours(client: Client) -> None:
+    assert (await client.twilio(ValidityPeriod="36000")).status == 201
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,11 @@ COMPLETE: dict[str, tuple[bytes, Reply]] = {
         Reply(200, (("content-length", "2"),), b"hi"),
     ),
     "without content": (b"HTTP/1.1 204 No Content\r\n\r\n", Reply(204)),
-    "not modified, with the length of what it would have said": (
-        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
-        Reply(304, (("content-length", "9"),)),
+    "without content, and with a length that says so": (
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+        Reply(204, (("content-length", "0"),)),
     ),
+    "not modified": (b"HTTP/1.1 304 Not Modified\r\n\r\n", Reply(304)),
     "with no reason, an empty header, blanks around values and names in any case": (
         b"HTTP/1.1 429\r\nX-EMPTY:\r\nreTry-afTer: \t7 \t\r\nContent-Length: 0\r\n\r\n",
         Reply(429, (("x-empty", ""), ("retry-after", "7"), ("content-length", "0"))),
@@ -39,6 +40,22 @@ COMPLETE: dict[str, tuple[bytes, Reply]] = {
     ),
 }
 
+ANNOUNCED: dict[str, tuple[bytes, Reply]] = {
+    "not modified, with the length of what it would have said": (
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
+        Reply(304, (("content-length", "9"),)),
+    ),
+    "no content, with a length": (
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 43\r\n\r\n",
+        Reply(204, (("content-length", "43"),)),
+    ),
+    "no content, in chunks": (
+        b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+        Reply(204, (("transfer-encoding", "chunked"),)),
+    ),
+}
+"""Complete, but what they announce may still come, and would be read as another answer."""
+
 UNTIL_CLOSE: dict[str, bytes] = {
     "http 1.1": b"HTTP/1.1 200 OK\r\nServer: old\r\n\r\nhello",
     "http 1.0": b"HTTP/1.0 200 OK\r\n\r\nhello",
@@ -48,6 +65,8 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "garbage": (b"\x16\x03\x01 what is this\r\n\r\n", "head"),
     "another protocol": (b"SSH-2.0-OpenSSH_9.2\r\n", "head"),
     "http 0.9": (b"<html>hello</html>", "head"),
+    "http 2": (b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", "head"),
+    "http 0.9 with a head": (b"HTTP/0.9 200 OK\r\nContent-Length: 2\r\n\r\nhi", "head"),
     "http 3": (b"HTTP/3.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", "head"),
     "no number for a status": (b"HTTP/1.1 OK\r\nContent-Length: 2\r\n\r\nhi", "head"),
     "a status of four digits": (b"HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\nhi", "head"),
@@ -71,6 +90,11 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
         "head",
     ),
     "an unknown framing": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhi", "head"),
+    "chunks of another coding": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", "head"),
+    "an interim answer with a length": (
+        b"HTTP/1.1 103 Early Hints\r\nContent-Length: 40\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        "head",
+    ),
     "a chunk whose size is no number": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhi\r\n", "body"),
     "a chunk longer than its size": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi!\r\n0\r\n\r\n", "body"),
     "a chunk size beyond all numbers": (

@@ -15,7 +15,7 @@ from sendwright import __version__
 from sendwright.drivers.egress.gate import Route
 from sendwright.errors import Unreachable
 from sendwright.providers.contract import Answer, HttpRequest, Lost, NotSent, Reply
-from tests.conformance.egress_answers import COMPLETE, LONG, MALFORMED, OVERSIZE, UNTIL_CLOSE
+from tests.conformance.egress_answers import ANNOUNCED, COMPLETE, LONG, MALFORMED, OVERSIZE, UNTIL_CLOSE
 from tests.conformance.egress_breaks import BREAKS, STAGES, UNSAFE, after, in_turn
 from tests.conformance.egress_clients import PROVIDER, Authority, Client, Serve, call, every_client, post, rested, until
 from tests.conformance.egress_server import LIMIT_S, OK, Peer, Script, Server
@@ -248,6 +248,19 @@ async def test_a_line_is_not_used_again_when_more_came_than_was_asked_for(client
             outcome = await call(egress, post(server.url))
             assert isinstance(outcome, Reply)
             assert outcome.body == b"ok"
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("kind", ANNOUNCED)
+@every_client
+async def test_a_line_is_not_used_again_when_a_body_was_announced_that_has_no_place(
+    client: Client, serve: Serve, kind: str
+) -> None:
+    said, reply = ANNOUNCED[kind]
+    server = serve(in_turn(lambda peer: peer.answer(said), Peer.answer))
+    async with client() as egress:
+        assert await call(egress, post(server.url)) == reply
+        assert isinstance(await call(egress, post(server.url)), Reply)
     assert server.connections == 2
 
 

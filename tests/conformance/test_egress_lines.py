@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
+import os
+from typing import Any
 
 import pytest
 
 from sendwright.drivers.egress.address import Endpoint
-from sendwright.drivers.egress.dial import first_connected, interleaved
+from sendwright.drivers.egress.dial import Dialer, first_connected, interleaved
 from sendwright.drivers.egress.gate import Gate, Route, Usage
+from sendwright.drivers.egress.http import Connection
+from sendwright.drivers.egress.pool import Pool
 from sendwright.errors import Unreachable
-from sendwright.providers.contract import ConsoleLine, Lost, NotSent, Reply
+from sendwright.providers.contract import OURS, ConsoleLine, HttpRequest, Lost, NotSent, Reply
 from tests.conformance.egress_breaks import in_turn
 from tests.conformance.egress_clients import PROVIDER, Client, Serve, call, every_client, post, until
 from tests.conformance.egress_server import LIMIT_S, Peer
@@ -57,6 +62,46 @@ async def test_who_gives_up_waiting_in_the_moment_of_the_turn_passes_it_on(clien
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert isinstance(await call(egress, post(server.url)), Reply)
+
+
+@every_client
+async def test_a_call_has_one_time_limit_from_the_wish_for_a_line_on(client: Client, serve: Serve) -> None:
+    server = serve(in_turn(Peer.hang))
+    async with client() as egress:
+        request = post(server.url)
+        line = await egress.open(PROVIDER, request, SHORT_S)
+        async with asyncio.timeout(LIMIT_S):
+            assert await line.send(request, 10 * LIMIT_S) == Lost("wait", "timed out")
+        line.release()
+
+
+@every_client
+async def test_with_little_time_left_nothing_is_written(client: Client, serve: Serve) -> None:
+    server = serve(each_time)
+    async with client() as egress:
+        request = post(server.url)
+        line = await egress.open(PROVIDER, request, SHORT_S)
+        await asyncio.sleep(0.8 * SHORT_S)
+        answer = await line.send(request, SHORT_S)
+        line.release()
+        assert isinstance(answer, NotSent)
+        assert answer.phase in OURS
+        assert isinstance(await call(egress, post(server.url)), Reply)
+    assert len(server.requests) == 1
+
+
+async def test_connecting_takes_no_more_than_half_of_a_calls_time() -> None:
+    deadlines = []
+
+    class Watching(Dialer):
+        async def dial(self, *args: Any) -> Connection:
+            deadlines.append(args[2])
+            raise Unreachable("connect", "refused")
+
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(Unreachable):
+        await Pool(Route(), Watching()).lease(HttpRequest("POST", "http://127.0.0.1:9/"), 100)
+    assert [round(deadline - began) for deadline in deadlines] == [50]
 
 
 @every_client
@@ -322,3 +367,32 @@ async def test_when_no_address_answers_the_first_failure_is_told() -> None:
 
     with pytest.raises(ConnectionRefusedError):
         await first_connected([*V6, *V4], connect, stagger_s=0)
+
+
+async def test_a_shortage_here_is_not_told_where_another_address_tells_of_the_other_side() -> None:
+    async def connect(endpoint: Endpoint) -> Dialled:
+        raise OSError(errno.EADDRNOTAVAIL, "no such address here") if endpoint == V6[0] else ConnectionRefusedError
+
+    with pytest.raises(ConnectionRefusedError):
+        await first_connected([*V6, *V4], connect, stagger_s=0)
+
+
+SHORT = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EADDRNOTAVAIL"]
+
+
+@pytest.mark.parametrize("name", SHORT)
+@pytest.mark.parametrize("step", ["create_connection", "getaddrinfo"])
+async def test_a_shortage_of_our_own_is_ours(name: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def short(*_: object, **__: object) -> None:
+        raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
+
+    monkeypatch.setattr(asyncio.get_running_loop(), step, short)
+    gate = Gate({"one": Route()})
+    host = "localhost" if step == "getaddrinfo" else "127.0.0.1"
+    try:
+        with pytest.raises(Unreachable) as caught:
+            await gate.open("one", HttpRequest("POST", f"http://{host}:9/"), 5)
+        assert (caught.value.phase, caught.value.detail) == ("pool", name)
+        assert caught.value.phase in OURS
+    finally:
+        await gate.close()

@@ -27,10 +27,12 @@ from sendwright.providers.contract import (
     Reply,
     Request,
     Scope,
+    TooLong,
 )
 
 from .virtual_time import START_S
 
+BODY_MAX = 5000
 # Answers of vendors.
 UNWELL = Reply(503)
 THROTTLED = Reply(429)
@@ -52,6 +54,8 @@ class Call(Struct, frozen=True):
     key: str
     in_flight: int
     """Calls in flight at this vendor, this one included."""
+    ttl_s: int | None = None
+    """How long the message was said to be good for."""
 
 
 class Vendor:
@@ -141,7 +145,9 @@ class Scripted(Provider):
     def build(self, out: Outgoing) -> HttpRequest:
         if out.body in {"unsayable", f"unsayable by {self.name}"}:
             raise ValueError("it can't be said in these words")
-        said = {name: getattr(out, name) for name in ("attempt", "message", "address", "body")}
+        if out.body is not None and len(out.body) > BODY_MAX:
+            raise TooLong("the body is too long")
+        said = {name: getattr(out, name) for name in ("attempt", "message", "address", "body", "ttl_s")}
         said["key"] = out.idempotency_key
         return HttpRequest("POST", "https://vendor.example/send", body=json.dumps(said).encode())
 

@@ -501,7 +501,8 @@ async def test_a_callback_that_could_not_be_kept_is_asked_for_again() -> None:
 
 
 async def test_callbacks_of_nobody_and_without_measure_are_refused() -> None:
-    world = World(body_max=100)
+    world = World()
     assert (await world.stranger.post("/v1/hooks/nobody")).status == 404
-    assert (await world.stranger.post("/v1/hooks/twilio-main", body=b"x" * 101)).status == 413
+    assert (await world.stranger.post("/v1/hooks/twilio-main", body=b"x" * (64 * 1024 + 1))).status == 413
     assert world.vendor.hooks == []
+    assert (await world.stranger.post("/v1/hooks/twilio-main", body=b"x" * (64 * 1024))).status == 401

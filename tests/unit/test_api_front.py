@@ -45,12 +45,12 @@ class Wire(asyncio.Transport):
 class Line:
     """A connection to the front of a world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, beside: Line | None = None) -> None:
         app, front = build_served(world.services)
         config = uvicorn.Config(app, http=front, lifespan="off", log_config=None, server_header=False, date_header=False)
         config.load()
         self.wire = Wire()
-        self.state = ServerState()
+        self.state = ServerState() if beside is None else beside.state
         self.protocol = front(config=config, server_state=self.state, app_state={})
         self.protocol.connection_made(self.wire)
 
@@ -221,7 +221,19 @@ async def test_a_head_that_does_not_come_in_time_is_408(monkeypatch: pytest.Monk
     assert not done.wire.closed
 
 
-@pytest.mark.parametrize("junk", [b"\x16\x03\x01\x02\x00", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\nX : y\r\n\r\n"])
+NONSENSE = [
+    b"\x16\x03\x01\x02\x00",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"GET / HTTP/1.1\r\nX : y\r\n\r\n",
+    b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+    b"POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("junk", NONSENSE)
 async def test_what_is_not_http_is_told_so_by_a_problem_document(junk: bytes) -> None:
     line = Line(World())
     status, fields, body = parsed(await line.say(junk))
@@ -286,3 +298,106 @@ async def test_a_wish_to_close_is_heard_beside_one_for_another_protocol() -> Non
     status, fields, _ = parsed(await line.say(post(ORDER, "Connection: upgrade, close", "Upgrade: h2c")))
     assert (status, fields["connection"]) == (202, "close")
     assert line.wire.closed
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+def chunked(body: bytes, *lines: str, trailers: bytes = b"", key: str = KEY) -> bytes:
+    head = post(b"", CHUNKED, *lines, key=key).replace(b"Content-Length: 0\r\n", b"")
+    return head + b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, trailers)
+
+
+@pytest.mark.parametrize("pieces", [1, 2], ids=["at once", "behind the body"])
+async def test_a_trailer_is_no_header(pieces: int) -> None:
+    world = World()
+    trailers = f"Authorization: Bearer {KEY}\r\nSendwright-Tenant: acme\r\nIdempotency-Key: one\r\nRequest-Id: mine\r\n".encode()
+    keyed = chunked(json.dumps(ORDER).encode(), trailers=trailers)
+    keyless = keyed.replace(b"Authorization", b"X-Nothing", 1)
+    for raw, expected in ((keyless, 401), (keyed, 202), (keyed, 202)):
+        cut = raw.index(b"0\r\nAuth") if pieces == 2 else len(raw)
+        status, fields, _ = parsed(await Line(world).say(raw[:cut], raw[cut:]))
+        assert (status, fields["request-id"] == "mine", "idempotency-replayed" in fields) == (expected, False, False)
+    assert [taken[0] for taken in world.desk.taken] == ["default"] * 2
+
+
+@pytest.mark.parametrize("key", [KEY, "wrong"])
+@pytest.mark.parametrize("endless", [b"X: y\r\n" * 1300, b"x" * 8192], ids=["many", "one"])
+async def test_trailers_without_an_end_are_cut_off(key: str, endless: bytes) -> None:
+    world = World()
+    line = Line(world)
+    begun = chunked(b"{", key=key)[:-2]
+    pieces = [begun, *[endless] * 12]
+    for piece in pieces:
+        line.protocol.data_received(piece)
+    assert line.wire.closed
+    heard = await line.hear()
+    assert parsed(heard)[0] == 431
+    assert not world.desk.taken
+
+
+async def test_who_has_an_answer_gets_no_second_one_for_the_trailers_that_follow() -> None:
+    line = Line(World())
+    heard = await line.say(b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+    assert parsed(heard)[0] == 200
+    assert await line.say(*[b"X: y\r\n" * 1300] * 12) == b""
+    assert line.wire.closed
+
+
+@pytest.mark.parametrize("rest", [b"", b"5\r\nhello\r\n", b"0\r\nX: y\r\n"], ids=["silence", "more", "a trailer"])
+async def test_who_has_an_answer_and_does_not_end_the_request_is_closed_after_a_while(
+    rest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ended, unended = Line(World()), Line(World())
+    assert parsed(await ended.say(get))[0] == 200
+    ended.protocol.data_received(b"0\r\n\r\n")
+    monkeypatch.setattr(front, "GRACE_S", 0.001)
+    assert parsed(await unended.say(get, rest))[0] == 200
+    await asyncio.sleep(0.01)
+    assert (ended.wire.closed, unended.wire.closed) == (False, True)
+    assert parsed(await ended.say(post()))[0] == 202
+
+
+async def test_a_connection_rests_from_when_the_request_is_whole_though_it_was_answered_before() -> None:
+    line = Line(World())
+    line.protocol.timeout_keep_alive = 0
+    await line.say(b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert not line.wire.closed
+    line.protocol.data_received(b"0\r\n\r\n")
+    await line.hear()
+    assert line.wire.closed
+
+
+@pytest.mark.parametrize("lines", [["gzip, chunked"], ["gzip", "chunked"], ["gzip"], ["identity"]])
+async def test_a_body_in_a_coding_that_nobody_undoes_is_refused(lines: list[str]) -> None:
+    world = World()
+    raw = json.dumps(ORDER).encode()
+    coded = "".join(f"Transfer-Encoding: {line}\r\n" for line in lines).encode()
+    whole = chunked(raw).replace(f"{CHUNKED}\r\n".encode(), coded)
+    line = Line(world)
+    assert parsed(await line.say(post()))[0] == 202
+    status, _, body = parsed(await line.say(whole))
+    assert (status, body["code"], body["errors"][0]["header"]) == (501, "unknown_coding", "Transfer-Encoding")
+    assert line.wire.closed
+    assert len(world.desk.taken) == 1
+
+
+async def test_what_an_older_client_says_is_read_without_a_host() -> None:
+    line = Line(World())
+    assert parsed(await line.say(b"GET /healthz HTTP/1.0\r\n\r\n"))[0] == 200
+    assert line.wire.closed
+
+
+async def test_who_finds_no_room_is_told_to_come_again_and_has_it_when_another_has_left() -> None:
+    world = World(connections_max=lambda: 2)
+    first = Line(world)
+    second = Line(world, first)
+    third = Line(world, first)
+    status, fields, body = parsed(await third.hear())
+    assert (status, body["code"], body["may_be_accepted"], fields["retry-after"]) == (503, "crowded", False, "1")
+    assert third.wire.closed
+    third.protocol.connection_lost(None)
+    assert parsed(await second.say(post()))[0] == 202
+    first.protocol.connection_lost(None)
+    assert parsed(await Line(world, second).say(post()))[0] == 202

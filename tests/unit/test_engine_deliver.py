@@ -69,14 +69,15 @@ async def test_a_message_that_cannot_be_said_on_a_channel_takes_the_next_without
         assert len(world.attempts(notification)) == 1
 
 
+@pytest.mark.parametrize(("body", "reason"), [("unsayable", "content"), ("x" * 5001, "too_long")])
 @in_virtual_time
-async def test_a_message_that_can_be_said_nowhere_fails_for_its_content() -> None:
+async def test_a_message_that_can_be_said_nowhere_fails_for_its_content(body: str, reason: str) -> None:
     one = Vendor()
     async with World(one) as world:
-        notification = await world.post(content={"body": "unsayable"})
+        notification = await world.post(content={"body": body})
         await world.settled(notification, MessageState.FAILED)
         row = world.message(notification)
-        assert (row.reason, row.dead) == ("content", True)
+        assert (row.reason, row.dead) == (reason, True)
 
 
 @in_virtual_time

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sendwright.engine.telling import Parked
 from sendwright.model.states import MessageState
 from sendwright.providers.contract import HttpRequest, Outgoing, Reply
@@ -170,3 +172,17 @@ async def test_who_waits_for_a_throttled_provider_says_for_whom_and_until_when()
         assert (wait.kind, wait.name) == ("provider", "two")
         assert wait.until is not None
         assert 27 <= (wait.until - world.clock.now_ms()) / 1000 <= 29
+
+
+@pytest.mark.parametrize("connect_s", [0.0, 0.2, 3.3, 8.0])
+@in_virtual_time
+async def test_what_a_vendor_is_told_of_the_time_that_is_left_ends_with_the_message(connect_s: float) -> None:
+    one = Vendor()
+    one.connect_s = connect_s
+    async with World(one) as world:
+        notification = await world.post(expires_at=world.instant(20))
+        await world.settled(notification, MessageState.SENT, within_s=15)
+        (call,) = one.calls
+        assert call.ttl_s is not None
+        assert 18 < call.at + call.ttl_s <= 20
+        assert call.attempt == world.attempts(notification)[0].id

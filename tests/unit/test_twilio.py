@@ -29,6 +29,7 @@ from sendwright.providers.contract import (
     Rejected,
     Reply,
     Scope,
+    TooLong,
     Unsure,
     Verdict,
 )
@@ -162,6 +163,11 @@ def test_a_title_is_said_where_there_is_no_body() -> None:
 def test_what_twilio_has_no_words_for_is_refused_before_it_is_sent(over: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         said(**over)
+
+
+def test_a_body_that_is_too_long_is_refused_for_that() -> None:
+    with pytest.raises(TooLong):
+        said(body="x" * 1601)
 
 
 def test_the_longest_body_is_taken() -> None:
@@ -431,6 +437,14 @@ def test_one_byte_changed_anywhere_is_refused(url: str, body: str, signature: st
     hooks += [signed(url, bent(body, at), signature) for at in range(len(body))]
     hooks += [signed(url, body, bent(signature, at)) for at in range(len(signature))]
     assert {TWILIO.verify(hook) for hook in hooks} == {Verdict.BAD}
+
+
+@pytest.mark.parametrize("forged", ["", "x", "A" * 28, "=" * 28, "A" * 27 + "=\n", "é" + "A" * 26 + "="])
+def test_what_can_be_no_signature_is_refused_before_the_body_is_read(forged: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+    monkeypatch.setattr("sendwright.providers.twilio._form_of", lambda body: read.append(body))
+    assert TWILIO.verify(signed(f"https://{HOST}", CALL, forged)) is Verdict.BAD
+    assert read == []
 
 
 def test_a_signature_by_another_token_is_refused() -> None:

@@ -1,6 +1,6 @@
 """Logs: JSON lines on stderr, from what the engine tells. No address, no content and no secret ever gets here.
 
-A blocked or broken stderr never stops sending: what can't be written is counted and dropped.
+A blocked or broken stderr never stops sending: what can't be written is counted and dropped (stderr.py).
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import sys
 
 import structlog
 
+from sendwright.app.stderr import Stderr, taken_over
 from sendwright.engine import telling
 
 
-def set_up() -> None:
-    """Structured lines to stderr. Uvicorn's warnings are what strangers make it say, so they are left out."""
+def set_up() -> Stderr | None:
+    """Structured lines to stderr, which from now on holds nobody up; None where it is no file. Uvicorn's warnings are what
+    strangers make it say, so they are left out."""
+    stderr = taken_over()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
@@ -26,6 +29,7 @@ def set_up() -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+    return stderr
 
 
 class Logs:
@@ -34,23 +38,17 @@ class Logs:
     def __init__(self) -> None:
         self._log = structlog.get_logger()
         self._said: dict[tuple[str, str], int] = {}
-        self.dropped = 0
 
     def tell(self, told: telling.Telling) -> None:
         match told:
             case telling.Trouble(where, what):
                 count = self._said[where, what] = self._said.get((where, what), 0) + 1
                 if count % 100 == 1:
-                    self._say("warning", "trouble", where=where, what=what, count=count)
+                    self._log.warning("trouble", where=where, what=what, count=count)
                 if len(self._said) > 1000:
                     self._said.clear()
             case telling.BreakerMoved(provider, state, why):
-                self._say("warning" if state != "closed" else "info", "breaker", provider=provider, state=state, why=why)
+                say = self._log.info if state == "closed" else self._log.warning
+                say("breaker", provider=provider, state=state, why=why)
             case _:
                 pass
-
-    def _say(self, level: str, event: str, **words: object) -> None:
-        try:
-            getattr(self._log, level)(event, **words)
-        except (OSError, ValueError):
-            self.dropped += 1

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 import sendwright
 from sendwright.app.parts import Parts
+from sendwright.app.stderr import Stderr
 from sendwright.engine import telling
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import INBOUND, intake_lane, lane
@@ -43,7 +44,7 @@ class _Latency:
 class Metrics:
     """`tell` subscribes; `render` gives the text."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, stderr: Stderr | None = None) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Told(self))
         self._registry.register(_Standing(parts))
@@ -52,6 +53,7 @@ class Metrics:
         self.retries = 0
         self.attempts: Counter[tuple[str, str, str]] = Counter()
         self.latency = {priority: _Latency() for priority in Priority}
+        self.stderr = stderr
 
     def tell(self, told: telling.Telling) -> None:
         match told:
@@ -93,6 +95,8 @@ class _Told(Collector):
         for priority, seen in told.latency.items():
             seen.add_to(latency, priority.label)
         yield latency
+        lost = 0 if told.stderr is None else told.stderr.dropped
+        yield CounterMetricFamily("sendwright_log_lines_dropped", "Lines for a stderr that nobody read", lost)
 
 
 class _Standing(Collector):

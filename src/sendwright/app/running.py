@@ -61,17 +61,19 @@ class Running:
             self._tasks = [asyncio.create_task(kept_up(name, run, tell)) for name, run in loops.items()]
         return parts
 
-    async def stop(self) -> bool:
-        """Drains; True when everything in flight came to its end in time."""
+    async def drain(self) -> bool:
+        """Takes nothing more; True when everything in flight came to its end within `drain_s`."""
+        return await self.parts.worker.drain(self.parts.settings.worker.drain_s)
+
+    async def stop(self) -> None:
+        """Closes everything, once it is drained."""
         parts = self.parts
-        drained = await parts.worker.drain(parts.settings.worker.drain_s)
         parts.promoter.stop()
         parts.repairer.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stack.aclose()
-        return drained
 
     def _keep_ms(self) -> int:
         """How long keys are remembered: for ever while the wall clock can't be trusted."""

@@ -1,7 +1,7 @@
 """Serving: the API over uvicorn in the process's own event loop, signals, and the order of going down.
 
-The first SIGTERM (or Ctrl-C) drains: no new connections, event streams end, requests and calls in flight finish. A
-second one exits at once.
+The first SIGTERM (or Ctrl-C) drains: no new connections, event streams end, requests and calls in flight finish. Both begin
+with the signal, and `drain_s` bounds both. A second one exits at once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 import uvicorn
 from msgspec.structs import replace
 
-from sendwright.app import logs, upkeep
+from sendwright.app import descriptors, logs, upkeep
 from sendwright.app.metrics import Metrics
-from sendwright.app.parts import Parts
+from sendwright.app.parts import SANDBOX, Parts
 from sendwright.app.running import Running
 from sendwright.app.standings import Standings
 from sendwright.errors import OperatorError
@@ -30,7 +30,7 @@ from sendwright.web.api.app import build_served
 from sendwright.web.api.services import Services
 
 CLOSING_S = 10
-"""How long requests that are under way may take to finish."""
+"""How long requests that are under way may take to finish, in seconds; `drain_s` where that is less."""
 
 
 class _Server(uvicorn.Server):
@@ -43,7 +43,8 @@ class _Server(uvicorn.Server):
 
 async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
     """Runs all roles and the API until told to stop; returns the exit code. `started` is told the API's address."""
-    logs.set_up()
+    stderr = logs.set_up()
+    descriptors.raise_limit()
     listening = _bind(loaded)
     host, port = listening.getsockname()[:2]
     loaded = _listening_on(loaded, port)
@@ -53,12 +54,12 @@ async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
     except BaseException:
         listening.close()
         raise
-    metrics, log = Metrics(parts), logs.Logs()
+    metrics, log = Metrics(parts, stderr), logs.Logs()
     parts.tell.add(metrics.tell)
     parts.tell.add(log.tell)
     draining = asyncio.Event()
     services = _services(parts, metrics, draining)
-    server = _Server(_config(*build_served(services)))
+    server = _Server(_config(*build_served(services), closing_s=min(CLOSING_S, parts.settings.worker.drain_s)))
     _on_signals(draining)
     chores = [asyncio.create_task(chore(parts)) for chore in (upkeep.keep_figures, upkeep.keep_audit, upkeep.sweep)]
     serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -67,7 +68,7 @@ async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
     started(parts, f"http://{f'[{host}]' if ':' in host else host}:{port}")
     await _until_told(draining, serving)
     server.should_exit = True
-    await serving
+    await asyncio.gather(serving, running.drain())
     for chore in chores:
         chore.cancel()
     await asyncio.gather(*chores, return_exceptions=True)
@@ -97,7 +98,7 @@ def _listening_on(loaded: Loaded, port: int) -> Loaded:
     return replace(loaded, settings=replace(settings, api=replace(settings.api, listen=f"{host}:{port}")))
 
 
-def _config(app: object, front: type[asyncio.Protocol]) -> uvicorn.Config:
+def _config(app: object, front: type[asyncio.Protocol], *, closing_s: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="none",
@@ -109,7 +110,7 @@ def _config(app: object, front: type[asyncio.Protocol]) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=CLOSING_S,
+        timeout_graceful_shutdown=closing_s,  # type: ignore[arg-type]  # it is handed on to the loop, which takes fractions
         backlog=2048,
     )
 
@@ -167,7 +168,14 @@ def _services(parts: Parts, metrics: Metrics, draining: asyncio.Event) -> Servic
         docs_open=_is_loopback(settings.listens_on()[0]),
         metrics_key=settings.api.metrics_key,
         draining=draining,
+        connections_max=descriptors.for_callers(_lines(parts)),
     )
+
+
+def _lines(parts: Parts) -> int:
+    """Descriptors of all providers' lines. Our own sandbox has the other end of its lines too."""
+    ours = {name for name, provider in parts.providers.items() if provider.kind == SANDBOX and parts.sandbox_url is not None}
+    return sum(parts.fleet.accounts[name].concurrency * (2 if name in ours else 1) for name in parts.providers)
 
 
 def _is_loopback(host: str) -> bool:

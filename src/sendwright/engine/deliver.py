@@ -26,7 +26,7 @@ from sendwright.model.records import Claim, Claimed, Refused, Wait
 from sendwright.model.states import MessageState
 from sendwright.policy.breaker import Health, Permit
 from sendwright.policy.reaction import Left, heard
-from sendwright.providers.contract import OURS, Flow, NotSent, Request
+from sendwright.providers.contract import OURS, Flow, NotSent, Request, TooLong
 
 SLOT_WAIT_S = 0.5
 """How long a parcel waits for its provider before it is parked."""
@@ -34,6 +34,9 @@ BEGIN_S = 0.5
 """A call not begun this long after its claim is not made: what it was decided on may have changed."""
 BOUND_STEP_MS = 1000
 """How often it is looked whether the only provider that may be asked can be asked again."""
+STALE_S = 0.25
+"""A request built longer ago is built anew right before it is written: what it says of the time that is left would outlast
+the message. See render.py, which takes as much off."""
 SHELF_S = 30.0
 """How long a parcel rests whose delivery broke off for a reason that nobody foresaw."""
 MARGIN_S = 2.0
@@ -88,6 +91,7 @@ class Deliverer:
 
     async def deliver(self, parcel: Parcel, handled: Callable[[], None]) -> None:
         """Takes one parcel as far as it can go now; `handled` is called once its row says so."""
+        began = self._clock.monotonic()
         ready = await self._prepare(parcel)
         crashpoint("deliver.prepared")
         if ready is None:
@@ -100,6 +104,8 @@ class Deliverer:
             if held is None:
                 return
             started = self._clock.monotonic()
+            if started - began > STALE_S:
+                self._say_anew(ready)
             outcome = await self._send(ready, held)
             crashpoint("deliver.answered")
         finally:
@@ -183,11 +189,19 @@ class Deliverer:
         try:
             flow = account.provider.flow(render(parcel, account, now))
             return flow, next(flow)
+        except TooLong as error:
+            return Rejected(Reason.TOO_LONG, str(error), Scope.CALL)
         except ValueError as error:
             return Rejected(Reason.CONTENT, str(error), Scope.CALL)
         except Exception as error:  # noqa: BLE001 — a plugin's mistake must cost its own message, not the worker
             self._tell(Trouble("deliver", f"{account.provider!r} could not build a request: {type(error).__name__}"))
             return Rejected(Reason.UNKNOWN, "the provider's adapter failed", Scope.ACCOUNT)
+
+    def _say_anew(self, ready: Ready) -> None:
+        """The same, as of now."""
+        begun = self._begin(ready.parcel, ready.account, self._clock.now_ms())
+        if not isinstance(begun, Rejected):
+            ready.flow, ready.request = begun
 
     async def _claim(self, ready: Ready) -> Held | None:
         """One row decides. None: cancelled, overtaken, switched or somebody else's."""

@@ -319,5 +319,6 @@ class Egress(Protocol):
     """The only way out."""
 
     async def open(self, provider: str, request: Request, within_s: float) -> Line:
-        """A connected line for this request. Raises `Unreachable` (errors.py) when there is none in time."""
+        """A connected line for this request. `within_s` bounds the whole call, from now to the last byte of the answer. Raises
+        `Unreachable` (errors.py) when there is none in time."""
         ...

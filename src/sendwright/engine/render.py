@@ -8,6 +8,10 @@ from sendwright.model.content import Content, MediaItem
 from sendwright.model.parcel import Parcel
 from sendwright.providers.contract import Media, Outgoing
 
+LEAVES_WITHIN_MS = 250
+"""A request is written within this time, else it is built anew (deliver.py): a vendor counts from when it has it, and must
+not deliver after the message's expiry. Whole seconds are all that vendors take, and one is the least of them."""
+
 
 def render(parcel: Parcel, account: Account, now: int) -> Outgoing:
     """What goes out as the parcel's next attempt. The same parcel and account always say the same."""
@@ -29,7 +33,7 @@ def render(parcel: Parcel, account: Account, now: int) -> Outgoing:
         sender=sms.sender if sms is not None else None,
         callback_url=f"{account.callback_base}?a={attempt}" if account.callback_base is not None else None,
         idempotency_key=f"{parcel.id}.{parcel.step}.{account.name}" + (f".{parcel.since}" if parcel.since else ""),
-        ttl_s=max(1, (parcel.expires_at - now) // 1000) if parcel.expires_at is not None else None,
+        ttl_s=max(1, (parcel.expires_at - now - LEAVES_WITHIN_MS) // 1000) if parcel.expires_at is not None else None,
     )
 
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from msgspec import Struct, structs
 
 from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.model.states import AttemptState
+from sendwright.providers.redaction import vendor_words
 
 __all__ = [
     "Accepted",
@@ -46,6 +47,7 @@ __all__ = [
     "Request",
     "Scope",
     "Secret",
+    "TooLong",
     "Unsure",
     "Verdict",
 ]
@@ -132,6 +134,11 @@ class ConsoleLine(Struct, frozen=True, tag="console"):
 
 
 Request = HttpRequest | ConsoleLine
+
+
+class TooLong(ValueError):
+    """The text is longer than the vendor takes: `Reason.TOO_LONG`, where any other `ValueError` of `build` is `CONTENT`."""
+
 
 OURS = frozenset({"pool", "late"})
 """Phases in which a request was not sent for a reason of our own: they say nothing of the provider's health."""
@@ -263,6 +270,9 @@ class CommonSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return ()
 
 
+_Told = TypeVar("_Told", bound=Struct)
+
+
 class Provider(ABC):
     """One configured account. Subclasses are pure: what they know is their settings."""
 
@@ -283,7 +293,8 @@ class Provider(ABC):
 
     @abstractmethod
     def build(self, out: Outgoing) -> Request:
-        """The request that sends this message. Raises `ValueError` where it can't be said in the vendor's words."""
+        """The request that sends this message. Raises `ValueError` where it can't be said in the vendor's words, `TooLong` where
+        that is for its length."""
 
     @abstractmethod
     def parse(self, reply: Reply) -> Outcome:
@@ -298,11 +309,31 @@ class Provider(ABC):
         """The class of an answer: lost is unsure, not sent is later, a reply is for `parse`."""
         match answer:
             case Reply():
-                return self.parse(self._unquoted(answer))
+                return self._unquoting(self.parse(self._unquoted(answer)))
             case NotSent(phase, detail):
                 return Later(detail=f"{phase}: {detail}", ill=phase not in OURS, called=False)
             case Lost(phase, detail):
                 return Unsure(detail=f"{phase}: {detail}")
+
+    def receipts(self, hook: Hook) -> Sequence[Receipt]:
+        """What a verified callback reports, fit to be kept."""
+        return [self._unquoting(receipt) for receipt in self.events(hook)]
+
+    def words(self, text: object) -> str:
+        """A vendor's own words, fit to be kept: as `redaction.vendor_words`, and without this account's secrets, which are
+        masked before the text is cut. For adapters."""
+        return vendor_words(self._without_secrets(text)) if isinstance(text, str) else ""
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret.decode(), "***")
+        return text
+
+    def _unquoting(self, told: _Told) -> _Told:
+        """What was masked as bytes may have come in another writing: JSON and forms have several for every letter."""
+        kept = {name: text for name in ("ref", "detail") if (text := getattr(told, name, None))}
+        masked = {name: clean for name, text in kept.items() if (clean := self._without_secrets(text)) != text}
+        return structs.replace(told, **masked) if masked else told
 
     def _unquoted(self, reply: Reply) -> Reply:
         """Vendors quote what they were sent: our own secrets must not come back among the words that are kept."""

@@ -2,7 +2,7 @@
 
 Vendors quote what they were given: "The 'To' number +15005550001 is not valid". Their words are kept beside every
 outcome for people to read, so addresses and credentials are taken out of them here, and whatever a terminal, a
-database or a page could choke on. Pure; any adapter may use it.
+database or a page could choke on. Pure. Adapters use it by `Provider.words`, which knows the account's secrets besides.
 """
 
 from __future__ import annotations

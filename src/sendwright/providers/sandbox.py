@@ -45,7 +45,7 @@ from sendwright.providers.contract import (
     Unsure,
     Verdict,
 )
-from sendwright.providers.redaction import vendor_id, vendor_words
+from sendwright.providers.redaction import vendor_id
 from sendwright.providers.signing import WEBHOOK_PREFIX, webhook_key, webhook_signed
 
 SANDBOX_TOKEN = Secret("sandbox")
@@ -140,7 +140,7 @@ class Sandbox(Provider):
         if 200 <= reply.status < 300:
             ref = vendor_id(answer.get("id"))
             return Accepted(ref) if ref else Unsure("a success without an id")
-        outcome = by_status(reply, vendor_words(answer.get("detail")))
+        outcome = by_status(reply, self.words(answer.get("detail")))
         match outcome:
             case Rejected(_, detail):
                 return Rejected(_reason(answer.get("code"), outcome.reason), detail)
@@ -173,7 +173,7 @@ class Sandbox(Provider):
                 attempt=attempt,
                 ref=ref,
                 reason=_reason(said.get("reason"), Reason.UNKNOWN) if failed else None,
-                detail=vendor_words(said.get("detail")),
+                detail=self.words(said.get("detail")),
                 at=_seconds(said.get("at")),
             ),
         )

@@ -46,11 +46,12 @@ from sendwright.providers.contract import (
     Reply,
     Scope,
     Secret,
+    TooLong,
     Unsure,
     Verdict,
 )
 from sendwright.providers.forms import form_of
-from sendwright.providers.redaction import vendor_id, vendor_words
+from sendwright.providers.redaction import vendor_id
 from sendwright.providers.signing import form_signature, port_spellings, same
 
 API = "https://api.twilio.com"
@@ -60,6 +61,8 @@ VALIDITY_MAX_S = 36_000
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _SID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_SIGNATURE = re.compile(r"[A-Za-z0-9+/]{27}=", re.ASCII)
+"""HMAC-SHA1 in base64."""
 _BODY_HASH = "bodySHA256"
 
 _STATES = {
@@ -190,7 +193,7 @@ class Twilio(Provider):
         if _E164.fullmatch(out.address) is None:
             raise ValueError("the recipient is not a number in E.164")
         if len(text) > BODY_MAX:
-            raise ValueError(f"the body is longer than {BODY_MAX} characters")
+            raise TooLong(f"the body is longer than {BODY_MAX} characters")
         if len(out.media) > MEDIA_MAX:
             raise ValueError(f"more than {MEDIA_MAX} media")
         if not text and not out.media:
@@ -213,8 +216,8 @@ class Twilio(Provider):
         """A SID is acceptance, whatever the status beside it, unless that says that it has failed already."""
         answer = json_object(reply.body)
         if 200 <= reply.status < 300:
-            return _taken(reply, answer)
-        code, words = _number(answer.get("code")), vendor_words(answer.get("message"))
+            return _taken(reply, answer, self.words(answer.get("error_message")))
+        code, words = _number(answer.get("code")), self.words(answer.get("message"))
         known = _by_code(reply, code, words) if 400 <= reply.status < 500 else None
         if reply.status == 429:
             return known if isinstance(known, Later) else by_status(reply, words)
@@ -233,8 +236,8 @@ class Twilio(Provider):
     def verify(self, hook: Hook) -> Verdict:
         """Twilio's signature over the callback's address and parameters, or over its address and its body's hash."""
         token, given = self.settings.auth_token, hook.header("x-twilio-signature")
-        if token is None or not given:
-            return Verdict.BAD
+        if token is None or given is None or not _SIGNATURE.fullmatch(given):
+            return Verdict.BAD  # a body that nobody has signed is not worth reading
         hashed = hook.param(_BODY_HASH)
         params = _form_of(hook.body) if hashed is None else []
         if params is None or (hashed is not None and not same(hashlib.sha256(hook.body).hexdigest(), hashed)):
@@ -254,17 +257,16 @@ class Twilio(Provider):
             return ()
         code = _number(said.get("ErrorCode"))
         words = said.get("ErrorMessage") or said.get("ChannelStatusMessage") or ""
-        detail = " ".join(str(part) for part in (word, code, vendor_words(words)) if part)
+        detail = " ".join(str(part) for part in (word, code, self.words(words)) if part)
         return (Receipt(state, attempt, ref, _reason(code) if word in _ENDED else None, detail),)
 
 
-def _taken(reply: Reply, answer: Mapping[str, Any]) -> Outcome:
+def _taken(reply: Reply, answer: Mapping[str, Any], words: str) -> Outcome:
     ref, status, code = vendor_id(answer.get("sid")), answer.get("status"), _number(answer.get("error_code"))
     if ref is None:
         return Unsure("a success without a SID")
     if status not in _ENDED:
         return Accepted(ref)
-    words = vendor_words(answer.get("error_message"))
     return _by_code(reply, code, words) or Rejected(_reason(code), f"{status} {code or ''} {words}".strip())
 
 

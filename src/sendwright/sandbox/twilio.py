@@ -20,12 +20,15 @@ from urllib.parse import unquote, urlencode
 from sendwright.sandbox.asked import Asked
 from sendwright.sandbox.keys import twilio_signature
 from sendwright.sandbox.log import Entry, Noted
-from sendwright.sandbox.places import usable
+from sendwright.sandbox.places import place_of
 from sendwright.sandbox.wire import Headers, Reply, Request, json_reply
 
 _ADDRESS = re.compile(r"(?:whatsapp:)?\+(?:1\d{10}|[2-9]\d{6,14})")
 _ATTEMPT = re.compile(r"[?&]a=([^&#]*)")
 _BODY_MAX = 1600
+_MEDIA_MAX = 10
+_VALIDITY = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+_VALIDITY_MAX = 36_000
 _FIELDS_MAX = 200
 
 _GSM = re.compile(r"[\n\r !\"#$%&'()*+,\-./0-9:;<=>?@A-Z_a-z£¥èéùìòÇØøÅåΔΦΓΛΩΠΨΣΘΞÆæßÉ¤¡ÄÖÑÜ§¿äöñüà^{}\\\[~\]|€]*")
@@ -52,6 +55,8 @@ _ERRORS = {
     21612: (400, "The 'To' phone number is not currently reachable using the 'From' phone number"),
     21614: (400, "'To' number is not a valid mobile number"),
     21617: (400, "The message body exceeds the 1600 character limit."),
+    21623: (400, "Number of media files exceeds allowed limit."),
+    21624: (400, "Invalid validity period value."),
 }
 _USUAL = {401: 20003, 403: 20003, 404: 20404, 429: 20429, 503: 20503}
 _STATUS = {"": "queued", "failed": "undelivered"}
@@ -205,9 +210,23 @@ def _code_of(form: Mapping[str, str], media: list[str]) -> int | None:
         return 21617
     if not _ADDRESS.fullmatch(to):
         return 21211
-    if callback is not None and not usable(callback):
+    if len(media) > _MEDIA_MAX:
+        return 21623
+    if not _valid(form.get("ValidityPeriod")):
+        return 21624
+    if callback is not None and not _called_back(callback):
         return 21609
     return _TO_MEANS.get(to) or _FROM_MEANS.get(form.get("From", ""))
+
+
+def _valid(period: str | None) -> bool:
+    return period is None or (_VALIDITY.fullmatch(period) is not None and int(period) <= _VALIDITY_MAX)
+
+
+def _called_back(url: str) -> bool:
+    """Twilio calls no host with an underscore in its name."""
+    place = place_of(url)
+    return place is not None and "_" not in place.host
 
 
 def _attempt_in(callback: str | None) -> str | None:

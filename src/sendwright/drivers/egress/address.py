@@ -13,6 +13,7 @@ clouds' metadata services beside them. In IPv6 only 2000::/3 is in use for the p
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -23,6 +24,10 @@ from sendwright.errors import Unreachable
 
 Network = IPv4Network | IPv6Network
 SockAddr = tuple[str, int] | tuple[str, int, int, int]
+
+SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+"""This machine has no more descriptors, memory or ports. That says nothing of the other side, so it is the phase `pool`, as
+when every line is in use."""
 
 _FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6})
 
@@ -124,7 +129,8 @@ def networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
 
 
 async def resolve(host: str, port: int) -> Sequence[Endpoint]:
-    """Every address of the host, in the resolver's order, never empty. Raises `Unreachable`, phase `resolve`."""
+    """Every address of the host, in the resolver's order, never empty. Raises `Unreachable`, phase `resolve`; phase `pool`
+    where this machine is short of what asking takes."""
     try:
         literal = ip_address(host)
     except ValueError:
@@ -157,7 +163,9 @@ async def _look_up(host: str, port: int) -> Sequence[Endpoint]:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     except socket.gaierror as exc:
         raise Unreachable("resolve", _reason(exc)) from None
-    except (OSError, UnicodeError):
+    except (OSError, UnicodeError) as exc:
+        if isinstance(exc, OSError) and exc.errno in SHORTAGE:
+            raise Unreachable("pool", errno.errorcode[exc.errno]) from None
         raise Unreachable("resolve", "the name can't be looked up") from None
     endpoints = [Endpoint(family, cast("SockAddr", address)) for family, _, _, _, address in found if family in _FAMILIES]
     if not endpoints:

@@ -1,6 +1,7 @@
 """From an origin to a connected socket: resolve, connect, TLS. Nothing of a request is written here.
 
-Each step names its phase when it fails (`resolve`, `connect`, `tls`), and so does a deadline that ends it.
+Each step names its phase when it fails (`resolve`, `connect`, `tls`), and so does a deadline that ends it. A shortage of
+this machine's own is the phase `pool`, at whatever step it shows.
 Addresses are tried in the manner of RFC 8305: families interleaved, the next one started when the last has neither
 connected nor failed within `STAGGER_S`; the first to connect wins and the others are closed.
 No message names a host or an address: a URL may be a user's.
@@ -14,7 +15,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain, zip_longest
 
-from sendwright.drivers.egress.address import Endpoint, Network, resolve, resolve_checked
+from sendwright.drivers.egress.address import SHORTAGE, Endpoint, Network, resolve, resolve_checked
 from sendwright.drivers.egress.http import Connection
 from sendwright.drivers.egress.wire import Origin
 from sendwright.errors import Unreachable
@@ -89,6 +90,8 @@ class Dialer:
                     step = "tls"
                     await self._secure(origin, connection)
         except (OSError, ValueError) as exc:
+            if _is_shortage(exc):
+                raise Unreachable("pool", reason(exc)) from None
             if step == "connect":
                 self._names.forget(origin.host, origin.port)
             raise Unreachable(step, reason(exc)) from None
@@ -127,7 +130,8 @@ async def first_connected(
     connect: Callable[[Endpoint], Awaitable[Connection]],
     stagger_s: float = STAGGER_S,
 ) -> Connection:
-    """The connection to the first endpoint that answers. Raises the first failure when none does."""
+    """The connection to the first endpoint that answers. When none does, raises the first failure that tells of them, else
+    of the shortage here."""
     if len(endpoints) == 1:
         return await connect(endpoints[0])
     waiting = interleaved(endpoints)
@@ -144,7 +148,7 @@ async def first_connected(
                 spare.close()
             if winners:
                 return winners[0]
-        raise failures[0]
+        raise next((failure for failure in failures if not _is_shortage(failure)), failures[0])
     finally:
         await _call_off(running)
 
@@ -155,6 +159,10 @@ async def _call_off(running: Iterable[asyncio.Future[Connection]]) -> None:
     for outcome in await asyncio.gather(*running, return_exceptions=True):
         if not isinstance(outcome, BaseException):
             outcome.close()
+
+
+def _is_shortage(exc: BaseException) -> bool:
+    return isinstance(exc, OSError) and exc.errno in SHORTAGE
 
 
 def interleaved(endpoints: Sequence[Endpoint]) -> list[Endpoint]:

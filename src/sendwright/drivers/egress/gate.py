@@ -36,8 +36,9 @@ class Gate:
             pool.configure(route)
 
     async def open(self, provider: str, request: Request, within_s: float) -> Line:
-        """A connected line for this request, `within_s` seconds at most. Raises `Unreachable` when there is none in
-        time, and `ValueError`, before anything is connected, for a request that can't be written safely."""
+        """A connected line for this request, and `within_s` seconds for all that is done with it, connecting included. Raises
+        `Unreachable` when there is none in time, and `ValueError`, before anything is connected, for a request that can't be
+        written safely."""
         pool = self._pools.get(provider)
         if pool is None:
             raise Unreachable("pool", "this provider has no route")

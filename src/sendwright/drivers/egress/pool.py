@@ -3,6 +3,8 @@
 the limit counts lines in hand and lines at rest, over all origins of the provider; who comes when all are in hand
 waits in turn, and is `Unreachable` in phase `pool` when its time is over
 a line at rest is handed out only when it is younger than `idle_s` and nobody has hung up on it
+a call has one time limit, from the wish for a line to the last byte of the answer: connecting takes half of it at most, and
+with less than a quarter left nothing is written, since an answer that nobody waits for is a doubt
 a line that comes back in the middle of an exchange is closed; so is one that was connected under another guard
 """
 
@@ -24,6 +26,11 @@ from sendwright.providers.contract import Answer, HttpRequest, NotSent, Request
 RECENT_S = 0.01
 """Who hung up on a line longer ago than that, the loop has seen; the kernel is asked about older rests, and once more
 right before the write (http.py). Each question lets go of the interpreter, which a busy thread then keeps for a while."""
+
+CONNECTED_BY = 0.5
+"""The share of a call's time by which it must have a line."""
+BEGUN_BY = 0.75
+"""The share of a call's time by which it must be written."""
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -58,13 +65,17 @@ class _Terms(NamedTuple):
 class HttpLine:
     """One lease of a connection: `ports.Line` for HTTP."""
 
-    __slots__ = ("_connection", "_encoded", "_pool", "_request")
+    __slots__ = ("_begin_by", "_connection", "_deadline", "_encoded", "_pool", "_request")
 
-    def __init__(self, pool: Pool, connection: Connection, request: HttpRequest, encoded: Encoded) -> None:
+    def __init__(
+        self, pool: Pool, connection: Connection, request: HttpRequest, encoded: Encoded, asked_at: float, within_s: float
+    ) -> None:
         self._pool = pool
         self._connection: Connection | None = connection
         self._request = request
         self._encoded = encoded
+        self._begin_by: float | None = asked_at + BEGUN_BY * within_s
+        self._deadline = asked_at + within_s
 
     @property
     def open(self) -> bool:
@@ -75,7 +86,11 @@ class HttpLine:
         if self._connection is None:
             return NotSent("late", "the line was given back")
         encoded = self._encoded if request is self._request else self._other(request)
-        return await self._connection.exchange(encoded, within_s)
+        now = asyncio.get_running_loop().time()
+        if self._begin_by is not None and now > self._begin_by:
+            return NotSent("late", "too little time left")
+        self._begin_by = None
+        return await self._connection.exchange(encoded, min(within_s, self._deadline - now))
 
     def _other(self, request: Request) -> Encoded:
         if not isinstance(request, HttpRequest):
@@ -122,19 +137,21 @@ class Pool:
         return Usage(self._in_hand, self._resting)
 
     async def lease(self, request: HttpRequest, within_s: float) -> HttpLine:
-        """A connected line for the request. Raises `Unreachable`, and `ValueError` for what can't be written."""
+        """A connected line for the request, and for `within_s` seconds from now. Raises `Unreachable`, and `ValueError` for
+        what can't be written."""
         encoded = encode(request)
         now = asyncio.get_running_loop().time()
+        connect_by = now + CONNECTED_BY * within_s
         if self._waiting or self._in_hand >= self._route.concurrency or self._emptied is not None:
-            await self._turn(now + within_s)
+            await self._turn(connect_by)
         else:
             self._in_hand += 1
         try:
-            connection = self._rested(encoded.origin, now) or await self._connect(encoded.origin, now + within_s)
+            connection = self._rested(encoded.origin, now) or await self._connect(encoded.origin, connect_by)
         except BaseException:
             self._free()
             raise
-        return HttpLine(self, connection, request, encoded)
+        return HttpLine(self, connection, request, encoded, now, within_s)
 
     def give_back(self, connection: Connection, origin: Origin) -> None:
         self._out -= 1

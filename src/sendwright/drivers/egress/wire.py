@@ -6,7 +6,9 @@ Writing (RFC 9112, RFC 9110):
   `ValueError`, whose text never repeats what was wrong with it.
 Reading:
   a `Reply` is a complete answer and nothing else is; interim answers (1xx) are passed over;
-  an answer whose length can be understood in two ways, that is malformed, or that is larger than its caps, is `Lost`;
+  an answer whose length can be understood in two ways, that is malformed, of another version than HTTP/1, or larger than
+  its caps, is `Lost`;
+  a line is used again only when it is certain that nothing more of this answer can come;
   no redirect is followed, no cookie kept, no coding undone: the body is what the other side wrote.
 """
 
@@ -38,6 +40,9 @@ _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f\\]").search
 _UNSAFE_IN_VALUE = re.compile(r"[\r\n\0]").search
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 _NO_CONTENT = frozenset({204, 304})
+_EMPTY = frozenset({None, "0"})
+"""What an answer without a body may say of its length."""
+_VERSIONS = frozenset({"1.0", "1.1"})
 
 
 class Origin(NamedTuple):
@@ -247,9 +252,11 @@ class AnswerReader:
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        if status < 100 or self._parser.get_http_version() not in _VERSIONS:
+            self._fail("malformed answer")
         if status < 200:
-            if status < 100:
-                self._fail("malformed answer")
+            if self._length not in _EMPTY:
+                self._fail("its length is ambiguous")
             return  # an interim answer; of an upgrade, which nobody asked for, the parser makes an error
         if self._answer is not None:
             self._fail("more than one answer")
@@ -273,5 +280,7 @@ class AnswerReader:
             self._headers = []
             self._length = None
         elif self._answer is None:
-            self.reusable = self._parser.should_keep_alive()
+            # A 204 or 304 ends with its head, whatever that says; what it announced may come all the same.
+            certain = self._parser.get_status_code() not in _NO_CONTENT or self._length in _EMPTY
+            self.reusable = certain and self._parser.should_keep_alive()
             self._complete()

@@ -26,7 +26,7 @@ def build_app(services: Services) -> App:
 def build_served(services: Services) -> tuple[App, type[HttpToolsProtocol]]:
     """The same with its front, for uvicorn's `http` setting: the hot call's short way (front.py)."""
     hot = PostNotification(services, _keys(services))
-    return _app(services, hot), front_of(hot)
+    return _app(services, hot), front_of(hot, services.connections_max)
 
 
 def _keys(services: Services) -> Keys:

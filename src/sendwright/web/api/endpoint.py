@@ -125,7 +125,7 @@ class Endpoint:
         if call.body is not bytes and not call.optional:
             require_json(headers)
         cap = services.batch_body_max if call.itemised else services.body_max
-        raw = await read_body(headers, receive, cap, services.body_within_s)
+        raw = await read_body(headers, receive, min(call.body_max or cap, cap), services.body_within_s)
         if call.optional and raw:
             require_json(headers)
         return raw

@@ -15,6 +15,8 @@ from sendwright.web.api import problems
 from sendwright.web.api.problems import Refusal
 from sendwright.web.api.table import Answer, Ask
 
+BODY_MAX = 64 << 10
+"""Bytes of a callback: it is looked at before it is known who sent it, and vendors write a few hundred."""
 REF_MAX = 255
 DETAIL_MAX = 500
 PARAMETERS_MAX = 100
@@ -32,7 +34,7 @@ async def take_hook(ask: Ask) -> Answer:
             raise Refusal(401, "unauthenticated", "The callback's signature is bad, stale or missing.")
         case Verdict.FOREIGN:
             raise Refusal(403, "forbidden", "This source may not call here.")
-    sightings = [pack(sighting_of(provider.name, receipt, now_ms)) for receipt in provider.events(hook)]
+    sightings = [pack(sighting_of(provider.name, receipt, now_ms)) for receipt in provider.receipts(hook)]
     if sightings:
         await services.bus.publish(INBOUND, sightings)
     return Answer(204)

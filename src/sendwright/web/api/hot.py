@@ -80,10 +80,11 @@ class PostNotification:
     def over(self, judged: Judged, taken: Taken | Conflict | Running | Absent) -> bytes:
         """The whole 202. Raises `Refusal` where the key stands for something else."""
         self._services.accept.over(taken)
+        inside = judged.payload.idempotency_key is not UNSET
         if isinstance(taken, Conflict):
-            raise problems.mismatch()
+            raise problems.mismatch(inside=inside)
         if isinstance(taken, Running):
-            raise problems.in_progress(taken.after_s)
+            raise problems.in_progress(taken.after_s, inside=inside)
         if isinstance(taken, Absent):
             raise TypeError("only a repeat has no answer")
         body = b'{"id":"%b","state":"accepted","message_count":%d}' % (taken.id.encode(), message_count(judged.payload))

@@ -214,9 +214,9 @@ async def _take(
             replayed = True if taken.replayed else UNSET
             return BatchTaken(taken.id, "accepted", message_count(payload), replayed)
         case Conflict():
-            return _failed(ask, problems.mismatch())
+            return _failed(ask, problems.mismatch(inside=True))
         case Running():
-            return _failed(ask, problems.in_progress(taken.after_s))
+            return _failed(ask, problems.in_progress(taken.after_s, inside=True))
         case Absent():
             return _failed(ask, problems.of_body(one.refused) if isinstance(one, Again) else problems.internal())
 

@@ -14,7 +14,7 @@ from sendwright.model import ids
 from sendwright.policy.payload_schema import schema_of
 from sendwright.web.api import problems
 from sendwright.web.api.auth import TENANT_PATTERN
-from sendwright.web.api.problems import Problem
+from sendwright.web.api.problems import PLACES, Problem, ProblemError
 from sendwright.web.api.table import OPEN, WATCH, Call
 
 _REF = "#/components/schemas/{name}"
@@ -55,6 +55,7 @@ def describe(calls: Sequence[Call], public_url: str) -> dict[str, Any]:
     components: dict[str, Any] = {}
     paths: dict[str, dict[str, Any]] = {}
     _schema(Problem, components)
+    components[ProblemError.__name__]["oneOf"] = [{"required": [place]} for place in PLACES]
     for call in calls:
         item = paths.setdefault(call.path, {})
         item[call.method.lower()] = _operation(call, components)

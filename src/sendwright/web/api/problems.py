@@ -28,6 +28,7 @@ TITLES = {
     "slow_head": "The head came too slowly",
     "head_too_large": "The head is too large",
     "not_http": "Not HTTP",
+    "unknown_coding": "The transfer coding is not known",
     "in_progress": "The first request with this key is still running",
     "too_large": "The body is too large",
     "unsupported_media_type": "Not application/json",
@@ -38,6 +39,7 @@ TITLES = {
     "nothing_to_send": "The message has nowhere to go",
     "content_gone": "What the message said is forgotten",
     "not_in_doubt": "The message is not in doubt",
+    "crowded": "Too many connections",
     "unavailable": "Could not be made durable",
     "internal": "Our fault",
 }
@@ -51,6 +53,14 @@ class ProblemError(Struct, frozen=True, omit_defaults=True):
     pointer: str | UnsetType = UNSET
     parameter: str | UnsetType = UNSET
     header: str | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if sum(place is not UNSET for place in (self.pointer, self.parameter, self.header)) != 1:
+            raise ValueError("a fault has one place")
+
+
+PLACES = ("pointer", "parameter", "header")
+"""Where a fault may be. Each has one."""
 
 
 class Problem(Struct, frozen=True):
@@ -166,12 +176,28 @@ def not_found() -> Refusal:
     return Refusal(404, "not_found", "There is nothing here, or it is not yours.")
 
 
-def mismatch() -> Refusal:
-    return Refusal(422, "idempotency_mismatch", "This idempotency key was used with another body.")
+def mismatch(*, inside: bool) -> Refusal:
+    """`inside`: the key stands in the body, else in its header."""
+    fault = _of_key("idempotency_mismatch", "was used with another body", inside=inside)
+    return Refusal(422, "idempotency_mismatch", "This idempotency key was used with another body.", [fault])
 
 
-def in_progress(after_s: float) -> Refusal:
-    return Refusal(409, "in_progress", "Another request with this idempotency key is being taken.", headers=retry_after(after_s))
+def in_progress(after_s: float, *, inside: bool) -> Refusal:
+    """`inside`: as above."""
+    fault = _of_key("in_progress", "stands for a request that is being taken", inside=inside)
+    detail = "Another request with this idempotency key is being taken."
+    return Refusal(409, "in_progress", detail, [fault], headers=retry_after(after_s))
+
+
+def _of_key(code: str, detail: str, *, inside: bool) -> ProblemError:
+    place = {"pointer": "#/idempotency_key"} if inside else {"header": "Idempotency-Key"}
+    return ProblemError(code, detail, **place)
+
+
+def unsupported(name: str, detail: str, *headers: tuple[bytes, bytes]) -> Refusal:
+    """A body of a kind that is not read, by the header that says so."""
+    fault = ProblemError("unsupported_media_type", detail, header=name)
+    return Refusal(415, "unsupported_media_type", f"The body {detail}.", [fault], headers=headers)
 
 
 def internal() -> Refusal:

@@ -217,6 +217,7 @@ CALLS: tuple[Call, ...] = (
             summary="A provider's callback, verified by its signature",
             handler=hooks.take_hook,
             body=bytes,
+            body_max=hooks.BODY_MAX,
             status=204,
             errors=(401, 403, 503),
         )

@@ -150,6 +150,8 @@ class Services:
     """Set when the process begins to stop: open event streams end."""
     unplanned_keep_ms: int = 14 * 86_400_000
     """How long an id that the store does not know may still be waiting on the bus."""
+    connections_max: Callable[[], int] = lambda: 1 << 30
+    """How many callers may be connected at this moment. Asked for every connection: must cost nothing."""
     currency: str = "USD"
     body_max: int = MEGABYTE
     batch_body_max: int = 20 * MEGABYTE

@@ -94,6 +94,8 @@ class Call:
     """Struct of the JSON body; `bytes`: raw, of any type."""
     optional: bool = False
     """The body may be left out, and is then one without members."""
+    body_max: int | None = None
+    """Most bytes of the body, where that is less than usual."""
     itemised: bool = False
     """The body is a list of items that are judged one by one, and may be as large as a batch."""
     errors: tuple[int, ...] = ()

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from itertools import count
 from typing import Any
 
-from sendwright.web.api.problems import MEDIA_TYPE, Refusal
+from sendwright.web.api.problems import MEDIA_TYPE, Refusal, unsupported
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -90,10 +90,9 @@ def require_json(headers: dict[bytes, bytes]) -> None:
     if given != b"application/json":
         kind, semicolon, parameters = given.partition(b";")
         if kind.strip().lower() != b"application/json" or not _in_utf8(semicolon + parameters):
-            raise Refusal(415, "unsupported_media_type", "The body must be application/json, in UTF-8.")
+            raise unsupported("Content-Type", "must be application/json, in UTF-8")
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        encodings = ((b"accept-encoding", b"identity"),)
-        raise Refusal(415, "unsupported_media_type", "The body must not be compressed.", headers=encodings)
+        raise unsupported("Content-Encoding", "must not be compressed", (b"accept-encoding", b"identity"))
 
 
 def _in_utf8(parameters: bytes) -> bool:
