@@ -44,7 +44,7 @@ format: install ## let ruff write the code its way
 docs: install ## write the generated pages anew: settings, states, glossary
 	@$(BIN)/python scripts/docs.py
 
-chaos: install ## crash-point matrix and random kill -9 on real processes; prints lost, doubled, in doubt, recovery
+chaos: install ## crash-point matrix, random kill -9 and 10,000 cancels on real processes; prints lost, doubled, in doubt, recovery
 	@$(BIN)/python -m bench.chaos
 
 bench: install ## accept and end to end, CPU and rate, beside the pipelines a team would build instead

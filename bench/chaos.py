@@ -1,8 +1,8 @@
 """Campaigns of sudden death on real processes, judged by an oracle.
 
-    python -m bench.chaos                 the crash-point matrix, then 100 random kills for each `on_doubt`
-    python -m bench.chaos --kills 20 --notifications 4000
-    python -m bench.chaos --only matrix|resend|hold
+    python -m bench.chaos                 the crash-point matrix, 100 random kills for each `on_doubt`, 10,000 cancels
+    python -m bench.chaos --kills 20 --notifications 4000 --cancels 1000
+    python -m bench.chaos --only matrix|resend|hold|cancel
     python -m bench.chaos --only matrix --points plan.planned deliver.claimed
 
 Each campaign posts notifications with idempotency keys while `sendwright up` is killed (SIGKILL) again and again and
@@ -18,14 +18,18 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from tests.acceptance.harness import Caller, House, Oracle, sms, twilio
 
+from bench.cancel_race import cancel_race
 from bench.crash_matrix import crash_matrix
 from bench.verdict import OPEN_AT_KILL, Verdict, judge, settle
 
 LATENCY_MS = 300
+CANCEL_KILLS = 10
 
 
 async def random_kills(
@@ -85,8 +89,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--notifications", type=int, default=20_000)
+    parser.add_argument("--cancels", type=int, default=10_000, help="messages that are cancelled in a race with being sent")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
-    parser.add_argument("--only", choices=("matrix", "resend", "hold"))
+    parser.add_argument("--only", choices=("matrix", "resend", "hold", "cancel"))
     parser.add_argument("--points", nargs="*", default=[], help="only these points of the matrix")
     wish = parser.parse_args()
     good = True
@@ -102,10 +107,18 @@ def main() -> int:
                     on_doubt=on_doubt,
                     seed=wish.seed,
                 )
-                verdict = asyncio.run(campaign)
-                print("\n".join(verdict.lines()), flush=True)
-                good = good and verdict.good
+                good = _judged(campaign) and good
+        if wish.only in {None, "cancel"}:
+            folder, kills = _folder(place, "cancel"), min(wish.kills, CANCEL_KILLS)
+            good = _judged(cancel_race(folder, count=wish.cancels, kills=kills, seed=wish.seed)) and good
     return 0 if good else 1
+
+
+def _judged(campaign: Coroutine[Any, Any, Verdict]) -> bool:
+    """Prints what it came to; whether it was good."""
+    verdict = asyncio.run(campaign)
+    print("\n".join(verdict.lines()), flush=True)
+    return verdict.good
 
 
 def _matrix(folder: Path, points: list[str]) -> bool:

@@ -5,6 +5,7 @@
 clock         a file that holds seconds: the wall clock is off by that much, from the moment they are written
 patience_ms   how long a doubt waits for a receipt before it is sent again
 clumsy        recipients that begin so make Twilio's adapter build a request that can't be written
+slow_s        how long the head of a request, and its body, may take to come
 broken_plan   the how-manieth bundle whose plan breaks with a bug of ours, once
 """
 
@@ -16,12 +17,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from msgspec.structs import replace
 
+from sendwright.app import serve
 from sendwright.app.machine import SystemClock
 from sendwright.cli import main
 from sendwright.drivers.egress.gate import Gate
@@ -30,6 +33,8 @@ from sendwright.engine import crash
 from sendwright.engine.fleet import Account
 from sendwright.engine.plan import Planner
 from sendwright.providers.twilio import Twilio
+from sendwright.web.api import front
+from sendwright.web.api.services import Services
 
 LOOK_S = 0.05
 
@@ -52,6 +57,11 @@ def bend_clock(path: str) -> None:
 def bend_patience(patience_ms: int) -> None:
     true = Account.patience.fget  # type: ignore[attr-defined]
     Account.patience = property(lambda self: replace(true(self), wait_ms=patience_ms))  # type: ignore[assignment, method-assign]
+
+
+def bend_slowness(seconds: float) -> None:
+    front.HEAD_S = seconds
+    serve.Services = partial(Services, body_within_s=seconds)  # type: ignore[misc, assignment]
 
 
 def make_clumsy(prefix: str) -> None:
@@ -122,6 +132,7 @@ def pause(_: bool) -> None:
 BENDS: dict[str, Callable[[Any], None]] = {
     "clock": bend_clock,
     "patience_ms": bend_patience,
+    "slow_s": bend_slowness,
     "clumsy": make_clumsy,
     "broken_plan": break_plan,
     "poison": poison_plans,

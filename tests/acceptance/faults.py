@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,25 @@ def stopped(house: House) -> Iterator[None]:
         yield
     finally:
         os.kill(house.pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def starved(house: House, share: float, turn_s: float) -> Iterator[None]:
+    """While it lasts, the house runs for this share of each turn and stands still for the rest, as under a processor quota."""
+    over = threading.Event()
+
+    def starve() -> None:
+        while not over.wait(turn_s * share):
+            with stopped(house):
+                time.sleep(turn_s * (1 - share))
+
+    thread = threading.Thread(target=starve)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def is_stopped(house: House) -> bool:

@@ -20,7 +20,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,14 +146,23 @@ class Oracle:
 
 
 class House:
-    """`sendwright up`, restartable over one data folder. `bent` starts it by bent.py, with those things bent."""
+    """`sendwright up`, restartable over one data folder. `bent` starts it by bent.py, with those things bent; `around` is
+    a command that runs the one after it in its own place."""
 
     def __init__(
-        self, folder: Path, providers: str, extra: str = "", *, data: Path | None = None, bent: dict[str, Any] | None = None
+        self,
+        folder: Path,
+        providers: str,
+        extra: str = "",
+        *,
+        data: Path | None = None,
+        bent: dict[str, Any] | None = None,
+        around: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.data = data or folder / "data"
         self._bent = bent
+        self._around = around
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "sendwright.toml"
@@ -168,7 +177,7 @@ class House:
         """Starts it; returns the seconds to readiness."""
         began = time.monotonic()
         program = ["-m", "sendwright"] if self._bent is None else [str(Path(__file__).with_name("bent.py"))]
-        command = [sys.executable, *program, "up", "--config", str(self.config), "--data", str(self.data)]
+        command = [*self._around, sys.executable, *program, "up", "--config", str(self.config), "--data", str(self.data)]
         bent = {} if self._bent is None else {"SENDWRIGHT_BENT": json.dumps(self._bent)}
         self.process = Process(command, self.folder / "house.out", bent | (env or {}), stderr=stderr)
         self.starts += 1

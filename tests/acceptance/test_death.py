@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -193,8 +194,16 @@ async def test_a_blocked_event_loop_puts_nothing_in_doubt_that_was_answered(tmp_
         assert verdict.faults == []
         assert not verdict.doubled
         assert not verdict.in_doubt
+        # and some of it was in flight all the while, its answer waiting unread
+        rows = [house.api("GET", f"/v1/messages/{row['id']}")[1] for row in house.pages("/v1/messages")]
+        assert max(took_s(attempt) for row in rows for attempt in row["attempts"]) > 3
     finally:
         house.kill()
+
+
+def took_s(attempt: dict[str, Any]) -> float:
+    started, finished = (datetime.fromisoformat(attempt[name]) for name in ("started_at", "finished_at"))
+    return (finished - started).total_seconds()
 
 
 async def test_rolling_restarts_under_load_lose_double_and_refuse_nothing(tmp_path: Path, house: House, oracle: Oracle) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendwright.drivers.egress.address import AddressDenied, denied, networks, port_denied, resolve_checked
+from sendwright.drivers.egress.address import AddressDenied, Endpoint, denied, networks, port_denied
+from sendwright.drivers.egress.names import Names
 from sendwright.drivers.egress.wire import parse_url
 from sendwright.errors import Unreachable
 
@@ -78,74 +78,64 @@ def test_only_the_ports_of_the_web_and_high_ones_may_be_called(scheme: str, port
     assert port_denied(scheme, port) == refused
 
 
-Answers = Callable[..., None]
+def resolver(*found: str | Exception) -> Names:
+    """Names whose resolver answers these addresses, or fails like that."""
+
+    def ask(_: str) -> Sequence[Endpoint]:
+        if isinstance(found[0], Exception):
+            raise found[0]
+        families = {4: socket.AF_INET, 6: socket.AF_INET6}
+        return [Endpoint(families[ip_address(text).version], (str(text), 0)) for text in found]
+
+    return Names(ask)
 
 
-@pytest.fixture
-def resolver(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """Sets what the loop's resolver answers: addresses, or an exception."""
-
-    def answers(*found: str | Exception) -> None:
-        async def getaddrinfo(host: str, port: int, **_: object) -> Sequence[tuple[object, ...]]:
-            if isinstance(found[0], Exception):
-                raise found[0]
-            families = {4: socket.AF_INET, 6: socket.AF_INET6}
-            return [(families[ip_address(text).version], socket.SOCK_STREAM, 6, "", (text, port)) for text in found]
-
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
-
-    return answers
-
-
-async def test_a_name_is_pinned_to_the_addresses_that_were_checked(resolver: Answers) -> None:
-    resolver("8.8.8.8", "2606:4700:4700::1111")
-    endpoints = await resolve_checked("hooks.example.com", 443)
+async def test_a_name_is_pinned_to_the_addresses_that_were_checked() -> None:
+    names = resolver("8.8.8.8", "2606:4700:4700::1111")
+    endpoints = await names.find_checked("hooks.example.com", 443)
     assert [endpoint.sockaddr for endpoint in endpoints] == [("8.8.8.8", 443), ("2606:4700:4700::1111", 443)]
 
 
-async def test_of_a_names_addresses_only_the_public_ones_are_called(resolver: Answers) -> None:
-    resolver("127.0.0.1", "8.8.8.8", "fd00::1")
-    assert [endpoint.sockaddr[0] for endpoint in await resolve_checked("hooks.example.com", 443)] == ["8.8.8.8"]
+async def test_of_a_names_addresses_only_the_public_ones_are_called() -> None:
+    names = resolver("127.0.0.1", "8.8.8.8", "fd00::1")
+    assert [endpoint.sockaddr[0] for endpoint in await names.find_checked("hooks.example.com", 443)] == ["8.8.8.8"]
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1", "169.254.169.254", "64:ff9b::7f00:1"])
-async def test_a_name_that_leads_inside_is_denied_without_being_repeated(resolver: Answers, text: str) -> None:
-    resolver(text)
+async def test_a_name_that_leads_inside_is_denied_without_being_repeated(text: str) -> None:
+    names = resolver(text)
     with pytest.raises(AddressDenied) as refusal:
-        await resolve_checked("hooks.example.com", 443)
+        await names.find_checked("hooks.example.com", 443)
     assert refusal.value.phase == "resolve"
     assert "example" not in str(refusal.value)
     assert text not in str(refusal.value)
 
 
-async def test_the_operators_network_may_be_called_by_name(resolver: Answers) -> None:
-    resolver("10.20.0.5")
-    assert len(await resolve_checked("hooks.internal", 8080, networks(("10.20.0.0/16",)), scheme="http")) == 1
+async def test_the_operators_network_may_be_called_by_name() -> None:
+    names = resolver("10.20.0.5")
+    assert len(await names.find_checked("hooks.internal", 8080, networks(("10.20.0.0/16",)), scheme="http")) == 1
 
 
-@pytest.mark.parametrize(
-    "failure", [socket.gaierror(socket.EAI_NONAME, "x"), socket.gaierror(socket.EAI_AGAIN, "x"), UnicodeError("x"), OSError("x")]
-)
-async def test_a_name_that_cant_be_resolved_is_unreachable_but_not_denied(resolver: Answers, failure: Exception) -> None:
-    resolver(failure)
+async def test_a_name_that_cant_be_resolved_is_unreachable_but_not_denied() -> None:
+    names = resolver(Unreachable("resolve", "no such name"))
     with pytest.raises(Unreachable) as refusal:
-        await resolve_checked("hooks.example.com", 443)
+        await names.find_checked("hooks.example.com", 443)
     assert not isinstance(refusal.value, AddressDenied)
     assert refusal.value.phase == "resolve"
 
 
-async def test_a_literal_address_is_not_looked_up(resolver: Answers) -> None:
-    resolver(AssertionError("looked up"))
-    assert (await resolve_checked("2606:4700:4700::1111", 443))[0].family == socket.AF_INET6
+async def test_a_literal_address_is_not_looked_up() -> None:
+    names = resolver(AssertionError("looked up"))
+    assert (await names.find_checked("2606:4700:4700::1111", 443))[0].family == socket.AF_INET6
     with pytest.raises(AddressDenied):
-        await resolve_checked("::1", 443)
+        await names.find_checked("::1", 443)
 
 
 @pytest.mark.parametrize("host", ["127.1", "0x7f.1", "2130706433", "017700000001", "0", "127.0.0.1.", "①②⑦.0.0.1", "ⓛocalhost"])
 async def test_every_spelling_of_this_machine_is_denied(host: str) -> None:
     origin, _, _ = parse_url(f"https://{host}:8443/")
     with pytest.raises(Unreachable):
-        await resolve_checked(origin.host, origin.port)
+        await Names().find_checked(origin.host, origin.port)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,12 @@ clouds' metadata services beside them. In IPv6 only 2000::/3 is in use for the p
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from sendwright.errors import Unreachable
 
@@ -28,8 +27,6 @@ SockAddr = tuple[str, int] | tuple[str, int, int, int]
 SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """This machine has no more descriptors, memory or ports. That says nothing of the other side, so it is the phase `pool`, as
 when every line is in use."""
-
-_FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6})
 
 
 class AddressDenied(Unreachable):
@@ -128,51 +125,21 @@ def networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     return tuple(ip_network(text) for text in texts)
 
 
-async def resolve(host: str, port: int) -> Sequence[Endpoint]:
-    """Every address of the host, in the resolver's order, never empty. Raises `Unreachable`, phase `resolve`; phase `pool`
-    where this machine is short of what asking takes."""
+def literal(host: str, port: int) -> Endpoint | None:
+    """The endpoint that the host spells out itself; None for a name, which has to be looked up."""
     try:
-        literal = ip_address(host)
+        address = ip_address(host)
     except ValueError:
-        return await _look_up(host, port)
-    return [Endpoint(*_pinned(literal, port))]
+        return None
+    return Endpoint(socket.AF_INET if address.version == 4 else socket.AF_INET6, (str(address), port))
 
 
-async def resolve_checked(
-    host: str, port: int, allow_private: Iterable[Network] = (), *, scheme: str = "https"
-) -> Sequence[Endpoint]:
-    """The addresses of a user's host that may be called: connect to one of these, and resolve nothing again.
+def checked(endpoints: Iterable[Endpoint], allow_private: Iterable[Network] = ()) -> Sequence[Endpoint]:
+    """Of a user's host's addresses those that may be called: connect to one of these, and resolve nothing again.
 
-    Raises `AddressDenied` when there is none, or for the port; `Unreachable`, phase `resolve`, when the name has none."""
-    if port_denied(scheme, port):
-        raise AddressDenied("this port may not be called")
+    Raises `AddressDenied` when there is none."""
     allowed = tuple(allow_private)
-    endpoints = [e for e in await resolve(host, port) if not denied(ip_address(e.sockaddr[0]), allowed)]
-    if not endpoints:
+    callable_ = [e for e in endpoints if not denied(ip_address(e.sockaddr[0]), allowed)]
+    if not callable_:
         raise AddressDenied("this address may not be called")
-    return endpoints
-
-
-def _pinned(literal: IPv4Address | IPv6Address, port: int) -> tuple[int, tuple[str, int]]:
-    return (socket.AF_INET if literal.version == 4 else socket.AF_INET6), (str(literal), port)
-
-
-async def _look_up(host: str, port: int) -> Sequence[Endpoint]:
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-    except socket.gaierror as exc:
-        raise Unreachable("resolve", _reason(exc)) from None
-    except (OSError, UnicodeError) as exc:
-        if isinstance(exc, OSError) and exc.errno in SHORTAGE:
-            raise Unreachable("pool", errno.errorcode[exc.errno]) from None
-        raise Unreachable("resolve", "the name can't be looked up") from None
-    endpoints = [Endpoint(family, cast("SockAddr", address)) for family, _, _, _, address in found if family in _FAMILIES]
-    if not endpoints:
-        raise Unreachable("resolve", "the name has no address")
-    return endpoints
-
-
-def _reason(exc: socket.gaierror) -> str:
-    """The resolver's verdict without the name."""
-    return "no such name" if exc.errno == socket.EAI_NONAME else "the resolver did not answer"
+    return callable_

@@ -15,64 +15,26 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain, zip_longest
 
-from sendwright.drivers.egress.address import SHORTAGE, Endpoint, Network, resolve, resolve_checked
+from sendwright.drivers.egress.address import SHORTAGE, Endpoint, Network
 from sendwright.drivers.egress.http import Connection
+from sendwright.drivers.egress.names import Names
 from sendwright.drivers.egress.wire import Origin
 from sendwright.errors import Unreachable
 
 STAGGER_S = 0.25
 """Seconds before the next address is tried beside the last one (RFC 8305, section 8)."""
-NAMES_S = 30.0
-"""Seconds for which a resolved name is remembered; never for guarded routes."""
-NAMES_MAX = 1024
 
 _OTHER_HOST = frozenset({62, 64})
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 _EXPIRED = 10
 
 
-class Names:
-    """Remembers resolved names for a short while, and asks once for all who want the same one."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, int], tuple[float, Sequence[Endpoint]]] = {}
-        self._asked: dict[tuple[str, int], asyncio.Task[Sequence[Endpoint]]] = {}
-
-    async def resolve(self, host: str, port: int) -> Sequence[Endpoint]:
-        """The host's addresses. Raises `Unreachable`; failures are not remembered."""
-        key = (host, port)
-        now = asyncio.get_running_loop().time()
-        known = self._known.get(key)
-        if known is not None and known[0] > now:
-            return known[1]
-        task = self._asked.get(key)
-        if task is None:
-            task = self._asked[key] = asyncio.create_task(self._ask(key))
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(task)
-
-    async def _ask(self, key: tuple[str, int]) -> Sequence[Endpoint]:
-        try:
-            endpoints = await resolve(*key)
-        finally:
-            del self._asked[key]
-        self._known.pop(key, None)
-        if len(self._known) >= NAMES_MAX:
-            del self._known[next(iter(self._known))]
-        self._known[key] = (asyncio.get_running_loop().time() + NAMES_S, endpoints)
-        return endpoints
-
-    def forget(self, host: str, port: int) -> None:
-        """After no address of it could be connected to."""
-        self._known.pop((host, port), None)
-
-
 class Dialer:
-    """Connects lines. One for a gate; `tls` replaces the system's certificates and defaults."""
+    """Connects lines. One for a gate; `tls` replaces the system's certificates and defaults, `names` what looks names up."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, names: Names | None = None) -> None:
         self._tls = tls
-        self._names = Names()
+        self._names = names or Names()
 
     async def dial(
         self, origin: Origin, make: Callable[[], Connection], deadline: float, guard: Iterable[Network] | None
@@ -93,14 +55,14 @@ class Dialer:
             if _is_shortage(exc):
                 raise Unreachable("pool", reason(exc)) from None
             if step == "connect":
-                self._names.forget(origin.host, origin.port)
+                self._names.doubt(origin.host)
             raise Unreachable(step, reason(exc)) from None
         return connection
 
     async def _endpoints(self, origin: Origin, guard: Iterable[Network] | None) -> Sequence[Endpoint]:
         if guard is not None:
-            return await resolve_checked(origin.host, origin.port, guard, scheme=origin.scheme)
-        return await self._names.resolve(origin.host, origin.port)
+            return await self._names.find_checked(origin.host, origin.port, guard, scheme=origin.scheme)
+        return await self._names.find(origin.host, origin.port)
 
     async def _secure(self, origin: Origin, connection: Connection) -> None:
         if not connection.intact:
