@@ -6,7 +6,8 @@ import asyncio
 import errno
 import io
 import os
-from typing import Any
+import socket
+from typing import Any, NoReturn
 
 import pytest
 
@@ -383,10 +384,10 @@ SHORT = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EADDRNOTAVAIL"]
 @pytest.mark.parametrize("name", SHORT)
 @pytest.mark.parametrize("step", ["create_connection", "getaddrinfo"])
 async def test_a_shortage_of_our_own_is_ours(name: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def short(*_: object, **__: object) -> None:
+    def short(*_: object, **__: object) -> NoReturn:
         raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
 
-    monkeypatch.setattr(asyncio.get_running_loop(), step, short)
+    monkeypatch.setattr(socket if step == "getaddrinfo" else asyncio.get_running_loop(), step, short)
     gate = Gate({"one": Route()})
     host = "localhost" if step == "getaddrinfo" else "127.0.0.1"
     try:
