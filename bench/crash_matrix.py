@@ -2,8 +2,9 @@
 
 Every run goes through everything that can happen to a message: sends, refusals, lost answers, receipts, retries and
 scheduled ones; a provider that can't be reached, one that is switched under way, two that have no slot; what expires in
-a queue, in a lane and while it waits for a slot; a channel whose provider is gone; adapters with mistakes; parcels that
-nobody can read, and one that breaks its plan. So each point is reached, and one that is not is a failure of the matrix.
+a queue, in a lane and while it waits for a slot; what comes due when there is no room; a channel whose provider is gone;
+adapters with mistakes; parcels that nobody can read, and one that breaks its plan. So each point is reached, and one that
+is not is a failure of the matrix.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ ONCE = frozenset(
         "worker.stopping",
         "worker.draining",
         "worker.drained",
-        "schedule.expiring",
+        "schedule.ending_one",
+        "schedule.putting_one_aside",
         "schedule.rebasing",
     }
 )
@@ -246,6 +248,8 @@ class _Run:
         bodies += [(_hasty(number), True) for number in range(6)]
         soon = rfc3339(int(time.time() * 1000) + 1500)
         bodies += [(sms(20 + number, send_at=soon), False) for number in range(2)]
+        queued_up = rfc3339(int(time.time() * 1000) + 2500)  # it comes due while others wait for the one slot
+        bodies += [(_to("slack", 60 + number, send_at=queued_up), False) for number in range(2)]
         await asyncio.gather(
             self._post_crowd(),
             self._post_batch(),
