@@ -299,7 +299,7 @@ class _Run:
         for turn in range(10):
             await asyncio.sleep(0.3)
             with contextlib.suppress(OSError):
-                await asyncio.to_thread(self._house.api, "PATCH", "/v1/providers/main", {"weight": turn + 1})
+                await asyncio.to_thread(self._house.api, "PATCH", "/v1/providers/main", {"concurrency": 20 + turn})
             with contextlib.suppress(apsw.Error):
                 await asyncio.to_thread(self._raise_epoch)
 

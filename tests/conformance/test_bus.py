@@ -93,6 +93,18 @@ async def test_done_twice_is_harmless(backend: UnderTest) -> None:
     assert numbers_in(await backend.bus.take(LANE)) == [2]
 
 
+async def test_what_is_done_again_takes_nothing_newer_with_it(backend: UnderTest) -> None:
+    # given: the lane is empty between them
+    await backend.bus.publish(LANE, numbered(1))
+    first = await backend.bus.take(LANE)
+    await backend.bus.done(first)
+    await backend.bus.publish(LANE, numbered(2))
+    # when
+    await backend.bus.done(first)
+    # then
+    assert numbers_in(await (await backend.restart()).bus.take(LANE)) == [2]
+
+
 async def test_what_was_taken_and_not_done_comes_again_after_a_crash(backend: UnderTest) -> None:
     # given
     await backend.bus.publish(LANE, numbered(1))

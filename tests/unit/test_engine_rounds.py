@@ -10,7 +10,7 @@ from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.providers.contract import Reply
 
-from .engine_world import EMAIL, LOST, PHONE, TENANT, UNWELL, Vendor, World, in_virtual_time, throttled
+from .engine_world import EMAIL, LOST, OK, PHONE, TENANT, UNWELL, Vendor, World, in_virtual_time, throttled
 
 BOTH = {"phone": PHONE, "email": EMAIL}
 CALM = BreakerSettings(failures=1_000_000, calls_min=1_000_000)
@@ -331,3 +331,20 @@ async def test_a_probe_that_was_slow_to_get_ready_has_all_of_its_time_and_is_alo
         await world.pass_time(20)
         assert len(one.calls) > before + 3
         assert max(call.in_flight for call in one.calls[before:]) == 1
+
+
+# Full, beside one that said later
+
+
+@in_virtual_time
+async def test_who_waits_for_the_rate_of_one_is_not_sent_round_and_round_by_the_places_of_another() -> None:
+    one, two = Vendor("one"), Vendor("two", rate="1/min")
+    one.always(UNWELL)
+    async with World(one, two, breaker=CALM) as world:
+        notifications = await world.post_many(3)
+        await world.pass_time(100)
+        # then: each was looked at about once per try, and not as often as the promoter turns
+        assert world.faults.calls["park"] < 60
+        assert len(two.calls) == 2
+        one.always(OK)
+        await world.settled(notifications, MessageState.SENT, within_s=200)

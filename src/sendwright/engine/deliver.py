@@ -329,10 +329,15 @@ class Deliverer:
         return replace(parcel, round=replace(round_, later=later))
 
     async def _park(self, parcel: Parcel, account: Account) -> None:
-        """Until the route has a place. Who said *later* in this round is not asked again for it."""
-        now = self._clock.now_ms()
+        """Until the route has a place. Who said *later* in this round is not asked again for it; and where one of those has
+        places, the route's are no sign of one for this message, which then waits by the clock."""
+        now, monotonic = self._clock.now_ms(), self._clock.monotonic()
         kind = "rate" if account.rate is not None else "provider"
-        wait = Wait(kind, parcel.expires_at, key=f"route:{parcel.channel}", name=account.name)
+        key, due_at = f"route:{parcel.channel}", parcel.expires_at
+        if any(not self._fleet.shut(name, monotonic) for name in parcel.round.asked):
+            opens_in_s = max(SLOT_WAIT_S, account.opens_in_s(parcel.priority, monotonic) or 0.0)
+            key, due_at = "time", now + int(opens_in_s * 1000)
+        wait = Wait(kind, due_at, key=key, name=account.name)
         crashpoint("deliver.no_slot")
         await self._parked(self._anew(parcel, now), wait, now)
 

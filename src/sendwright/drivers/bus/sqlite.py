@@ -101,7 +101,7 @@ class _PublishAll(Operation):
         by_lane: dict[str, list[bytes]] = {}
         for lane, parcels in items:
             by_lane.setdefault(lane, []).extend(parcels)
-        self._bundles = put_bundles(db, by_lane, int(time.time() * 1000))
+        self._bundles = put_bundles(db, self._lanes, by_lane, int(time.time() * 1000))
         return [None] * len(items)
 
     def after_commit(self) -> Any:

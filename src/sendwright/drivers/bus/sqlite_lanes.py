@@ -8,6 +8,7 @@ head has been taken: a million queued parcels cost rows, not memory.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Sequence
 
@@ -35,15 +36,16 @@ class Bundle(Struct, frozen=True):
     redelivered: bool = False
 
 
-def put_bundles(db: apsw.Connection, by_lane: dict[str, list[bytes]], at: int) -> list[Bundle]:
+def put_bundles(db: apsw.Connection, lanes: Lanes, by_lane: dict[str, list[bytes]], at: int) -> list[Bundle]:
     """Writes parcels as bundles of at most `PARCELS_MAX`; returns them in order."""
     bundles = []
     for lane, parcels in by_lane.items():
         for start in range(0, len(parcels), PARCELS_MAX):
             part = parcels[start : start + PARCELS_MAX]
             body = bundle(part)
-            db.execute(SQL["bundle_insert"], (lane, len(part), at, body))
-            bundles.append(Bundle(lane, db.last_insert_rowid(), len(part), at, body))
+            seq = lanes.next_seq()
+            db.execute(SQL["bundle_insert"], (seq, lane, len(part), at, body))
+            bundles.append(Bundle(lane, seq, len(part), at, body))
     return bundles
 
 
@@ -106,6 +108,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[str, Lane] = {}
+        self._seqs = itertools.count(1)
 
     def __getitem__(self, name: str) -> Lane:
         lane = self._lanes.get(name)
@@ -116,6 +119,11 @@ class Lanes:
     def __iter__(self) -> object:
         return iter(self._lanes.values())
 
+    def next_seq(self) -> int:
+        """A number that no bundle has had since this process began: SQLite itself gives those of deleted rows again, and a
+        bundle that is done twice must not take another with it."""
+        return next(self._seqs)
+
     def add(self, bundles: Sequence[Bundle]) -> None:
         for new in bundles:
             self[new.lane].add(new)
@@ -125,3 +133,4 @@ class Lanes:
         for name, parcels, _, tail in rows:
             lane = self[name]
             lane.depth, lane.tail, lane.suspects = parcels, tail, SUSPECT
+        self._seqs = itertools.count(max((tail for _, _, _, tail in rows), default=0) + 1)

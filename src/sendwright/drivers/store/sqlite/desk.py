@@ -95,7 +95,7 @@ class _OfferAll(Operation):
             )
             by_lane.setdefault(intake_lane(offer.priority), []).append(pack(parcel))
         db.execute(SQL["process_counts"], (self._process, self._accepted + len(fresh), fresh[0].at))
-        return put_bundles(db, by_lane, fresh[-1].at)
+        return put_bundles(db, self._lanes, by_lane, fresh[-1].at)
 
     def after_commit(self) -> list[Bundle]:
         self._accepted += self._fresh

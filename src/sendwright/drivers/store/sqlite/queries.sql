@@ -231,8 +231,8 @@ insert into processes (process, accepted, started_at) values (?1, ?2, ?3)
 on conflict (process) do update set accepted = excluded.accepted;
 
 -- name: bundle_insert
--- ?1 lane, ?2 count, ?3 at, ?4 body.
-insert into bundles (lane, count, at, body) values (?1, ?2, ?3, ?4);
+-- ?1 seq, ?2 lane, ?3 count, ?4 at, ?5 body.
+insert into bundles (seq, lane, count, at, body) values (?1, ?2, ?3, ?4, ?5);
 
 -- name: bundles_done
 -- ?1: seqs.
