@@ -23,8 +23,8 @@ from sendwright.drivers.egress.address import SHORTAGE, AddressDenied, Endpoint,
 from sendwright.errors import Unreachable
 from sendwright.providers.contract import OURS
 
-LOOK_UP_S = 5.0
-"""Longest wait for a name, in seconds."""
+LOOK_UP_S = 6.0
+"""Longest wait for a name, in seconds: glibc turns to the second name server after five."""
 FRESH_S = 30.0
 """Seconds for which a name that was found is not looked up again."""
 STALE_S = 3600.0
