@@ -25,8 +25,8 @@ ROOM = 4 * MEGABYTE
 
 
 @pytest.fixture
-def cell() -> Iterator[Cell]:
-    with memory_cell() as made:
+def cell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
+    with memory_cell(tmp_path_factory.mktemp("cell")) as made:
         yield made
 
 
