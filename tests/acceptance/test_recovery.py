@@ -210,7 +210,7 @@ def test_a_text_has_as_many_characters_as_its_vendor_takes_and_not_one_more(star
     # and the latter are never called for, by no account, and say why
     world.all_come_to(failed, "failed")
     rows = [world.message(message) for message in failed]
-    assert {row["reason"]["code"] for row in rows} == {"content"}
+    assert {row["reason"]["code"] for row in rows} == {"too_long"}
     assert list(itertools.chain(*(row["attempts"] for row in rows))) == []
     assert [world.asked(to=body["to"]["phone"]) for body in over] == [[]] * 7
     # and where there is another way, that is gone
