@@ -348,3 +348,17 @@ async def test_who_waits_for_the_rate_of_one_is_not_sent_round_and_round_by_the_
         assert len(two.calls) == 2
         one.always(OK)
         await world.settled(notifications, MessageState.SENT, within_s=200)
+
+
+@in_virtual_time
+async def test_who_waits_for_one_that_is_ill_is_not_sent_round_and_round_by_the_places_of_one_that_refused() -> None:
+    one, two = Vendor("one"), Vendor("two")
+    one.always(refused("sender"))
+    two.unreachable = "connect"
+    async with World(one, two, breaker=BreakerSettings(failures=1, probe_s=5)) as world:
+        notifications = await world.post_many(3)
+        await world.pass_time(100)
+        assert world.faults.calls["park"] < 100
+        assert len(one.calls) == 3
+        two.unreachable = None
+        await world.settled(notifications, MessageState.SENT, within_s=4000)

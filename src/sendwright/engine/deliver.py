@@ -32,7 +32,7 @@ SLOT_WAIT_S = 0.5
 """How long a parcel waits for its provider before it is parked."""
 BEGIN_S = 0.5
 """A call not begun this long after its claim is not made: what it was decided on may have changed."""
-BOUND_STEP_MS = 1000
+LOOK_MS = 1000
 """How often it is looked whether the only provider that may be asked can be asked again."""
 STALE_S = 0.25
 """A request built longer ago is built anew right before it is written: what it says of the time that is left would outlast
@@ -307,7 +307,7 @@ class Deliverer:
             return Reason.NO_PROVIDER
         if bound is not None and fleet.on_route(channel, bound):
             anew = replace(parcel, round=round_.anew(now))
-            return anew, Wait("provider", now + BOUND_STEP_MS, name=bound, until=round_.bound_until)
+            return anew, Wait("provider", now + LOOK_MS, name=bound, until=round_.bound_until)
         if fleet.left(channel, round_, monotonic, now) == Left.NOBODY:
             return Reason.REJECTED
         if any(not fleet.shut(name, monotonic) for name in round_.later):
@@ -315,8 +315,10 @@ class Deliverer:
             if decision.wait is None or decision.step != parcel.step:
                 return Reason.UNREACHABLE
             return replace(parcel, round=decision.round, backoff_s=decision.backoff_s), decision.wait
-        name, in_s = fleet.opens_first(channel, monotonic)
+        name, in_s = fleet.opens_first(channel, monotonic, round_.refused)
         until = None if in_s is None else now + max(0, int(in_s * 1000))
+        if any(not fleet.shut(name, monotonic) for name in round_.refused):  # the route's places are no sign of one for it
+            return parcel, Wait("provider", max(until or 0, now + LOOK_MS), name=name, until=until)
         return self._anew(parcel, now), Wait("provider", parcel.expires_at, key=f"route:{channel}", name=name, until=until)
 
     def _anew(self, parcel: Parcel, now: int) -> Parcel:

@@ -318,11 +318,13 @@ class Fleet:
         """Whether nobody may call it now, be it for its health, a pause or a switch."""
         return name in self.accounts and self.accounts[name].permit(now) == Permit.NO
 
-    def opens_first(self, channel: str, now: float) -> tuple[str | None, float | None]:
-        """Of a route that is shut: the provider that may be called first, and in how many seconds, where that is known."""
-        known = [(at - now, account.name) for account in self.route(channel) if (at := account.opens_at()) is not None]
+    def opens_first(self, channel: str, now: float, besides: Sequence[str] = ()) -> tuple[str | None, float | None]:
+        """Of a route that is shut but for those `besides`: the provider that may be called first, and in how many seconds,
+        where that is known."""
+        shut = [account for account in self.route(channel) if account.name not in besides]
+        known = [(at - now, account.name) for account in shut if (at := account.opens_at()) is not None]
         in_s, name = min(known, default=(None, None))
-        return name or next((account.name for account in self.route(channel)), None), in_s
+        return name or next((account.name for account in shut), None), in_s
 
     def room(self, channel: str, priority: Priority, now: float, horizon_s: float) -> int:
         return sum(account.room(priority, now, horizon_s) for account in self.route(channel))
