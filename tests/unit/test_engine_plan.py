@@ -195,6 +195,7 @@ async def test_a_step_on_a_channel_that_has_no_provider_any_more_gives_way_to_th
         assert one.addresses == [EMAIL]
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_what_a_lane_has_no_room_for_waits_in_the_table_and_goes_in_its_turn() -> None:
     one = Vendor(concurrency=20, latency_s=0.5)
@@ -212,6 +213,7 @@ async def test_what_a_lane_has_no_room_for_waits_in_the_table_and_goes_in_its_tu
         assert sorted(one.addresses) == [number(place) for place in range(1500)]
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_crowd_of_bulk_sends_nobody_urgent_to_the_table() -> None:
     one = Vendor(concurrency=20, latency_s=0.2)

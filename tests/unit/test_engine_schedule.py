@@ -103,6 +103,7 @@ async def test_a_thousand_that_come_due_at_once_all_go_once() -> None:
         assert sorted(one.addresses) == sorted(number(place) for place in range(count))
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_blast_that_is_due_does_not_stand_before_what_is_more_urgent() -> None:
     one = Vendor(concurrency=1000, latency_s=0.01)
@@ -119,6 +120,7 @@ async def test_a_blast_that_is_due_does_not_stand_before_what_is_more_urgent() -
         await world.settled(blast, MessageState.SENT, within_s=30)
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_what_comes_due_beyond_a_lanes_room_waits_in_the_table_for_its_route() -> None:
     one, two = Vendor("one", concurrency=10, latency_s=2), Vendor("two", channels=("email",))

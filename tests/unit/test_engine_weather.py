@@ -15,6 +15,8 @@ from .engine_world import OK, UNWELL, Vendor, World, in_virtual_time, number
 
 # Flapping: ten seconds up, ten seconds down
 
+pytestmark = pytest.mark.slow
+
 FLAP_S = 20
 FLAPS = 12
 A_MINUTE = 60 // FLAP_S

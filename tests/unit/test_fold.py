@@ -151,6 +151,7 @@ def test_one_attempts_message_is_the_join_of_its_receipts_in_every_order(name: s
         assert states == {said[best]}, receipts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TWO_ATTEMPTS)
 def test_a_pair_of_attempts_comes_to_the_same_state_in_every_order(name: str) -> None:
     # given, when
