@@ -14,12 +14,14 @@ from tests.conformance.builders import (
     NOW,
     TENANT,
     accepted,
+    claim,
     claimed,
     later,
     lost,
     message_of,
     planned,
     receipt,
+    refused,
     rejected,
     sent,
     state_of,
@@ -44,12 +46,12 @@ async def test_a_doubt_that_repair_finds_is_bound_to_the_provider_that_would_kno
     # when
     await backend.ledger.repair(NOW + 5_000, nobody_lives, keeps_its_keys, 8)
     # then: counted from when the call may have begun
-    known = Round(keyed="one", keyed_until=NOW + DAY_MS, bound_until=NOW + 5_000 + BOUND_MS)
+    known = Round(keyed="one", keyed_number=1, keyed_until=NOW + DAY_MS, bound_until=NOW + 5_000 + BOUND_MS)
     assert (await message_of(backend, parcel)).round == known
     (again,) = await backend.waiting.due(NOW + 6_000, 10)
     assert again.round == known
     # and: a second doubt leaves the memory of the first
-    await claimed(backend.ledger, again, "token-2", provider="one", now=NOW + 6_000, repeats=True)
+    await claimed(backend.ledger, again, "token-2", provider="one", now=NOW + 6_000, repeats=1)
     await backend.ledger.repair(NOW + 30_000, nobody_lives, keeps_its_keys, 8)
     assert (await message_of(backend, parcel)).round == known
 
@@ -59,11 +61,11 @@ async def test_a_repeat_is_kept_as_one_and_is_no_double(backend: UnderTest) -> N
     await claimed(backend.ledger, parcel)
     await backend.ledger.repair(NOW, nobody_lives, keeps_its_keys, 8)
     (again,) = await backend.waiting.due(NOW + MINUTE, 10)
-    held = await claimed(backend.ledger, again, "token-2", repeats=True)
+    held = await claimed(backend.ledger, again, "token-2", repeats=1)
     # when
     assert await backend.ledger.settle(accepted(again, held, "token-2", ref="SM1")) == MessageState.SENT
     # then
-    assert [a.repeats for a in await backend.records.attempts(parcel.id)] == [False, True]
+    assert [a.repeats for a in await backend.records.attempts(parcel.id)] == [0, 1]
     assert not (await message_of(backend, parcel)).doubled
     # and: what the vendor then tells of the first attempt joins the one call
     first = (await backend.records.attempts(parcel.id))[0]
@@ -81,7 +83,7 @@ async def test_a_doubt_that_a_person_has_sent_again_keeps_who_would_know_the_rep
     await backend.ledger.resolve(TENANT, parcel.id, "resend", NOW + MINUTE)
     # then
     (again,) = await backend.waiting.due(NOW + MINUTE, 10)
-    assert again.round == Round(keyed="one", keyed_until=NOW + DAY_MS, bound_until=NOW + MINUTE + BOUND_MS)
+    assert again.round == Round(keyed="one", keyed_number=1, keyed_until=NOW + DAY_MS, bound_until=NOW + MINUTE + BOUND_MS)
 
 
 async def test_what_a_person_has_sent_again_obeys_its_own_decisions_though_it_was_sent_before(backend: UnderTest) -> None:
@@ -117,9 +119,26 @@ async def test_what_may_have_been_taken_does_not_fail_by_the_refusal_of_another_
 
 async def test_what_was_parked_keeps_all_that_its_round_has_learned(backend: UnderTest) -> None:
     parcel = await planned(backend.ledger)
-    learned = Round(("one",), ("two",), NOW + 5, "three", NOW + 6, NOW + 7)
+    learned = Round(("one",), ("two",), NOW + 5, "three", 3, NOW + 6, NOW + 7)
     # when
     assert await backend.ledger.park(replace(parcel, round=learned), Wait("time", NOW), NOW)
     # then
     (again,) = await backend.waiting.due(NOW, 10)
     assert again.round == learned
+
+
+async def test_a_parcel_from_before_a_person_had_it_sent_again_is_of_no_use(backend: UnderTest) -> None:
+    # given: its second try was on a lane when it failed by a receipt and was replayed
+    parcel = await planned(backend.ledger)
+    held = await claimed(backend.ledger, parcel)
+    await backend.ledger.settle(later(parcel, held))
+    (old,) = await backend.waiting.due(NOW + MINUTE, 10)
+    await backend.ledger.end(old, MessageState.FAILED, "unreachable", "", NOW)
+    assert await backend.ledger.revive(TENANT, parcel.id, NOW)
+    # then
+    assert refused(await backend.ledger.claim(claim(old, "token-2"))) == "number"
+    assert not await backend.ledger.park(replace(old, round=Round(keyed="one")), Wait("time", NOW + 1), NOW)
+    assert not await backend.ledger.end(old, MessageState.FAILED, "unreachable", "", NOW)
+    (again,) = await backend.waiting.due(NOW, 10)
+    assert (again.since, again.round) == (1, Round())
+    await claimed(backend.ledger, again, "token-3")

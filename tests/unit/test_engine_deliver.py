@@ -308,7 +308,7 @@ async def test_expired_between_its_claim_and_the_first_byte_it_is_not_written() 
         notification = await world.post(expires_at=world.instant(0.2))
         await world.settled(notification, MessageState.EXPIRED)
         assert one.calls == []
-        assert [attempt.state for attempt in world.attempts(notification)] == [AttemptState.REJECTED]
+        assert [attempt.state for attempt in world.attempts(notification)] == [AttemptState.FAILED]
         assert list(world.account().recent) == [], "what was not called says nothing of its provider"
 
 

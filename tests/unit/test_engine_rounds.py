@@ -145,7 +145,7 @@ async def test_what_may_have_been_taken_is_repeated_where_it_would_be_known_and_
         assert (len(one.calls), len(two.calls)) == (3, 0)
         assert len({call.key for call in one.calls}) == 1
         assert not world.message(notification).doubled
-        assert [a.repeats for a in world.attempts(notification)] == [False, True, True]
+        assert [a.repeats for a in world.attempts(notification)] == [0, 1, 1]
 
 
 @in_virtual_time
@@ -174,7 +174,7 @@ async def test_beyond_the_memory_of_its_keys_a_repeat_is_another_call() -> None:
         await world.pass_time(20)
         one.unreachable = None
         await world.settled(notification, MessageState.SENT, within_s=200)
-        assert [a.repeats for a in world.attempts(notification)] == [False, False]
+        assert [a.repeats for a in world.attempts(notification)] == [0, 0]
         assert world.message(notification).doubled
 
 
@@ -198,7 +198,7 @@ async def test_after_a_death_the_repeat_goes_where_it_would_be_known() -> None:
         await world.kill()
         world.vendors["one"].latency_s = 0.05
         await world.settled(notification, MessageState.SENT, within_s=30)
-        assert [a.repeats for a in world.attempts(notification)] == [False, True]
+        assert [a.repeats for a in world.attempts(notification)] == [0, 1]
         assert not world.message(notification).doubled
         assert world.vendors["two"].calls == []
 
@@ -362,3 +362,72 @@ async def test_who_waits_for_one_that_is_ill_is_not_sent_round_and_round_by_the_
         assert len(one.calls) == 3
         two.unreachable = None
         await world.settled(notifications, MessageState.SENT, within_s=4000)
+
+
+@pytest.mark.parametrize("rate", ["10/min", "100/h"])
+@in_virtual_time
+async def test_a_probe_that_is_due_waits_for_its_rate_without_anybody_going_round_and_round(rate: str) -> None:
+    one = Vendor("one", rate=rate)
+    one.says(UNWELL)
+    async with World(one, breaker=BreakerSettings(failures=1, probe_s=1)) as world:
+        notifications = await world.post_many(3)
+        await world.pass_time(60)
+        assert world.faults.calls["park"] < 100
+        await world.settled(notifications, MessageState.SENT, within_s=8000)
+
+
+@in_virtual_time
+async def test_who_is_bound_to_one_without_a_call_to_spare_is_not_sent_round_by_the_places_of_another() -> None:
+    one, two = Vendor("one", idempotency_s=DAY, rate="10/min"), Vendor("two")
+    one.says(LOST)
+    async with World(one, two, breaker=CALM) as world:
+        notification = await world.post()
+        await world.pass_time(20)
+        assert world.faults.calls["park"] < 30
+        await world.settled(notification, MessageState.SENT, within_s=60)
+
+
+@in_virtual_time
+async def test_a_failure_of_another_call_does_not_undo_what_the_repeat_was_told() -> None:
+    one, two = Vendor("one", idempotency_s=DAY), Vendor("two", receipts=True)
+    mail = Vendor("mail", channels=("email",))
+    one.says(LOST)
+    two.says(LOST)
+    async with World(one, two, mail, breaker=CALM) as world:
+        # given: lost by the first, and after half a minute by the second; then taken by the first as a repeat
+        notification = await world.post(BOTH, channels=["sms", "email"])
+        await world.pass_time(0.5)
+        one.unreachable = "connect"
+        await world.until(lambda: len(two.calls) == 1, within_s=60)
+        one.unreachable = None
+        await world.settled(notification, MessageState.SENT, within_s=100)
+        # when
+        lost = next(a for a in world.attempts(notification) if a.provider == "two")
+        await world.report(AttemptState.FAILED, attempt=lost.id, ref="two-1", provider="two", reason="rejected")
+        await world.pass_time(20)
+        # then
+        assert (world.state(notification), mail.calls) == (MessageState.SENT, [])
+
+
+@in_virtual_time
+async def test_a_repeat_that_expires_before_its_first_byte_leaves_the_doubt() -> None:
+    one = Vendor("one", idempotency_s=DAY)
+    one.says(LOST)
+    async with World(one, breaker=CALM) as world:
+        notification = await world.post(expires_at=world.instant(1.3))
+        await world.until(lambda: len(one.calls) == 1)
+        world.faults.slow_answers["claim"] = 0.4
+        await world.settled(notification, MessageState.IN_DOUBT, within_s=30)
+        assert len(one.calls) == 1
+        assert [a.state for a in world.attempts(notification)] == [AttemptState.IN_DOUBT, AttemptState.FAILED]
+
+
+@in_virtual_time
+async def test_an_outage_is_over_for_all_as_soon_as_it_is_for_one_however_long_it_was() -> None:
+    one = Vendor("one")
+    async with World(one) as world:
+        one.unreachable = "connect"
+        notifications = await world.post_many(10, ttl="24h")
+        await world.pass_time(3600)
+        one.unreachable = None
+        await world.settled(notifications[-5:], MessageState.SENT, within_s=120)

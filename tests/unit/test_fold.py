@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Round, Step
-from sendwright.model.records import AttemptRecord, Decision, MessageRecord, Patience, Wait
+from sendwright.model.records import AttemptRecord, Decision, Lost, MessageRecord, Patience, Wait
 from sendwright.model.states import AttemptState, MessageState, may_move
 from sendwright.policy.fold import Standing, calls_of, doubled, doubt, fold, next_step
 
@@ -19,6 +19,7 @@ A = AttemptState
 M = MessageState
 NOW = 1_000
 RECEIPTS = (A.SENT, A.REJECTED, A.FAILED, A.DELIVERED, A.READ)
+LOST = Lost("twilio-main", 1, NOW)
 ONE_STEP = (Step("sms", "+15005550001"),)
 TWO_STEPS = (*ONE_STEP, Step("email", "a@example.com"))
 
@@ -323,10 +324,15 @@ REPEATED = [
 ]
 
 
+def off(row: AttemptRecord) -> AttemptRecord:
+    """A failure is one that the provider put off, with nothing taken."""
+    return replace(row, reason="unreachable") if row.state == A.FAILED else row
+
+
 @pytest.mark.parametrize(("states", "calls"), REPEATED)
 def test_a_repeat_that_its_provider_knows_is_the_same_call(states: tuple[AttemptState, ...], calls: list[AttemptState]) -> None:
-    first, second = (attempt(i, state) for i, state in enumerate(states, 1))
-    repeat = replace(second, repeats=True)
+    first, second = (off(attempt(i, state)) for i, state in enumerate(states, 1))
+    repeat = replace(second, repeats=1)
 
     assert calls_of([first, repeat]) == calls
     assert not doubled([first, repeat])
@@ -334,14 +340,34 @@ def test_a_repeat_that_its_provider_knows_is_the_same_call(states: tuple[Attempt
 
 
 def test_a_repeat_that_was_given_another_reference_was_another_call_after_all() -> None:
-    first, second = replace(attempt(1, A.SENT), ref="SM1"), replace(attempt(2, A.SENT), ref="SM2", repeats=True)
+    first, second = replace(attempt(1, A.SENT), ref="SM1"), replace(attempt(2, A.SENT), ref="SM2", repeats=1)
 
     assert doubled([first, second])
     assert not doubled([first, replace(second, ref="SM1")])
 
 
 def test_a_repeat_that_failed_by_its_reference_failed_for_the_call_before_as_well() -> None:
-    assert calls_of([attempt(1, A.IN_DOUBT), replace(attempt(2, A.FAILED), ref="SM1", repeats=True)]) == [A.FAILED]
+    assert calls_of([attempt(1, A.IN_DOUBT), replace(attempt(2, A.FAILED), ref="SM1", repeats=1)]) == [A.FAILED]
+
+
+def test_a_repeat_that_failed_by_a_receipt_without_a_reference_failed_for_the_call_before_as_well() -> None:
+    first = replace(attempt(1, A.FAILED), reason="rejected")
+
+    assert calls_of([first, replace(attempt(2, A.SENT), repeats=1)]) == [A.FAILED]
+
+
+def test_a_repeat_belongs_to_its_own_call_whoever_was_asked_in_between() -> None:
+    first, other, repeat = attempt(1, A.IN_DOUBT), attempt(2, A.FAILED), replace(attempt(3, A.SENT), repeats=1)
+
+    assert calls_of([first, replace(other, ref="SM2"), repeat]) == [A.SENT, A.FAILED]
+    assert not doubled([first, replace(other, state=A.REJECTED), repeat])
+
+
+def test_two_references_of_one_call_are_two_messages_though_a_word_about_waiting_stood_between() -> None:
+    first, between = replace(attempt(1, A.SENT), ref="SM1"), replace(attempt(2, A.FAILED), repeats=1, reason="limit")
+
+    assert doubled([first, between, replace(attempt(3, A.SENT), ref="SM3", repeats=1)])
+    assert not doubled([first, between, replace(attempt(3, A.SENT), ref="SM1", repeats=1)])
 
 
 def test_what_came_to_nothing_when_it_was_sent_again_stays_as_it_was_whatever_more_is_heard_of_it() -> None:
@@ -362,13 +388,13 @@ def test_a_plan_of_its_own_that_ends_leaves_the_message_sent_in_doubt_or_ended(e
 
 @pytest.mark.parametrize(("calls", "state"), [(7, MessageState.SENDING), (8, MessageState.IN_DOUBT), (9, MessageState.IN_DOUBT)])
 def test_a_doubt_of_the_last_call_is_held(calls: int, state: MessageState) -> None:
-    decision = doubt(message(), calls, "twilio-main", NOW, NOW, Patience(30_000), 8)
+    decision = doubt(message(), LOST, calls, NOW, Patience(30_000), 8)
     assert (decision.state, decision.wait is None) == (state, state == MessageState.IN_DOUBT)
 
 
 def test_a_doubt_that_is_held_waits_for_nothing_and_one_to_be_sent_again_waits_its_patience() -> None:
-    held = doubt(message(step=1, on_doubt="hold"), 3, "twilio-main", NOW, NOW, Patience(30_000), 8)
-    again = doubt(message(step=1), 3, "twilio-main", NOW, NOW, Patience(30_000), 8)
+    held = doubt(message(step=1, on_doubt="hold"), LOST, 3, NOW, Patience(30_000), 8)
+    again = doubt(message(step=1), LOST, 3, NOW, Patience(30_000), 8)
 
     assert (held.state, held.wait, held.step, held.calls) == (M.IN_DOUBT, None, 1, 3)
     assert (again.state, again.wait) == (M.SENDING, Wait("time", 31_000, until=31_000))
@@ -385,7 +411,7 @@ def test_the_next_step_starts_afresh_and_after_the_last_the_message_has_failed()
 
 def test_every_decision_that_a_claim_may_bring_is_a_legal_move() -> None:
     decisions = [
-        doubt(message(on_doubt=on_doubt), 1, "twilio-main", NOW, NOW, Patience(0), 8)
+        doubt(message(on_doubt=on_doubt), LOST, 1, NOW, Patience(0), 8)
         if on_doubt
         else next_step(message(steps=steps), 0, NOW, "rejected")
         for on_doubt, steps in itertools.product(("resend", "hold", None), (ONE_STEP, TWO_STEPS))

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import uvicorn
 from msgspec.structs import replace
@@ -61,7 +62,10 @@ async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
     services = _services(parts, metrics, draining)
     server = _Server(_config(*build_served(services), closing_s=min(CLOSING_S, parts.settings.worker.drain_s)))
     _on_signals(draining)
-    chores = [asyncio.create_task(chore(parts)) for chore in (upkeep.keep_figures, upkeep.keep_audit, upkeep.sweep)]
+    chores = [
+        asyncio.create_task(upkeep.kept_up(chore.__name__, partial(chore, parts), parts.tell))
+        for chore in (upkeep.keep_figures, upkeep.keep_audit, upkeep.sweep)
+    ]
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -139,7 +139,7 @@ class Deliverer:
             begun = self._begin(parcel, account, now)
             if isinstance(begun, Rejected):
                 crashpoint("deliver.unsayable")
-                following = await self._not_called(parcel, account, begun, full)
+                following = await self._not_called(parcel, account, begun, full, probing=False)
             else:
                 flow, request = begun
                 slot = await account.take(parcel.priority, self._clock, SLOT_WAIT_S)
@@ -149,13 +149,13 @@ class Deliverer:
                     if self._choose(parcel, full, now) is not None:
                         continue
                     crashpoint("deliver.full")
-                    await self._park(parcel, account)
+                    await self._park(parcel, full)
                     return None
                 line = await self._connect(parcel, account, request, slot)
                 crashpoint("deliver.connected")
                 if isinstance(line, Rejected | Later):
                     crashpoint("deliver.unreachable")
-                    following = await self._not_called(parcel, account, line, full)
+                    following = await self._not_called(parcel, account, line, full, probing=slot.probe > 0)
                 else:
                     return Ready(parcel, account, epoch, flow, request, slot, line)
             if following is None:
@@ -217,7 +217,7 @@ class Deliverer:
             now = self._clock.now_ms()
             asked_at = asked_at if asked_at is not None else self._clock.monotonic()
             deadline = now + int(limit_s * 1000)
-            repeats = parcel.round.repeats(account.name, deadline)
+            repeats = parcel.round.repeats(account.name, deadline) if account.patience.key_ms else 0
             wish = Claim(parcel, account.name, token, self._owner, ready.epoch, now, deadline, by_ref, repeats)
             try:
                 crashpoint("deliver.asking")
@@ -306,8 +306,10 @@ class Deliverer:
         if not fleet.route(channel):
             return Reason.NO_PROVIDER
         if bound is not None and fleet.on_route(channel, bound):
+            opens_at = fleet.accounts[bound].opens_at()
+            in_ms = LOOK_MS if opens_at is None else max(LOOK_MS, int((opens_at - monotonic) * 1000))
             anew = replace(parcel, round=round_.anew(now))
-            return anew, Wait("provider", now + LOOK_MS, name=bound, until=round_.bound_until)
+            return anew, Wait("provider", min(round_.bound_until, now + in_ms), name=bound, until=round_.bound_until)
         if fleet.left(channel, round_, monotonic, now) == Left.NOBODY:
             return Reason.REJECTED
         if any(not fleet.shut(name, monotonic) for name in round_.later):
@@ -330,16 +332,18 @@ class Deliverer:
         later = tuple(name for name in round_.later if not self._fleet.shut(name, monotonic))
         return replace(parcel, round=replace(round_, later=later))
 
-    async def _park(self, parcel: Parcel, account: Account) -> None:
-        """Until the route has a place. Who said *later* in this round is not asked again for it; and where one of those has
-        places, the route's are no sign of one for this message, which then waits by the clock."""
-        now, monotonic = self._clock.now_ms(), self._clock.monotonic()
-        kind = "rate" if account.rate is not None else "provider"
-        key, due_at = f"route:{parcel.channel}", parcel.expires_at
-        if any(not self._fleet.shut(name, monotonic) for name in parcel.round.asked):
-            opens_in_s = max(SLOT_WAIT_S, account.opens_in_s(parcel.priority, monotonic) or 0.0)
-            key, due_at = "time", now + int(opens_in_s * 1000)
-        wait = Wait(kind, due_at, key=key, name=account.name)
+    async def _park(self, parcel: Parcel, full: tuple[str, ...]) -> None:
+        """Until the route has a place. Who said *later* in this round is not asked again for it; and where another of the
+        route has places that are not for this message, the route's are no sign of one, and it waits by the clock."""
+        now, monotonic, channel = self._clock.now_ms(), self._clock.monotonic(), parcel.channel
+        accounts = [self._fleet.accounts[name] for name in full]
+        kind = "rate" if accounts[-1].rate is not None else "provider"
+        key, due_at = f"route:{channel}", parcel.expires_at
+        if any(not self._fleet.shut(other.name, monotonic) for other in self._fleet.route(channel) if other.name not in full):
+            opening = (account.opens_in_s(parcel.priority, monotonic) for account in accounts)
+            in_s = max(SLOT_WAIT_S, min((s for s in opening if s is not None), default=0.0))
+            key, due_at = "time", now + int(in_s * 1000)
+        wait = Wait(kind, due_at, key=key, name=accounts[-1].name)
         crashpoint("deliver.no_slot")
         await self._parked(self._anew(parcel, now), wait, now)
 
@@ -356,7 +360,7 @@ class Deliverer:
             )
 
     async def _not_called(
-        self, parcel: Parcel, account: Account, outcome: Rejected | Later, full: tuple[str, ...]
+        self, parcel: Parcel, account: Account, outcome: Rejected | Later, full: tuple[str, ...], *, probing: bool
     ) -> Parcel | None:
         """A provider that can't be told, or not be reached: the next at once; else a place at one that is full, or what its
         answer would have come to. None when it was parked or is over."""
@@ -366,9 +370,9 @@ class Deliverer:
             return heard_of
         if full and self._choose(heard_of, (), now) is not None:
             crashpoint("deliver.full_again")
-            await self._park(heard_of, self._fleet.accounts[full[0]])
+            await self._park(heard_of, full)
             return None
-        decision = self._settler.decide(parcel, account, outcome, now, called=False)
+        decision = self._settler.decide(parcel, account, outcome, now, probing=probing, called=False)
         if decision.wait is None or decision.step != parcel.step:
             crashpoint("deliver.no_time")
             await self._skip(parcel, decision.reason or Reason.UNREACHABLE.value, decision.detail)

@@ -107,13 +107,13 @@ class Account:
     def room(self, priority: Priority, now: float, horizon_s: float) -> int:
         """How many more calls of this priority it could take within the horizon."""
         permit = self.permit(now)
-        if permit != Permit.YES:
-            return 1 if permit == Permit.PROBE else 0
+        if permit == Permit.NO:
+            return 0
         free = self._ceiling(priority, now) - self.in_flight
         if self.rate is not None:
             ahead = (now + horizon_s - max(now, self._tat)) / self.rate.interval_s
             free = min(free, int(ahead) if self._tat > now else max(1, int(ahead)))
-        return max(0, free)
+        return max(0, min(free, 1) if permit == Permit.PROBE else free)
 
     def opens_in_s(self, priority: Priority, now: float) -> float | None:
         """Seconds until a call of this priority may have room, 0 when that hangs on calls in flight; None while it is shut."""

@@ -18,7 +18,7 @@ from sendwright.engine.ports import Clock, Ledger
 from sendwright.engine.telling import Attempted, Parked, Settled, Tell
 from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.model.parcel import Parcel
-from sendwright.model.records import Decision, Settlement, Wait
+from sendwright.model.records import Decision, Lost, Settlement, Wait
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy import fold
 from sendwright.policy.reaction import Next, health, heard, react
@@ -81,7 +81,7 @@ class Settler:
             message=held.parcel.id,
             number=held.number,
             token=held.token,
-            state=_EVIDENCE[type(outcome)],
+            state=_evidence(outcome, called=called),
             decision=decision,
             at=now,
             ref=outcome.ref if isinstance(outcome, Accepted) else None,
@@ -117,6 +117,8 @@ class Settler:
                 wait = Wait("time", now)
                 backoff_s = parcel.backoff_s
                 return Decision(MessageState.QUEUED, parcel.step, parcel.calls, backoff_s, parcel.round, wait, reason, detail)
+            case Next.RETRY_LATER if probing and self._fleet.shut(account.name, self._clock.monotonic()):
+                return self._for_the_next_probe(parcel, account, now, reason, detail)
             case Next.RETRY_LATER:
                 return self.retry_later(parcel, now, reason, detail)
             case Next.NEXT_STEP:
@@ -124,10 +126,17 @@ class Settler:
             case Next.EXPIRE:
                 return Decision(MessageState.EXPIRED, parcel.step, calls=parcel.calls, reason=reason)
             case Next.DOUBT:
-                began_at = now - int(account.timeout_s * 1000)  # at the earliest
-                most = self._retry.attempts_max
-                doubt = fold.doubt(parcel, parcel.calls, account.name, began_at, now, account.patience, most)
+                lost = Lost(account.name, parcel.number + 1, began_at=now - int(account.timeout_s * 1000))
+                doubt = fold.doubt(parcel, lost, parcel.calls, now, account.patience, self._retry.attempts_max)
                 return replace(doubt, detail=detail)
+
+    def _for_the_next_probe(self, parcel: Parcel, account: Account, now: int, reason: str | None, detail: str) -> Decision:
+        """Back to those that wait for the provider: with a backoff of its own, nobody would be there when a probe is due."""
+        until = account.opens_at()
+        until_ms = None if until is None else now + int((until - self._clock.monotonic()) * 1000)
+        wait = Wait("provider", parcel.expires_at, key=f"route:{parcel.channel}", name=account.name, until=until_ms)
+        round_, backoff_s = parcel.round.anew(now), parcel.backoff_s
+        return Decision(MessageState.QUEUED, parcel.step, parcel.calls, backoff_s, round_, wait, reason, detail)
 
     def retry_later(self, parcel: Parcel, now: int, reason: str | None, detail: str) -> Decision:
         """A wait, then this step again: all but those that refused are asked anew, no sooner than any of them said."""
@@ -172,6 +181,11 @@ _EVIDENCE: dict[type, AttemptState] = {
     Unsure: AttemptState.IN_DOUBT,
     Misconfigured: AttemptState.FAILED,
 }
+
+
+def _evidence(outcome: Outcome, *, called: bool) -> AttemptState:
+    """What an outcome shows. Of what was never written no provider said anything: it is no refusal."""
+    return _EVIDENCE[type(outcome)] if called or not isinstance(outcome, Rejected) else AttemptState.FAILED
 
 
 def after_step(parcel: Parcel, now: int, reason: str, detail: str) -> Decision:

@@ -65,6 +65,8 @@ class Round(Struct, frozen=True, array_like=True):
     """The longest that any of them asked to be left alone."""
     keyed: str | None = None
     """Who may have taken it, an answer having been lost, and would know a repeat by its idempotency key."""
+    keyed_number: int = 0
+    """The number of the attempt that began that call."""
     keyed_until: int = 0
     """As long as it remembers the key."""
     bound_until: int = 0
@@ -79,9 +81,9 @@ class Round(Struct, frozen=True, array_like=True):
         """The next time round: who said *later* is asked again, unless one of them asked to be left alone for longer."""
         return self if now < self.asked_until else replace(self, later=())
 
-    def repeats(self, provider: str, now: int) -> bool:
-        """Whether a call of this provider would be known there as a repeat of the one whose answer was lost."""
-        return provider == self.keyed and now < self.keyed_until
+    def repeats(self, provider: str, now: int) -> int:
+        """The number of the attempt of which a call of this provider would be known there as a repeat; 0 for none."""
+        return self.keyed_number if provider == self.keyed and now < self.keyed_until else 0
 
     def bound(self, now: int) -> str | None:
         """The only one that may be asked now, where that is so."""

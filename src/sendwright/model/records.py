@@ -6,7 +6,7 @@ JSON arrays in the order of their fields.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -91,8 +91,8 @@ class Claim(Struct, frozen=True):
     """When the call is over at the latest."""
     by_ref: bool = True
     """Its receipts may have to be found by the provider's reference: that provider does not echo our id."""
-    repeats: bool = False
-    """It says the call before once more, under an idempotency key that the provider knows."""
+    repeats: int = 0
+    """The number of the attempt whose call it says once more, under an idempotency key that the provider knows; 0: none."""
 
 
 class Claimed(Struct, frozen=True):
@@ -117,6 +117,14 @@ class Decision(Struct, frozen=True):
     wait: Wait | None = None
     reason: str | None = None
     detail: str = ""
+
+
+class Lost(NamedTuple):
+    """A call whose answer was lost: whose, by which attempt, and when it began at the earliest, in ms since 1970."""
+
+    provider: str
+    number: int
+    began_at: int
 
 
 class Patience(Struct, frozen=True):
@@ -224,8 +232,8 @@ class AttemptRecord(Struct, frozen=True, array_like=True):
     detail: str = ""
     twice: bool = False
     """Its provider named it by two references: it took one call for two messages."""
-    repeats: bool = False
-    """It said the call before once more, under an idempotency key that its provider knew."""
+    repeats: int = 0
+    """The number of the attempt whose call it said once more, under an idempotency key that its provider knew; 0: none."""
 
 
 class NotificationRecord(Struct, frozen=True):

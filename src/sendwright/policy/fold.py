@@ -19,18 +19,18 @@ The rules, first match wins:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import FRESH, Parcel, Round
-from sendwright.model.records import AttemptRecord, Decision, MessageRecord, Patience, Wait
+from sendwright.model.records import AttemptRecord, Decision, Lost, MessageRecord, Patience, Wait
 from sendwright.model.states import AttemptState, MessageState
 
 _TAKEN = frozenset({AttemptState.SENT, AttemptState.DELIVERED, AttemptState.READ})
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
+_NOT_TAKEN = frozenset({r.value for r in (Reason.UNREACHABLE, Reason.LIMIT, Reason.MISCONFIGURED, Reason.EXPIRED, Reason.CONTENT)})
 _NEVER_SENT = frozenset({MessageState.FAILED, MessageState.EXPIRED})
 _MAY_ADVANCE = frozenset({MessageState.SENDING, MessageState.SENT, MessageState.IN_DOUBT})
 
@@ -99,20 +99,25 @@ def may_decide(message: MessageRecord, token: str, number: int) -> bool:
 
 
 def calls_of(attempts: Sequence[AttemptRecord]) -> list[AttemptState]:
-    """What is known of each call. A repeat that its provider knows by its key joins the call before; an attempt of either
-    that was never made, or was put off, says nothing of the other."""
-    calls: list[list[AttemptState]] = []
+    """What is known of each call. A repeat that its provider knows by its key is the call that it repeats; an attempt of
+    either that was never made, or was put off, says nothing of the other."""
+    calls: dict[int, list[AttemptState]] = {}
     for a in attempts:
-        if not a.repeats or not calls:
-            calls.append([])
-        if a.state != AttemptState.FAILED or a.ref is not None:
-            calls[-1].append(a.state)
-    return [max(told, default=AttemptState.FAILED) for told in calls]
+        told = calls.setdefault(a.repeats or a.number, [])
+        if not _put_off(a):
+            told.append(a.state)
+    return [max(told, default=AttemptState.FAILED) for told in calls.values()]
+
+
+def _put_off(attempt: AttemptRecord) -> bool:
+    """Whether it was never made, or the provider said *later*: known by its reason, for no receipt speaks of it."""
+    return attempt.state == AttemptState.FAILED and attempt.ref is None and attempt.reason in _NOT_TAKEN
 
 
 def doubled(attempts: Sequence[AttemptRecord]) -> bool:
     """True when more than one call may have been taken by a provider, or one of them twice."""
-    twice = any(a.twice for a in attempts) or any(b.repeats and another(a.ref, b.ref) for a, b in pairwise(attempts))
+    refs = {(a.repeats or a.number, a.ref) for a in attempts if a.ref is not None}
+    twice = any(a.twice for a in attempts) or len(refs) > len({call for call, _ in refs})
     return twice or sum(state not in _REFUTED for state in calls_of(attempts)) > 1
 
 
@@ -133,16 +138,15 @@ def next_step(message: MessageRecord, tried: int, now: int, reason: str, detail:
     return Decision(MessageState.FAILED, message.step, calls=message.calls, reason=reason, detail=detail)
 
 
-def doubt(
-    of: Parcel | MessageRecord, calls: int, provider: str, began_at: int, now: int, patience: Patience, attempts_max: int
-) -> Decision:
-    """The answer to a call that began at `began_at` was lost: held, or sent again when the provider's patience has brought
+def doubt(of: Parcel | MessageRecord, lost: Lost, calls: int, now: int, patience: Patience, attempts_max: int) -> Decision:
+    """The answer to a call was lost: held, or sent again when the provider's patience has brought
     no receipt; to the same provider, where that would know the repeat. After `attempts_max` calls it is held in any case:
     an answer that is lost again and again may have been a message each time."""
     round_ = of.round.anew(now)
-    if patience.key_ms > 0 and not round_.repeats(provider, began_at):
-        until = began_at + patience.key_ms
-        round_ = replace(round_, keyed=provider, keyed_until=until, bound_until=now + BOUND_MS)
+    if patience.key_ms > 0 and not round_.repeats(lost.provider, lost.began_at):
+        until = lost.began_at + patience.key_ms
+        number, bound_until = lost.number, now + BOUND_MS
+        round_ = replace(round_, keyed=lost.provider, keyed_number=number, keyed_until=until, bound_until=bound_until)
     if of.on_doubt == "hold" or calls >= attempts_max:
         return Decision(MessageState.IN_DOUBT, of.step, calls, round=round_, reason=Reason.LOST_ANSWER.value)
     wait = Wait("time", now + patience.wait_ms, until=now + patience.wait_ms)

@@ -3,7 +3,7 @@
 the limit counts lines in hand and lines at rest, over all origins of the provider; who comes when all are in hand
 waits in turn, and is `Unreachable` in phase `pool` when its time is over
 a line at rest is handed out only when it is younger than `idle_s` and nobody has hung up on it
-a call has one time limit, from the wish for a line to the last byte of the answer: connecting takes half of it at most, and
+a call has one time limit, from the wish for a line to the last byte of the answer: connecting takes seven tenths of it at most, and
 with less than a quarter left nothing is written, since an answer that nobody waits for is a doubt
 a line that comes back in the middle of an exchange is closed; so is one that was connected under another guard
 """
@@ -27,7 +27,7 @@ RECENT_S = 0.01
 """Who hung up on a line longer ago than that, the loop has seen; the kernel is asked about older rests, and once more
 right before the write (http.py). Each question lets go of the interpreter, which a busy thread then keeps for a while."""
 
-CONNECTED_BY = 0.5
+CONNECTED_BY = 0.7
 """The share of a call's time by which it must have a line."""
 BEGUN_BY = 0.75
 """The share of a call's time by which it must be written."""

@@ -21,6 +21,7 @@ from sendwright.model.records import (
     Claim,
     Claimed,
     Decision,
+    Lost,
     MessageRecord,
     Patience,
     Plan,
@@ -234,8 +235,12 @@ def _loose(message: MessageRecord) -> bool:
 
 def _waiting_at(t: Tables, parcel: Parcel) -> MessageRecord | None:
     message = t.messages.get(parcel.id)
-    fits = message is not None and _loose(message) and (message.step, message.number) == (parcel.step, parcel.number)
+    fits = message is not None and _loose(message) and _moment(message) == _moment(parcel)
     return message if fits else None
+
+
+def _moment(of: MessageRecord | Parcel) -> tuple[int, int, int]:
+    return of.step, of.number, of.since
 
 
 def _of_tenant(t: Tables, tenant: str, message: str) -> MessageRecord | None:
@@ -254,7 +259,7 @@ def _mine(message: MessageRecord, token: str, number: int) -> bool:
 
 
 def _refusal(message: MessageRecord, claim: Claim, epoch: int) -> str | None:
-    if (message.step, message.number) != (claim.parcel.step, claim.parcel.number):
+    if _moment(message) != _moment(claim.parcel):
         return "number"
     if not _loose(message):
         return "state"
@@ -411,6 +416,6 @@ def _doubt(t: Tables, attempt: AttemptRecord, now: int, patience: Patience, atte
     if message is None:
         return
     holds = message.state == MessageState.SENDING and message.token is not None and message.number == attempt.number
-    calls, began_at = message.calls + 1, attempt.started_at
-    decision = doubt(message, calls, attempt.provider, began_at, now, patience, attempts_max) if holds else None
+    lost = Lost(attempt.provider, attempt.number, attempt.started_at)
+    decision = doubt(message, lost, message.calls + 1, now, patience, attempts_max) if holds else None
     _refold(t, message, now, decision)

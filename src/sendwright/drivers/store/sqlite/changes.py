@@ -58,7 +58,7 @@ class _OfParcel(Struct, frozen=True):
     def row(self, folio: Folio) -> MessageRecord | None:
         """The message's row while it waits for exactly this parcel."""
         row = folio.messages[self.parcel.id]
-        return row if waits_for(row, self.parcel.step, self.parcel.number) else None
+        return row if waits_for(row, self.parcel) else None
 
 
 class Park(_OfParcel, frozen=True):

@@ -183,9 +183,17 @@ def _saved(m: MessageRecord) -> tuple[object, ...]:
     )
 
 
-def waits_for(message: MessageRecord, step: int, number: int) -> bool:
-    """True while a message waits for a parcel of this step and number: not owned, not over."""
-    loose = message.state in {MessageState.SCHEDULED, MessageState.QUEUED} or (
-        message.state == MessageState.SENDING and message.token is None
-    )
-    return loose and message.step == step and message.number == number
+def waits_for(message: MessageRecord, parcel: Parcel) -> bool:
+    """True while a message waits for exactly this parcel: not owned, not over, and not begun anew by a person since."""
+    return is_loose(message) and at_moment_of(message, parcel)
+
+
+def at_moment_of(message: MessageRecord, parcel: Parcel) -> bool:
+    """Whether the parcel is of this moment of the message's plan."""
+    return (message.step, message.number, message.since) == (parcel.step, parcel.number, parcel.since)
+
+
+def is_loose(message: MessageRecord) -> bool:
+    """Waits, or is to be sent again: nobody holds it."""
+    waits = message.state in {MessageState.SCHEDULED, MessageState.QUEUED}
+    return waits or (message.state == MessageState.SENDING and message.token is None)

@@ -9,7 +9,7 @@ import apsw
 import msgspec
 from msgspec.structs import replace
 
-from sendwright.drivers.store.sqlite.folio import Folio, Serials, waits_for
+from sendwright.drivers.store.sqlite.folio import Folio, Serials, at_moment_of, is_loose, waits_for
 from sendwright.drivers.store.sqlite.sql import SQL
 from sendwright.drivers.store.sqlite.writer import Operation, fetch, rows_of
 from sendwright.model import ids
@@ -21,6 +21,7 @@ from sendwright.model.records import (
     Claim,
     Claimed,
     Decision,
+    Lost,
     MessageRecord,
     Patience,
     Plan,
@@ -205,16 +206,17 @@ def _claim_row(c: Claim) -> tuple[Any, ...]:
         c.deadline_at,
         c.owner,
         int(c.by_ref),
-        int(c.repeats),
+        c.repeats,
+        p.since,
     )
 
 
 def _why(claim: Claim, message: MessageRecord | None, epoch: int) -> str:
     if message is None:
         return "gone"
-    if message.number != claim.parcel.number or message.step != claim.parcel.step:
+    if not at_moment_of(message, claim.parcel):
         return "number"
-    if not waits_for(message, claim.parcel.step, claim.parcel.number):
+    if not waits_for(message, claim.parcel):
         return "state"
     if message.expires_at is not None and message.expires_at <= claim.now:
         return "expired"
@@ -375,7 +377,7 @@ class CancelAll(Operation):
                 cancelled += 1
                 continue
             refuted = all(a.state in {AttemptState.REJECTED, AttemptState.FAILED} for a in folio.attempts[row.id])
-            waits = row.state == MessageState.DIGESTING or waits_for(row, row.step, row.number)
+            waits = row.state == MessageState.DIGESTING or is_loose(row)
             if waits and refuted:
                 folio.refold(row.id, now, Decision(MessageState.CANCELLED, row.step, calls=row.calls))
                 cancelled += 1
@@ -411,7 +413,8 @@ class RepairAll(Operation):
             folio.join(message, attempt, AttemptState.IN_DOUBT, now, reason=Reason.LOST_ANSWER.value)
             holds = row.state == MessageState.SENDING and row.token is not None and folio.attempts[message][-1].id == attempt
             calls = row.calls + 1
-            decision = doubt(row, calls, provider, began_at, now, patience(provider), attempts_max) if holds else None
+            lost_call = Lost(provider, row.number, began_at)
+            decision = doubt(row, lost_call, calls, now, patience(provider), attempts_max) if holds else None
             folio.refold(message, now, decision)
             moved.append(message)
         folio.save(now)

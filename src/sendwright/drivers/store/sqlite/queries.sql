@@ -50,12 +50,12 @@ on conflict (message) do update set key = excluded.key, due_at = excluded.due_at
 delete from waits where message in (select value from json_each(?1));
 
 -- name: claim
--- One row decides. Rows: id, number, step, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref, repeats.
+-- One row decides. Rows: id, number, step, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref, repeats, since.
 update messages set
   state = 21, number = messages.number + 1, token = c.value->>3, updated_at = c.value->>4,
   provider = c.value->>6, channel = c.value->>7, address = c.value->>8
 from jsonb_each(?1) c
-where messages.id = c.value->>0 and messages.number = c.value->>1 and messages.step = c.value->>2
+where messages.id = c.value->>0 and messages.number = c.value->>1 and messages.step = c.value->>2 and messages.since = c.value->>14
   and (messages.state in (10, 20) or (messages.state = 21 and messages.token is null))
   and (messages.expires_at is null or messages.expires_at > c.value->>4)
   and (c.value->>5) >= (select value from meta where name = 'epoch');
