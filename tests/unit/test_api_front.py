@@ -394,10 +394,25 @@ async def test_who_finds_no_room_is_told_to_come_again_and_has_it_when_another_h
     first = Line(world)
     second = Line(world, first)
     third = Line(world, first)
-    status, fields, body = parsed(await third.hear())
+    status, fields, body = parsed(await third.say(post()))
     assert (status, body["code"], body["may_be_accepted"], fields["retry-after"]) == (503, "crowded", False, "1")
     assert third.wire.closed
     third.protocol.connection_lost(None)
     assert parsed(await second.say(post()))[0] == 202
     first.protocol.connection_lost(None)
     assert parsed(await Line(world, second).say(post()))[0] == 202
+
+
+async def test_whoever_asks_whether_we_live_is_told_in_a_crowd_too() -> None:
+    world = World(connections_max=lambda: 1)
+    first = Line(world)
+    beyond = [Line(world, first) for _ in range(front.PROBES_MAX)]
+    for probe in beyond[:2]:
+        for path in ("/healthz", "/readyz"):
+            assert parsed(await probe.say(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()))[0] == 200
+    # but nothing else is, until there is room; and beyond a few, nobody is heard at all
+    assert parsed(await beyond[0].say(post()))[0] == 503
+    assert parsed(await Line(world, first).hear())[0] == 503
+    assert world.desk.taken == []
+    for line in [first, *beyond[2:]]:
+        line.protocol.connection_lost(None)

@@ -35,6 +35,9 @@ from sendwright.web.api.problems import ProblemError, Refusal, retry_after
 from sendwright.web.api.wire import request_id
 
 _PATH = b"/v1/notifications"
+_PROBED = frozenset({b"/healthz", b"/readyz", b"/metrics"})
+PROBES_MAX = 16
+"""So many connections beyond the limit are read, for those who only ask whether we live and how we are."""
 _CLOSE = b"connection: close\r\n"
 
 HEAD_MAX = 64 << 10
@@ -124,11 +127,15 @@ class _Front(HttpToolsProtocol):
         """Bytes that were no body, since the last one that was."""
         self._patience: asyncio.TimerHandle | None = None
         self._hosts = 0
+        self._crowded = False
+        """It came when there was no room: until there is, only whether we live is told here."""
         self._fault = _NOT_HTTP
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        if len(self.connections) > self.most():
+        beyond = len(self.connections) - self.most()
+        self._crowded = beyond > 0
+        if beyond > PROBES_MAX:
             self._cut_off(_CROWDED)
         else:
             self._await_head()
@@ -256,6 +263,10 @@ class _Front(HttpToolsProtocol):
         if self._stays():
             return
         self._judge_head()
+        if self._crowded:
+            self._crowded = len(self.connections) > self.most()
+            if self._crowded and self.url.partition(b"?")[0] not in _PROBED:
+                self._fail(_CROWDED)
         self._in_head = False
         if self._patience is not None:
             self._arrived()
