@@ -252,6 +252,7 @@ class _Run:
         bodies += [(_to("slack", 60 + number, send_at=queued_up), False) for number in range(2)]
         await asyncio.gather(
             self._post_crowd(),
+            self._post_urgent(),
             self._post_batch(),
             *(self._post(f"key-{number}", body, excused=excused) for number, (body, excused) in enumerate(bodies)),
         )
@@ -293,6 +294,16 @@ class _Run:
                 posts.append(asyncio.create_task(self._post(f"critical-{number}", body, excused=False)))
             await asyncio.sleep(0.03)
         await asyncio.gather(*posts)
+
+    async def _post_urgent(self) -> None:
+        """More that is critical, for one slot, than goes through it in the time that they have: somebody always stands in
+        line for the next place, and is past when it comes."""
+        await asyncio.to_thread(_until_listening, self._house)
+        bodies = []
+        for number in range(12):
+            expires_at = rfc3339(int(time.time() * 1000) + 1000 + 150 * number)
+            bodies.append(_to("slack", 80 + number, priority="critical", expires_at=expires_at))
+        await asyncio.gather(*(self._post(f"urgent-{number}", body, excused=True) for number, body in enumerate(bodies)))
 
     async def _switch(self) -> None:
         """By the API, and behind the process's back, as another process would."""
