@@ -31,7 +31,7 @@ test: install ## pass the tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
 quick: install ## the tests that need no real process, in under a minute
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow" --ignore tests/acceptance
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -q -p no:schemathesis -m "not slow" --ignore tests/acceptance
 
 lint: install ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -402,6 +402,7 @@ def test_a_junk_callback_never_raises_and_is_refused(provider: Provider, body: b
         assert all(isinstance(receipt, Receipt) for receipt in provider.events(hook))
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()), query=st.text(max_size=20))
 def test_random_callbacks_never_raise_and_yield_nothing_unfit_to_keep(provider: Provider, body: bytes, query: str) -> None:

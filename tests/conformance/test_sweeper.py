@@ -143,6 +143,7 @@ async def test_one_message_that_is_not_settled_keeps_its_notification_whole(back
     assert parcel.content.body == "Hello"
 
 
+@pytest.mark.slow
 async def test_the_old_ones_do_not_hide_behind_those_that_have_to_stay(backend: UnderTest) -> None:
     """More of them than a slice looks at, of many recipients and of one."""
     # given

@@ -238,6 +238,7 @@ def test_depth_is_counted_over_all_brackets_but_not_those_in_strings() -> None:
     assert parse(b"[" * 65 + b"]" * 65) == Malformed("too_deep", "The body nests deeper than 64.")
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.text(max_size=5) | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner)
@@ -269,6 +270,7 @@ RIGHT = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(RIGHT)
 def test_what_the_short_way_calls_right_has_no_fault_on_the_long_way(doc: dict[str, Any]) -> None:

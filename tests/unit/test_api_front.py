@@ -403,6 +403,7 @@ async def test_who_finds_no_room_is_told_to_come_again_and_has_it_when_another_h
     assert parsed(await Line(world, second).say(post()))[0] == 202
 
 
+@pytest.mark.slow
 async def test_whoever_asks_whether_we_live_is_told_in_a_crowd_too() -> None:
     world = World(connections_max=lambda: 1)
     first = Line(world)

@@ -272,6 +272,7 @@ async def test_a_claim_under_an_older_epoch_is_refused_and_routed_again() -> Non
         assert world.fleet.epoch == 2
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_while_every_provider_is_switched_off_nobody_is_even_dialled() -> None:
     one = Vendor()

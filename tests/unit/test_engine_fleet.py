@@ -75,6 +75,7 @@ async def test_a_probe_that_hangs_stays_the_only_one() -> None:
         assert all(gap >= 10 for gap in _gaps([call.at for call in probes]))
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_what_waits_behind_an_open_breaker_uses_no_attempts_and_no_work_of_the_ledger() -> None:
     one = Vendor(concurrency=10)
@@ -97,6 +98,7 @@ async def test_what_waits_behind_an_open_breaker_uses_no_attempts_and_no_work_of
         assert {(row.wait.kind, row.wait.name) for row in untried if row.wait} == {("provider", "one")}
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_after_recovery_everything_is_delivered_once_and_the_load_grows_gently() -> None:
     one = Vendor(concurrency=100, latency_s=0.2)

@@ -11,6 +11,7 @@ from sendwright.providers.contract import HttpRequest, Outgoing, Reply
 from .engine_world import OK, THROTTLED, UNWELL, Vendor, World, in_virtual_time, number
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_what_is_critical_and_parked_goes_before_bulk_that_comes_later() -> None:
     one = Vendor(concurrency=1, latency_s=0.4)
@@ -37,6 +38,7 @@ async def test_one_at_a_time_they_go_by_priority_from_the_first_call_on() -> Non
         assert ranks == sorted(ranks)
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_what_waits_for_a_full_provider_is_not_pulled_and_parked_again_and_again() -> None:
     one, two = Vendor("one", concurrency=5, timeout_s=60), Vendor("two")
@@ -47,6 +49,7 @@ async def test_what_waits_for_a_full_provider_is_not_pulled_and_parked_again_and
         assert len(world.told_of(Parked)) < 2 * 500
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_an_hours_outage_fails_nobody_whose_life_is_longer() -> None:
     one = Vendor(concurrency=10)
@@ -90,6 +93,7 @@ async def test_a_refusal_of_the_second_does_not_end_what_the_first_was_only_too_
         await world.settled(second, MessageState.SENT, within_s=30)
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_what_the_first_is_too_full_for_outlives_a_second_that_throttles() -> None:
     one, two = Vendor("one", rate="20/s", latency_s=0.05), Vendor("two")

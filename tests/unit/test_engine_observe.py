@@ -79,6 +79,7 @@ async def test_a_receipt_before_an_answer_that_is_lost_leaves_no_doubt(on_doubt:
         assert len(one.calls) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", [AttemptState.SENT, AttemptState.DELIVERED])
 @in_virtual_time
 async def test_a_receipt_after_a_lost_answer_settles_a_held_doubt(state: AttemptState) -> None:

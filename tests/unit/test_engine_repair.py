@@ -170,6 +170,7 @@ async def test_a_process_that_was_stopped_for_a_while_doubts_nobody_at_once() ->
         assert "message.in_doubt" not in world.events(notification)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 @in_virtual_time
 async def test_a_store_that_comes_and_goes_loses_nothing_and_sends_nothing_twice(seed: int) -> None:

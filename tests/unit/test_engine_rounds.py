@@ -203,6 +203,7 @@ async def test_after_a_death_the_repeat_goes_where_it_would_be_known() -> None:
         assert world.vendors["two"].calls == []
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_doubt_that_is_held_is_repeated_nowhere_even_where_it_would_be_known() -> None:
     one = Vendor("one", idempotency_s=DAY)
@@ -422,6 +423,7 @@ async def test_a_repeat_that_expires_before_its_first_byte_leaves_the_doubt() ->
         assert [a.state for a in world.attempts(notification)] == [AttemptState.IN_DOUBT, AttemptState.FAILED]
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_an_outage_is_over_for_all_as_soon_as_it_is_for_one_however_long_it_was() -> None:
     one = Vendor("one")

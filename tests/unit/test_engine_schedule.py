@@ -27,6 +27,7 @@ from .engine_world import (
 HOUR = 3600.0
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_scheduled_message_goes_at_its_time_and_not_before() -> None:
     one = Vendor()
@@ -47,6 +48,7 @@ async def test_a_time_that_is_past_already_is_now() -> None:
         await world.settled(notification, MessageState.SENT, within_s=1)
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_cancelled_before_its_time_a_scheduled_message_never_goes() -> None:
     one = Vendor()
@@ -69,6 +71,7 @@ async def test_cancelled_after_it_went_is_too_late() -> None:
         assert world.state(notification) == MessageState.SENT
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_cancelled_while_it_is_retried_it_is_not_tried_again() -> None:
     one = Vendor()
@@ -150,6 +153,7 @@ async def test_two_promoters_over_one_table_send_nothing_twice() -> None:
         other.cancel()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["due", "promoted", "next_due", "parked", "pull"])
 @in_virtual_time
 async def test_a_promoter_that_loses_an_answer_of_the_store_goes_on_and_sends_once(method: str) -> None:
@@ -184,6 +188,7 @@ async def test_a_parked_message_expires_on_time_and_is_not_called() -> None:
         assert Settled(message_id(soon, 0), MessageState.EXPIRED) in world.told_of(Settled)
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_message_that_waits_for_its_retry_expires_instead_of_going_late() -> None:
     one = Vendor()
@@ -217,6 +222,7 @@ async def test_those_that_expire_together_are_ended_together() -> None:
         await world.settled(notifications, MessageState.EXPIRED, within_s=58)
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_time_to_live_counts_from_when_it_may_go() -> None:
     one = Vendor()
@@ -230,6 +236,7 @@ async def test_time_to_live_counts_from_when_it_may_go() -> None:
 # Retention
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_message_whose_content_is_gone_goes_nowhere_and_says_why() -> None:
     """A failure is reported so late that there is nothing left to say on the next step."""
@@ -283,6 +290,7 @@ async def test_while_a_route_is_shut_nothing_is_read_for_it() -> None:
         assert await world.waiting.parked() == {("route:sms", Priority.NORMAL): 100}
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_only_as_much_is_pulled_as_the_route_can_take() -> None:
     one = Vendor(concurrency=10, latency_s=2)

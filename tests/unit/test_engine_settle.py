@@ -138,6 +138,7 @@ async def test_the_only_call_is_counted_though_its_provider_only_asked_to_wait()
         assert world.message(notification).reason == "limit"
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_an_hour_of_outage_passes_and_everything_is_sent() -> None:
     one = Vendor()
@@ -226,6 +227,7 @@ async def test_a_failed_receipt_after_a_replay_takes_the_next_step_of_the_replay
 # Doubt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [LOST, Lost("body", "cut off"), Reply(500), Reply(502), Reply(504)])
 @in_virtual_time
 async def test_a_held_doubt_is_never_resent_and_never_fails_over(answer: Lost | Reply) -> None:
@@ -307,6 +309,7 @@ async def test_a_provider_that_knows_its_keys_is_asked_again_at_once_though_it_h
         assert one.calls[0].key == one.calls[1].key
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_when_its_attempts_are_used_up_in_doubt_it_stays_in_doubt_and_is_not_called_failed() -> None:
     one = Vendor()

@@ -41,6 +41,7 @@ async def test_each_priority_leaves_places_to_those_above(priority: str, places:
         assert max(call.in_flight for call in one.calls) == places
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_with_bulk_filling_a_provider_a_critical_message_is_called_at_once() -> None:
     one = Vendor(concurrency=10, latency_s=8)
@@ -54,6 +55,7 @@ async def test_with_bulk_filling_a_provider_a_critical_message_is_called_at_once
         await world.pass_time(130)
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_with_bulk_using_up_a_rate_a_critical_message_has_the_next_call() -> None:
     one = Vendor(rate="5/s", latency_s=0.05)
@@ -69,6 +71,7 @@ async def test_with_bulk_using_up_a_rate_a_critical_message_has_the_next_call() 
         await world.pass_time(60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "n", "window_s"), [("5/s", 5, 1), ("100/s", 100, 1), ("60/min", 60, 60), ("1/s", 1, 1)])
 @in_virtual_time
 async def test_a_rate_is_never_exceeded_in_any_window_and_is_used(rate: str, n: int, window_s: float) -> None:

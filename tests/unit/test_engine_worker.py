@@ -240,6 +240,7 @@ async def test_a_bus_that_is_down_for_a_while_kills_no_taker() -> None:
 # How much is in hand, and whose
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_lane_takes_no_more_than_its_hand_holds() -> None:
     one = Vendor(concurrency=10)
@@ -253,6 +254,7 @@ async def test_a_lane_takes_no_more_than_its_hand_holds() -> None:
         await world.pass_time(1)
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_channel_whose_provider_hangs_holds_no_other_channel_up() -> None:
     one, two = Vendor("one", latency_s=9), Vendor("two", channels=("email",))
@@ -303,6 +305,7 @@ async def test_places_in_the_works_are_used_in_full_and_given_to_the_urgent_firs
         await asyncio.gather(*tasks)
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_flood_of_what_is_critical_slows_the_others_and_does_not_starve_them() -> None:
     one = Vendor(latency_s=0.01)
@@ -393,6 +396,7 @@ async def test_draining_while_the_store_is_down_loses_nothing() -> None:
 # All together
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 @in_virtual_time
 async def test_killed_again_and_again_nothing_is_lost_and_only_what_is_listed_is_doubled(seed: int) -> None:

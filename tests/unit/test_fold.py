@@ -171,6 +171,7 @@ def test_a_pair_with_one_delivery_is_delivered_whatever_else_is_said(name: str) 
             assert states == {M.READ if best == A.READ else M.DELIVERED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TWO_ATTEMPTS_ONE_DOUBTED)
 def test_a_pair_with_an_older_doubt_comes_to_the_same_state_in_every_order(name: str) -> None:
     found = ends(TWO_ATTEMPTS_ONE_DOUBTED[name], 4)

@@ -33,6 +33,7 @@ def reversed_keys(value: object) -> object:
 
 
 class TestFingerprint:
+    @pytest.mark.slow
     @given(values)
     def test_spelling_does_not_matter(self, value: object) -> None:
         plain = json.dumps(value).encode()
@@ -41,12 +42,14 @@ class TestFingerprint:
         assert fingerprint(plain) == fingerprint(airy)
         assert len(fingerprint(plain)) == 16
 
+    @pytest.mark.slow
     @given(values, values)
     def test_bodies_are_the_same_exactly_when_their_canonical_spelling_is(self, a: object, b: object) -> None:
         same = canonical(a) == canonical(b)
 
         assert same is (fingerprint(json.dumps(a).encode()) == fingerprint(json.dumps(b).encode()))
 
+    @pytest.mark.slow
     @given(values)
     def test_the_canonical_spelling_is_json_of_the_same_value(self, value: object) -> None:
         assert json.loads(canonical(value)) == value

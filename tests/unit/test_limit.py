@@ -63,6 +63,7 @@ class TestRates:
 
 
 class TestAdmission:
+    @pytest.mark.slow
     @settings(max_examples=300)
     @given(rates, epochs, st.floats(0, 1), st.data())
     def test_no_window_ever_holds_more_than_the_rate(self, rate: Rate, start: float, leave: float, data: st.DataObject) -> None:
@@ -167,6 +168,7 @@ class TestReserves:
     def test_places_are_kept_for_the_upper_priorities_and_everybody_has_one(self, concurrency: int, expected: list[int]) -> None:
         assert [ceiling(concurrency, p, Reserve()) for p in Priority] == expected
 
+    @pytest.mark.slow
     @given(st.integers(1, 5000), st.floats(0, 0.5), st.floats(0, 0.5))
     def test_a_higher_priority_never_has_fewer_places(self, concurrency: int, critical: float, high: float) -> None:
         places = [ceiling(concurrency, p, Reserve(critical=critical, high=high)) for p in Priority]

@@ -40,6 +40,7 @@ class TestSharing:
             state = shares.state
             left = {key: count - shares.pulls.get(key, 0) for key, count in left.items()}
 
+    @pytest.mark.slow
     @given(st.integers(1, 40), st.floats(0.5, 10), st.floats(0.2, 5), st.floats(0.2, 5))
     def test_in_the_long_run_keys_share_by_weight(self, room: int, quantum: float, a: float, b: float) -> None:
         pulls = ticks({"a": 10**6, "b": 10**6}, {"a": a, "b": b}, quantum, room, 200)

@@ -62,11 +62,13 @@ def parcel(**fields: object) -> Parcel:
     return Parcel(**(given_fields | fields))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @given(st.lists(parcels, max_size=4))
 def test_parcels_come_out_of_a_bundle_as_they_went_in(some: list[Parcel]) -> None:
     assert unbundle(Parcel, bundle([pack(one) for one in some])) == some
 
 
+@pytest.mark.slow
 @given(st.lists(parcels, max_size=4))
 def test_a_bundle_splits_into_the_bytes_it_was_made_of(some: list[Parcel]) -> None:
     packed = [pack(one) for one in some]

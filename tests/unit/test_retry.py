@@ -235,6 +235,7 @@ texts = st.text(max_size=40) | st.from_regex(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.sampled_from(NAMES), texts), max_size=4),
     st.binary(max_size=40) | st.text(max_size=20).map(lambda text: ('{"retry_after": ' + text).encode("utf-8", "replace")),

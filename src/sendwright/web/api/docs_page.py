@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -41,7 +42,12 @@ async def docs_page(ask: Ask) -> Answer:
 
 
 def described(calls: Sequence[Call], public_url: str) -> Described:
-    """The table as document and page."""
+    """The table as document and page. Made once for a table and an address, however many applications a process builds."""
+    return _described(tuple(calls), public_url)
+
+
+@lru_cache(maxsize=8)
+def _described(calls: tuple[Call, ...], public_url: str) -> Described:
     description = describe(calls, public_url)
     return Described(msgspec.json.encode(description), render(description).encode())
 
