@@ -35,6 +35,9 @@ def set_up() -> Stderr | None:
 class Logs:
     """A subscriber. The same trouble at the same place is said once per hundred."""
 
+    HEARD = (telling.Trouble, telling.BreakerMoved)
+    """What it wants to hear of."""
+
     def __init__(self) -> None:
         self._log = structlog.get_logger()
         self._said: dict[tuple[str, str], int] = {}

@@ -44,6 +44,9 @@ class _Latency:
 class Metrics:
     """`tell` subscribes; `render` gives the text."""
 
+    HEARD = (telling.Written, telling.Attempted, telling.Accepted, telling.Duplicate, telling.Parked)
+    """What it wants to hear of."""
+
     def __init__(self, parts: Parts, stderr: Stderr | None = None) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Told(self))

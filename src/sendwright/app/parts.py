@@ -6,6 +6,7 @@ import ipaddress
 import random
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from typing import get_args
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -39,13 +40,15 @@ class Subscribers:
     """Everybody who listens to what the engine tells. One that fails is its own trouble."""
 
     def __init__(self) -> None:
-        self._tells: list[Tell] = []
+        self._tells: dict[type, list[Tell]] = {kind: [] for kind in get_args(Telling)}
 
-    def add(self, tell: Tell) -> None:
-        self._tells.append(tell)
+    def add(self, tell: Tell, *kinds: type) -> None:
+        """Tells it of these kinds; of all, where none is named."""
+        for kind in kinds or self._tells:
+            self._tells[kind].append(tell)
 
     def __call__(self, telling: Telling) -> None:
-        for tell in self._tells:
+        for tell in self._tells[type(telling)]:
             tell(telling)
 
 

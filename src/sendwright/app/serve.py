@@ -56,8 +56,8 @@ async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
         listening.close()
         raise
     metrics, log = Metrics(parts, stderr), logs.Logs()
-    parts.tell.add(metrics.tell)
-    parts.tell.add(log.tell)
+    parts.tell.add(metrics.tell, *metrics.HEARD)
+    parts.tell.add(log.tell, *log.HEARD)
     draining = asyncio.Event()
     services = _services(parts, metrics, draining)
     server = _Server(_config(*build_served(services), closing_s=min(CLOSING_S, parts.settings.worker.drain_s)))

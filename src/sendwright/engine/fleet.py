@@ -84,8 +84,9 @@ class Account:
         self.recent: deque[bool] = deque(maxlen=WINDOW)
         self._reserve = reserve
         self._tat = IDLE
-        self._waiters: dict[Priority, deque[asyncio.Future[None]]] = {p: deque() for p in Priority}
-        self._awaited = dict.fromkeys(Priority, 0)
+        self._waiters: tuple[deque[asyncio.Future[None]], ...] = tuple(deque() for _ in Priority)
+        self._awaited = [0] * len(Priority)
+        self._ceilings: tuple[int, tuple[int, ...]] = (0, ())
         self._ring: asyncio.TimerHandle | None = None
 
     @property
@@ -136,7 +137,7 @@ class Account:
         permit = self.permit(now)
         if permit == Permit.NO or self.in_flight >= self._ceiling(priority, now):
             return None
-        if any(self._awaited[above] for above in Priority if above < priority):
+        if any(self._awaited[:priority]):
             return None
         if self.rate is not None:
             admission = admit(self._tat, now, self.rate, 1, leave_share(priority, self._reserve))
@@ -153,8 +154,16 @@ class Account:
     async def take(self, priority: Priority, clock: Clock, within_s: float) -> Slot | None:
         """A slot, waited for at most `within_s` seconds; None when it has none, or must not be called at all."""
         now = clock.monotonic()
-        deadline = now + within_s
         slot = self.try_take(priority, now)
+        if slot is None:
+            slot = await self._stand(priority, clock, now, within_s)
+        elif self.rate is not None:
+            self.wake()  # the next in the line sets the clock for the next call
+        return slot
+
+    async def _stand(self, priority: Priority, clock: Clock, now: float, within_s: float) -> Slot | None:
+        """In the line, until there is a slot or no use in waiting."""
+        deadline, slot = now + within_s, None
         self._awaited[priority] += 1
         try:
             while slot is None and max(now, self._admitted_at(priority, now)) < deadline and self.permit(now) != Permit.NO:
@@ -164,7 +173,7 @@ class Account:
         finally:
             self._awaited[priority] -= 1
             if self.rate is not None:
-                self.wake()  # the next in the line sets the clock for the next call
+                self.wake()  # as above
         return slot
 
     def freed(self) -> None:
@@ -183,7 +192,7 @@ class Account:
 
     def wake(self) -> None:
         """Lets the first waiter of the highest priority look again."""
-        for waiters in self._waiters.values():
+        for waiters in self._waiters:
             while waiters:
                 waiter = waiters.popleft()
                 if not waiter.done():
@@ -213,8 +222,10 @@ class Account:
         self.wake()
 
     def _ceiling(self, priority: Priority, now: float) -> int:
-        share = breakers.ramp(self.breaker, now)
-        return ceiling(max(1, int(self.concurrency * share)), priority, self._reserve)
+        places = max(1, int(self.concurrency * breakers.ramp(self.breaker, now)))
+        if self._ceilings[0] != places:
+            self._ceilings = (places, tuple(ceiling(places, each, self._reserve) for each in Priority))
+        return self._ceilings[1][priority]
 
     async def _wait(self, priority: Priority, left_s: float, now: float) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -265,15 +276,12 @@ class Fleet:
         """`lines` is told how many calls at a time each account may make, whenever the switches are read."""
         self.accounts = {account.name: account for account in accounts}
         self._routes = {channel: [self.accounts[name] for name in names] for channel, names in routes.items()}
+        self.channels = [channel for channel, accounts in self._routes.items() if accounts]
+        """Those that have a provider, whatever its standing."""
         self._board = board
         self._tell = tell
         self._lines = lines
         self.epoch = 0
-
-    @property
-    def channels(self) -> list[str]:
-        """Channels that have a provider, whatever its standing."""
-        return [channel for channel, accounts in self._routes.items() if accounts]
 
     def route(self, channel: str) -> Sequence[Account]:
         return self._routes.get(channel, ())

@@ -53,7 +53,7 @@ class Planner:
         plans = None if delivery.redelivered else self._read(delivery.body)
         if plans is None:
             crashpoint("plan.each")
-            await self._sieve.each(delivery, lambda raw: self._plan_of(read(Intake, raw)), lambda plan: self._carry_out([plan]))
+            await self._sieve.each(delivery, lambda raw: self._plan_of(read(Intake, raw), {}), lambda plan: self._carry_out([plan]))
         else:
             crashpoint("plan.taken")
             await self._carry_out(plans)
@@ -78,14 +78,23 @@ class Planner:
 
     def _read(self, body: bytes) -> list[Plan] | None:
         try:
-            return [self._plan_of(intake) for intake in unbundle(Intake, body)]
+            crowded: dict[tuple[str, Priority], bool] = {}
+            return [self._plan_of(intake, crowded) for intake in unbundle(Intake, body)]
         except (msgspec.MsgspecError, ValueError):
             return None
 
-    def _plan_of(self, intake: Intake) -> Plan:
+    def _plan_of(self, intake: Intake, crowded: dict[tuple[str, Priority], bool]) -> Plan:
+        """`crowded`: what was found out for this bundle so far; its lanes stay as they are until it is published."""
         plan = plan_of(intake, _PAYLOAD.decode(intake.body), self._fleet.channels, self._ttl_ms)
-        crowded = {c for c in {b.steps[0].channel for b in plan.births if b.steps} if self._crowded(c, plan.priority)}
-        return parked(plan, crowded) if crowded else plan
+        full = None
+        for birth in plan.births:
+            if birth.steps:
+                place = (birth.steps[0].channel, plan.priority)
+                if place not in crowded:
+                    crowded[place] = self._crowded(*place)
+                if crowded[place]:
+                    full = {place[0]} if full is None else full | {place[0]}
+        return plan if full is None else parked(plan, full)
 
     def _report(self, plans: Sequence[Plan]) -> None:
         for plan in plans:

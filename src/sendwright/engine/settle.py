@@ -106,7 +106,10 @@ class Settler:
         put_off = isinstance(outcome, Later) and (probing or not outcome.called)
         spared = not called or put_off or isinstance(outcome, Misconfigured)
         parcel = replace(parcel, round=heard(parcel.round, account.name, outcome, now), calls=parcel.calls + (not spared))
-        following = react(outcome, self._fleet.left(parcel.channel, parcel.round, self._clock.monotonic(), now))
+        if isinstance(outcome, Accepted):
+            following = Next.SENT
+        else:
+            following = react(outcome, self._fleet.left(parcel.channel, parcel.round, self._clock.monotonic(), now))
         reason, detail = reason_of(outcome), detail_of(outcome)
         if following == Next.NEXT_PROVIDER and parcel.calls >= self._retry.attempts_max:
             return after_step(parcel, now, reason or Reason.UNREACHABLE.value, detail)
@@ -217,5 +220,7 @@ def why_of(outcome: Outcome) -> str:
 
 def detail_of(outcome: Outcome) -> str:
     """The vendor's own words, printable and short."""
-    text = "" if isinstance(outcome, Accepted) else outcome.detail
+    if isinstance(outcome, Accepted):
+        return ""
+    text = outcome.detail
     return "".join(c if c.isprintable() else " " for c in text[:DETAIL_MAX])

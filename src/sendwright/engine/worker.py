@@ -117,8 +117,10 @@ class Worker:
         self._takers: set[asyncio.Task[None]] = set()
         self._works: set[asyncio.Task[None]] = set()
         self._stopped = False
+        self._loop: asyncio.AbstractEventLoop
 
     def start(self) -> None:
+        self._loop = asyncio.get_running_loop()  # asked once: each time costs a system call
         for priority in Priority:
             for _ in range(PLANS_AT_ONCE):
                 self._spawn_taker(partial(self._each_bundle, intake_lane(priority), priority, self._planner.plan))
@@ -281,7 +283,7 @@ class Worker:
         self._work(what(delivery))
 
     def _work(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
+        task: asyncio.Task[None] = self._loop.create_task(work)
         self._works.add(task)
         task.add_done_callback(self._works.discard)
         return task

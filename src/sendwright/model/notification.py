@@ -26,9 +26,10 @@ class Priority(IntEnum):
 
     @property
     def label(self) -> str:
-        return self.name.lower()
+        return _LABELS[self]
 
 
+_LABELS = tuple(name.lower() for name in Priority.__members__)
 PRIORITIES = {p.label: p for p in Priority}
 
 Category = Literal["transactional", "marketing"]

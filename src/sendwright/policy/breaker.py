@@ -100,9 +100,9 @@ class Breaker(Struct, frozen=True):
 
 
 def may_call(b: Breaker, now: float) -> Permit:
-    b = lost_probe(b, now)
     if b.state == State.CLOSED:
         return Permit.YES
+    b = lost_probe(b, now)
     return Permit.PROBE if b.state == State.OPEN and now >= b.probe_at else Permit.NO
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import compress, repeat
+from operator import contains
 from typing import Any
 
 import msgspec
@@ -69,7 +71,7 @@ def twice_named(raw: bytes) -> Malformed | None:
     """A fault when some object of valid JSON names a member twice. RecursionError when it is very deep."""
     if b"\\" not in raw:
         parts = raw.split(b'"')  # without escapes every second part is a string, and a name where a colon follows
-        names = [name for name, after in zip(parts[1::2], parts[2::2], strict=True) if b":" in after]
+        names = list(compress(parts[1::2], map(contains, parts[2::2], repeat(b":"))))
         if len(names) == len(set(names)):
             return None
     try:

@@ -283,6 +283,7 @@ class Provider(ABC):
         self.name = name
         self.settings = settings
         self._secrets = _secrets_of(settings)
+        self._secret_texts = tuple(secret.decode() for secret in self._secrets)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -325,15 +326,17 @@ class Provider(ABC):
         return vendor_words(self._without_secrets(text)) if isinstance(text, str) else ""
 
     def _without_secrets(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret.decode(), "***")
+        for secret in self._secret_texts:
+            text = text.replace(secret, "***")
         return text
 
     def _unquoting(self, told: _Told) -> _Told:
         """What was masked as bytes may have come in another writing: JSON and forms have several for every letter."""
-        kept = {name: text for name in ("ref", "detail") if (text := getattr(told, name, None))}
-        masked = {name: clean for name, text in kept.items() if (clean := self._without_secrets(text)) != text}
-        return structs.replace(told, **masked) if masked else told
+        for name in ("ref", "detail"):
+            text = getattr(told, name, None)
+            if text and (clean := self._without_secrets(text)) != text:
+                told = structs.replace(told, **{name: clean})
+        return told
 
     def _unquoted(self, reply: Reply) -> Reply:
         """Vendors quote what they were sent: our own secrets must not come back among the words that are kept."""

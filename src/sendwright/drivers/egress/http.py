@@ -61,6 +61,10 @@ class Connection(asyncio.Protocol):
         """Whether it may be kept: as `open`, as far as the loop has seen."""
         return self._alive and self._waiter is None and not self.transport.is_closing()
 
+    def now(self) -> float:
+        """The loop's time. Asking for the running loop costs a system call each time."""
+        return self._loop.time()
+
     async def exchange(self, request: Encoded, within_s: float) -> Answer:
         """Writes the request and waits for its answer. When cancelled, it closes."""
         if self._waiter is not None:

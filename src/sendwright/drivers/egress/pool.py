@@ -23,7 +23,7 @@ from sendwright.drivers.egress.wire import BODY_CAP, Encoded, Origin, encode
 from sendwright.errors import Unreachable
 from sendwright.providers.contract import Answer, HttpRequest, NotSent, Request
 
-RECENT_S = 0.01
+RECENT_S = 0.1
 """Who hung up on a line longer ago than that, the loop has seen; the kernel is asked about older rests, and once more
 right before the write (http.py). Each question lets go of the interpreter, which a busy thread then keeps for a while."""
 
@@ -86,7 +86,7 @@ class HttpLine:
         if self._connection is None:
             return NotSent("late", "the line was given back")
         encoded = self._encoded if request is self._request else self._other(request)
-        now = asyncio.get_running_loop().time()
+        now = self._connection.now()
         if self._begin_by is not None and now > self._begin_by:
             return NotSent("late", "too little time left")
         self._begin_by = None
@@ -121,6 +121,7 @@ class Pool:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._route, self._terms = route, _terms(route)
 
     def configure(self, route: Route) -> None:
@@ -140,7 +141,9 @@ class Pool:
         """A connected line for the request, and for `within_s` seconds from now. Raises `Unreachable`, and `ValueError` for
         what can't be written."""
         encoded = encode(request)
-        now = asyncio.get_running_loop().time()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        now = self._loop.time()
         connect_by = now + CONNECTED_BY * within_s
         if self._waiting or self._in_hand >= self._route.concurrency or self._emptied is not None:
             await self._turn(connect_by)
@@ -157,7 +160,7 @@ class Pool:
         self._out -= 1
         fits = self._out + self._resting < self._route.concurrency and self._emptied is None
         if fits and connection.intact and self._live.get(connection) == (origin, self._terms):
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = connection.now()
             self._idle.setdefault(origin, []).append(connection)
             self._resting += 1
             if self._sweeper is None:

@@ -22,11 +22,11 @@ FLUSH_SMALL = 30
 CALM_S = 1.0
 HOLD_S = 0.003
 PATIENCE_S = 0.025
-WORTHWHILE = 64
+WORTHWHILE = 128
 """A flush of this many items costs each of them little of its fixed price."""
 CROWD = 4
 """Items per flush, on average, above which waiting for more is worth it."""
-LINGER_S = 0.004
+LINGER_S = 0.008
 
 T = TypeVar("T")
 
