@@ -14,6 +14,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import struct
 
 _CROCKFORD = b"0123456789abcdefghjkmnpqrstvwxyz"
 _RFC4648 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
@@ -112,16 +113,22 @@ def _number(value: int, width: int) -> str:
     return _TWO[value] if width == _ORDINAL else _ONE[value >> 10] + _TWO[value & 1023]
 
 
-_PAIRS = [bytes((_CROCKFORD[n >> 5], _CROCKFORD[n & 31])) for n in range(1024)]
-"""Two digits at a time: base64.b32encode does the same and takes three times as long."""
+_FIVES = struct.Struct(">BIBIBIBI").unpack
+"""Five bytes are eight digits. base64.b32encode does the same as what follows, and takes six times as long."""
 _ONE = [chr(digit) for digit in _CROCKFORD]
-_TWO = [pair.decode() for pair in _PAIRS]
+_TWO = [first + second for first in _ONE for second in _ONE]
+"""Two digits at a time."""
 
 
 def _encode(raw: bytes) -> str:
-    """Of a multiple of five bytes."""
-    bits = int.from_bytes(raw, "big")
-    return b"".join([_PAIRS[bits >> shift & 1023] for shift in range(len(raw) * 8 - 10, -1, -10)]).decode()
+    """Of twenty bytes, in four fives: small numbers, and no loop."""
+    a, b, c, d, e, f, g, h = _FIVES(raw)
+    return (
+        f"{_TWO[a << 2 | b >> 30]}{_TWO[b >> 20 & 1023]}{_TWO[b >> 10 & 1023]}{_TWO[b & 1023]}"
+        f"{_TWO[c << 2 | d >> 30]}{_TWO[d >> 20 & 1023]}{_TWO[d >> 10 & 1023]}{_TWO[d & 1023]}"
+        f"{_TWO[e << 2 | f >> 30]}{_TWO[f >> 20 & 1023]}{_TWO[f >> 10 & 1023]}{_TWO[f & 1023]}"
+        f"{_TWO[g << 2 | h >> 30]}{_TWO[h >> 20 & 1023]}{_TWO[h >> 10 & 1023]}{_TWO[h & 1023]}"
+    )
 
 
 def _decode(text: str) -> bytes | None:

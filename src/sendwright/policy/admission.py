@@ -63,6 +63,7 @@ _PLAIN_URL = re.compile(
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,6}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BREAK = re.compile(r"[\r\n\x00]")
+_BACKSLASH = ord("\\")
 _DECODER = msgspec.json.Decoder(Payload)
 
 
@@ -102,9 +103,13 @@ def admit(raw: bytes, rules: Rules, live: Collection[str], now_ms: int) -> Admit
         malformed = NOT_JSON
     if malformed is not None:
         return Refused(400, malformed.code, malformed.detail)
-    if b"\\u0000" not in raw and plain(payload, rules, live):
+    if not _names_nul(raw) and plain(payload, rules, live):
         return Admitted(payload, raw)
     return _listed(raw, rules, live, now_ms) or _normalised(payload, raw)
+
+
+def _names_nul(raw: bytes) -> bool:
+    return _BACKSLASH in raw and b"\\u0000" in raw
 
 
 def as_before(raw: bytes) -> Admitted | None:
@@ -152,7 +157,7 @@ def _listed(raw: bytes, rules: Rules, live: Collection[str], now_ms: int) -> Ref
     if isinstance(doc, Malformed):
         return Refused(400, doc.code, doc.detail)
     found = faults(doc, rules, live, now_ms)
-    if b"\\u0000" in raw:
+    if _names_nul(raw):
         places = {fault.pointer for fault in found}
         found += [Fault(where, "invalid_character", "holds a NUL") for where in _nuls(doc, ()) if where not in places]
     return Refused(422, "invalid_request", _counted(found), tuple(found)) if found else None

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import compress, repeat
-from operator import contains
 from typing import Any
 
 import msgspec
@@ -18,6 +16,7 @@ from msgspec import Struct
 DEPTH_MAX = 64
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_COLON, _BACKSLASH = b":\\"  # as numbers: to look for a byte takes a fifth of the time that bytes take
 _BRACKETS = bytes.maketrans(b"[{]}", b"(())")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
@@ -69,9 +68,9 @@ _STRICT = json.JSONDecoder(object_pairs_hook=_members, parse_int=float)
 
 def twice_named(raw: bytes) -> Malformed | None:
     """A fault when some object of valid JSON names a member twice. RecursionError when it is very deep."""
-    if b"\\" not in raw:
+    if _BACKSLASH not in raw:
         parts = raw.split(b'"')  # without escapes every second part is a string, and a name where a colon follows
-        names = list(compress(parts[1::2], map(contains, parts[2::2], repeat(b":"))))
+        names = [name for name, after in zip(parts[1::2], parts[2::2], strict=True) if _COLON in after]
         if len(names) == len(set(names)):
             return None
     try:
