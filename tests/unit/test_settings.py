@@ -124,15 +124,15 @@ def test_addresses_that_are_not_set_lie_in_the_data_folder(data: str, url: str) 
     it = loaded(data=Path(data))
 
     assert it.settings.bus.url == it.settings.store.url == url
-    assert it.settings.bus.path == it.settings.store.path == Path(data) / "sendwright.db"
+    assert it.settings.bus.url.path == it.settings.store.url.path == Path(data) / "sendwright.db"
     assert it.sources["data"] == "command line --data"
 
 
 def test_three_slashes_are_relative_and_four_are_absolute(folder: Path) -> None:
     both = '[bus]\nurl = "sqlite:///{0}/a.db"\n[store]\nurl = "sqlite:///{0}/a.db"'
 
-    assert loaded(both.format("x")).settings.bus.path == Path("x/a.db")
-    assert loaded(both.format("/x")).settings.bus.path == Path("/x/a.db")
+    assert loaded(both.format("x")).settings.bus.url.path == Path("x/a.db")
+    assert loaded(both.format("/x")).settings.bus.url.path == Path("/x/a.db")
 
 
 @pytest.mark.parametrize(

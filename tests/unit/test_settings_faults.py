@@ -13,6 +13,8 @@ from sendwright.errors import SettingsError
 from sendwright.settings import SETTINGS, describe, load, route_faults
 from tests.unit.settings_of import KEY, faults, loaded
 
+_KEYED = '[secrets]\nkey = "0123456789abcdef0123456789abcdef"\n'
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -63,10 +65,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ('[api]\nlink_schemes = ["my app"]', "api.link_schemes", "names of link schemes"),
         ('[api]\nlink_schemes = ["JavaScript"]', "api.link_schemes", "runs code"),
         ('[api]\ntrusted_proxies = ["10.0.0.1/8"]', "api.trusted_proxies", "expected a list of addresses"),
-        ('[bus]\nurl = "amqp://u:pw@h/v"', "bus.url", "amqp:// is not supported yet by this version"),
-        ('[bus]\nurl = "sqs://?region=x"', "bus.url", "sqs:// is not supported yet by this version"),
-        ('[store]\nurl = "postgresql://u:pw@h/d"', "store.url", "postgresql:// is not supported yet by this version"),
-        ('[store]\nurl = "mysql://u:pw@h/d"', "store.url", "expected sqlite:///"),
+        ('[bus]\nurl = "amqp://u:pw@h/v"', "store.url", "the same SQLite file, or neither"),
+        ('[bus]\nurl = "amqp://"', "bus.url", "names no host"),
+        ('[bus]\nurl = "amqp://u:p/w@h/v"', "bus.url", "can't be read as an address"),
+        ('[bus]\nurl = "amqp://h/a/b"', "bus.url", "written with %2F"),
+        ('[bus]\nurl = "amqp://h/v?prefix=a b"', "bus.url", "can't be read as an address"),
+        ('[bus]\nurl = "amqp://h/v?prefix=a,b"', "bus.url", "expected a prefix"),
+        ('[bus]\nurl = "amqp://h/v?prefiks=a"', "bus.url", "takes these options"),
+        ('[bus]\nurl = "sqs://?endpoint=http://h"', "bus.url", "names no region"),
+        ('[bus]\nurl = "sqs://eu-central-1"', "bus.url", "expected sqs://?region="),
+        ('[bus]\nurl = "sqs://?region=x&prefix=a.b"', "bus.url", "expected a prefix"),
+        ('[bus]\nurl = "sqs://?region=x&endpoint=ftp://h"', "bus.url", "expected an endpoint"),
+        ('[bus]\nurl = "redis://h"', "bus.url", "expected an address that begins with sqlite://, amqp://, amqps://, sqs://"),
+        (f'{_KEYED}[bus]\nurl = "amqp://h"', "store.url", "the same SQLite file, or neither"),
+        (f'{_KEYED}[store]\nurl = "postgresql://h/d"', "store.url", "the same SQLite file, or neither"),
+        ('[bus]\nurl = "amqp://h"\n[store]\nurl = "postgresql://h/d"', "secrets.key", "where processes share a store"),
+        ('[store]\nurl = "postgresql://u:pw@h"', "store.url", "host:port/database"),
+        ('[store]\nurl = "mysql://u:pw@h/d"', "store.url", "expected an address that begins with sqlite://, postgresql://"),
         ('[store]\nurl = "sqlite://x.db"', "store.url", "three slashes"),
         ('[store]\nurl = "sqlite:///"', "store.url", "path of a file"),
         ('[store]\nurl = "sqlite:///:memory:"', "store.url", "path of a file"),
@@ -142,7 +157,7 @@ def test_values_that_contradict_are_a_fault(toml: str, where: str, what: str) ->
 def test_one_file_by_two_names_is_one_file(folder: Path) -> None:
     toml = f'[bus]\nurl = "sqlite:///x/../a.db"\n[store]\nurl = "sqlite:///{folder}/a.db"'
 
-    assert loaded(toml).settings.bus.path == Path("x/../a.db")
+    assert loaded(toml).settings.bus.url.path == Path("x/../a.db")
 
 
 def test_any_free_port_twice_is_no_contradiction() -> None:
@@ -189,7 +204,7 @@ def test_a_fault_of_the_command_line_names_the_option() -> None:
 
 
 def test_what_could_not_be_read_contradicts_nothing() -> None:
-    toml = '[bus]\nurl = "amqp://h"\n[store]\nurl = "postgresql://h/d"\n[retry]\nbase_s = -1\ncap_s = 0.5'
+    toml = '[bus]\nurl = "amqp://"\n[store]\nurl = "postgresql://h"\n[retry]\nbase_s = -1\ncap_s = 0.5'
 
     assert faults(toml).keys() == {"bus.url", "store.url", "retry.base_s"}
 

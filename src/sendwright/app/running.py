@@ -47,7 +47,7 @@ class Running:
         settings = self._loaded.settings
         keys = data_keys(settings.data, settings)
         tell = Subscribers()
-        backend = await self._stack.enter_async_context(open_sqlite(settings.store.path, keep_ms=self._keep_ms))
+        backend = await self._stack.enter_async_context(open_sqlite(settings.store.url.path, keep_ms=self._keep_ms))
         sandbox_url = await self._sandbox()
         providers = make_providers(settings, sandbox_url)
         self.parts = parts = assemble(settings, keys, tell, backend, providers, sandbox_url)

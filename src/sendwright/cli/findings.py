@@ -72,7 +72,7 @@ def examine(loaded: Loaded) -> Found:
 
 
 def _store(loaded: Loaded) -> tuple[Tried, Sequence[Switch]]:
-    path = loaded.settings.store.path
+    path = loaded.settings.store.url.path
     if _is_held(path):
         return _running(loaded, path)
     if not path.exists():

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from sendwright.settings import kinds
+from sendwright.settings.engines import EngineUrl
 from sendwright.settings.shapes import Loaded, Settings
 from sendwright.settings.table import COMMON, PROVIDER_SHOWN, ROUTE, SETTINGS, Setting
 
@@ -73,6 +74,8 @@ def _shown(row: Setting, held: Any) -> str:
         return UNSET
     if row.secret:
         return MASK if not isinstance(held, tuple) else f"[{', '.join(MASK for _ in held)}]"
+    if isinstance(held, EngineUrl):
+        return toml(held.shown)
     return toml(duration(held) if row.kind is kinds.DURATION else held)
 
 

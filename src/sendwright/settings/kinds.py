@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from sendwright.providers.contract import Secret
+from sendwright.settings import engines
+from sendwright.settings.engines import EngineUrl, engine_url
 
 KEY_LENGTH_MIN = 32
 """Characters of a key that is given rather than made."""
@@ -32,7 +34,6 @@ _PER_S = {"s": 1.0, "min": 60.0, "h": 3_600.0, "day": 86_400.0}
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})?", re.ASCII)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.ASCII)
 _RUNS_CODE = {"javascript", "data", "vbscript"}
-_SQLITE = "sqlite:///"
 
 
 class Bad(ValueError):
@@ -154,31 +155,16 @@ def web_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _engine_url(later: tuple[str, ...]) -> Callable[[str], str]:
-    """A check of a URL that names an engine: SQLite now; those in `later` are known, and not there yet."""
+def _engine_url(*engines: str) -> Callable[[str], EngineUrl]:
+    checked = engine_url(*engines)
 
-    def check(text: str) -> str:
-        scheme = text.partition(":")[0].lower()
-        if scheme in later:
-            raise Bad(f"{scheme}:// is not supported yet by this version; sqlite:/// is")
-        if not text.startswith(_SQLITE):
-            raise Bad("expected sqlite:/// and a path: three slashes before a relative one, four before an absolute one")
-        path = text.removeprefix(_SQLITE)
-        if not path.strip("/") or path.endswith("/") or ":memory:" in path:
-            raise Bad("expected the path of a file: what is kept in memory would not survive a restart")
-        if "?" in path or "#" in path or "\0" in path:
-            raise Bad("a SQLite address takes no options")
-        return text
+    def check(text: str) -> EngineUrl:
+        try:
+            return checked(text)
+        except ValueError as problem:
+            raise Bad(str(problem)) from None
 
     return check
-
-
-def sqlite_url(path: str) -> str:
-    return _SQLITE + path
-
-
-def sqlite_path(url: str) -> str:
-    return url.removeprefix(_SQLITE)
 
 
 def _admin_key(text: str) -> Secret:
@@ -265,8 +251,8 @@ DURATION = Kind("a duration such as 90s, 10m, 36h or 7d", "text", positive_durat
 RATE = Kind("a rate such as 100/s, 30/min, 500/h or 10000/day", "text", _rate)
 LISTEN = Kind("an address to listen on such as 127.0.0.1:8420 or [::1]:8420", "text", _listen)
 WEB_URL = Kind("an address such as https://notify.example.com", "text", web_url)
-BUS_URL = Kind("a bus's address", "text", _engine_url(("amqp", "amqps", "sqs")))
-STORE_URL = Kind("a store's address", "text", _engine_url(("postgresql", "postgres")))
+BUS_URL = Kind("a bus's address", "text", _engine_url(engines.SQLITE, engines.RABBITMQ, engines.SQS))
+STORE_URL = Kind("a store's address", "text", _engine_url(engines.SQLITE, engines.POSTGRESQL))
 ADMIN_KEY = Kind("a key of 32 characters or more", "text", _admin_key)
 METRICS_KEY = Kind("a key", "text", _metrics_key)
 SECRET_KEY = Kind("a key of 32 characters or more", "text", _secret_key)

@@ -15,6 +15,7 @@ from typing import Any
 from sendwright.errors import SettingsError
 from sendwright.providers.contract import EVERY_CHANNEL
 from sendwright.settings import kinds, relations, shapes, sources
+from sendwright.settings.engines import EngineUrl
 from sendwright.settings.kinds import Bad
 from sendwright.settings.shapes import Loaded, ProviderTable, RouteSettings, Settings
 from sendwright.settings.sources import Fault, Given, Keys
@@ -181,7 +182,7 @@ class _Reading:
 
     def settings(self, check_provider: CheckProvider) -> Settings:
         """The frozen settings, faults or not; what could not be read has its default."""
-        default_url = kinds.sqlite_url(f"{self.data}/sendwright.db")
+        default_url = EngineUrl(f"sqlite:///{self.data}/sendwright.db")
         for key in ("bus.url", "store.url"):
             self._values[key] = self._values[key] or default_url
         for name, table in self._providers.items():

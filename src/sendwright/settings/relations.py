@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
 
+from sendwright.settings.engines import SQLITE
 from sendwright.settings.kinds import host_port
 from sendwright.settings.shapes import Settings
 from sendwright.settings.sources import Fault
@@ -19,7 +20,7 @@ Sound = Callable[..., bool]
 
 def contradictions(settings: Settings, channels: Sequence[str], sound: Sound) -> list[Fault]:
     """Every contradiction, in the order of the sections. `channels` are those that exist."""
-    rules = (_one_file, _reserve, _waits, _lifetimes, _keys, _listeners)
+    rules = (_one_file, _shared_key, _reserve, _waits, _lifetimes, _keys, _listeners)
     faults = [fault for rule in rules for fault in rule(settings, sound)]
     return [*faults, *_sandbox(settings, channels), *_routes(settings, channels, sound)]
 
@@ -35,8 +36,19 @@ def route_faults(settings: Settings, channels_of: Callable[[str], Collection[str
 
 
 def _one_file(settings: Settings, sound: Sound) -> Iterator[Fault]:
-    if sound("bus.url", "store.url") and settings.bus.path.resolve() != settings.store.path.resolve():
+    bus, store = settings.bus.url, settings.store.url
+    if not sound("bus.url", "store.url"):
+        return
+    if (bus.engine == SQLITE) != (store.engine == SQLITE):
+        yield "store.url", "bus and store are the same SQLite file, or neither is one: set both or neither"
+    elif bus.engine == SQLITE and bus.path.resolve() != store.path.resolve():
         yield "store.url", "is another file than bus.url: bus and store are the same SQLite file, so set both or neither"
+
+
+def _shared_key(settings: Settings, sound: Sound) -> Iterator[Fault]:
+    """A key that each process made for itself would make their ids strangers to one another."""
+    if sound("store.url", "secrets.key") and not settings.embedded and settings.secrets.key is None:
+        yield "secrets.key", "must be given where processes share a store: any text of 32 characters or more, the same for all"
 
 
 def _reserve(settings: Settings, sound: Sound) -> Iterator[Fault]:

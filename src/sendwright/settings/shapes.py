@@ -13,7 +13,8 @@ from typing import Any
 from msgspec import Struct
 
 from sendwright.providers.contract import EVERY_CHANNEL, Secret
-from sendwright.settings.kinds import host_port, sqlite_path
+from sendwright.settings.engines import SQLITE, EngineUrl
+from sendwright.settings.kinds import host_port
 
 
 class Api(Struct, frozen=True, kw_only=True):
@@ -27,22 +28,12 @@ class Api(Struct, frozen=True, kw_only=True):
 
 
 class Bus(Struct, frozen=True, kw_only=True):
-    url: str
+    url: EngineUrl
     ingress_tenant: str
-
-    @property
-    def path(self) -> Path:
-        """The SQLite file, relative to the working directory unless it is absolute."""
-        return Path(sqlite_path(self.url))
 
 
 class Store(Struct, frozen=True, kw_only=True):
-    url: str
-
-    @property
-    def path(self) -> Path:
-        """The SQLite file, relative to the working directory unless it is absolute."""
-        return Path(sqlite_path(self.url))
+    url: EngineUrl
 
 
 class Worker(Struct, frozen=True, kw_only=True):
@@ -125,6 +116,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         if self.sandbox.channels or self.providers:
             return self.sandbox.channels
         return EVERY_CHANNEL
+
+    @property
+    def embedded(self) -> bool:
+        """Bus and store are one SQLite file, which one process holds."""
+        return self.store.url.engine == SQLITE
 
     def listens_on(self) -> tuple[str, int]:
         """Host and port of the API."""
