@@ -298,6 +298,18 @@ class Switchboard(Protocol):
         ...
 
 
+class Registry(Protocol):
+    """Who works. By the store's own clock."""
+
+    def beat(self, process: str, lease_s: float) -> Awaitable[frozenset[str]]:
+        """Says that this incarnation lives. Returns all that have said so within the lease, itself included."""
+        ...
+
+    def leave(self, process: str) -> Awaitable[None]:
+        """Strikes it off. Harmless when repeated."""
+        ...
+
+
 class Line(Protocol):
     """A connected line to one origin, held for one call."""
 
