@@ -10,13 +10,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
-from sendwright.app import running, serve
+from sendwright.app.running import API
+from sendwright.app.serve import serve
 from sendwright.settings import load
 
 
@@ -25,9 +24,7 @@ def main() -> int:
     asked.add_argument("--config", type=Path, required=True)
     asked.add_argument("--data", type=Path, required=True)
     given = asked.parse_args()
-    only_the_door: Any = partial(running.Running, roles=running.Roles(plans_and_delivers=False, schedules=False))
-    serve.Running = only_the_door  # type: ignore[misc]
-    return int(uvloop.run(serve.up(load(given.config, os.environ, given.data), lambda _parts, _address: None)))
+    return int(uvloop.run(serve(load(given.config, os.environ, given.data), API, lambda _parts, _address: None)))
 
 
 if __name__ == "__main__":

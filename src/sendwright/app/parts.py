@@ -5,16 +5,16 @@ from __future__ import annotations
 import ipaddress
 import random
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import get_args
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sendwright.app.engines import Backend
 from sendwright.app.machine import Randomness, SystemClock
 from sendwright.drivers.egress.gate import Gate, Route
-from sendwright.drivers.embedded import SqliteBackend
 from sendwright.engine.accept import Accept
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import Drift
@@ -22,6 +22,7 @@ from sendwright.engine.fleet import Account, Fleet
 from sendwright.engine.observe import Observer
 from sendwright.engine.plan import Planner
 from sendwright.engine.repair import Repairer
+from sendwright.engine.roll import Roll, only
 from sendwright.engine.schedule import Promoter
 from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.telling import Tell, Telling
@@ -69,7 +70,7 @@ class Parts(Struct, frozen=True):
     drift: Drift
     tell: Subscribers
     mint: IdMint
-    backend: SqliteBackend
+    backend: Backend
     providers: dict[str, Provider]
     fleet: Fleet
     gate: Gate
@@ -77,6 +78,8 @@ class Parts(Struct, frozen=True):
     worker: Worker
     promoter: Promoter
     repairer: Repairer
+    roll: Roll | None
+    """None where one process holds the store."""
     sandbox_url: str | None
     figures: Figures
 
@@ -155,21 +158,22 @@ def new_token() -> Callable[[], str]:
     return lambda: f"{name}-{next(count)}"
 
 
-def _delivered(fleet: Fleet) -> list[str]:
-    """The channels whose lanes are taken from. Those without a provider too: what was accepted while they still had one
-    must go on to its next step, or fail, rather than lie there."""
-    return list(dict.fromkeys([*fleet.channels, *EVERY_CHANNEL]))
+def _delivered(settings: Settings, fleet: Fleet) -> list[str]:
+    """The channels whose lanes are taken from. On SQLite, where a lane costs nothing, those without a provider too: what
+    was accepted while they still had one must go on to its next step, or fail, rather than lie there."""
+    return list(dict.fromkeys([*fleet.channels, *EVERY_CHANNEL])) if settings.embedded else fleet.channels
 
 
 def _worker(
     settings: Settings,
-    backend: SqliteBackend,
+    backend: Backend,
     fleet: Fleet,
     gate: Gate,
     promoter: Promoter,
     clock: SystemClock,
     drift: Drift,
     tell: Subscribers,
+    channels: Sequence[str],
 ) -> Worker:
     """The stories that the lanes feed: plan, deliver, settle, observe."""
     bus, ledger, dead, poke, retry = backend.bus, backend.ledger, backend.quarantine, promoter.poke, settings.retry
@@ -184,7 +188,7 @@ def _worker(
         dead,
         clock,
         tell,
-        _delivered(fleet),
+        channels,
         Flight(settings.worker.concurrency, reserve_of(settings)),
     )
 
@@ -193,10 +197,12 @@ def assemble(
     settings: Settings,
     keys: Keys,
     tell: Subscribers,
-    backend: SqliteBackend,
+    backend: Backend,
     providers: dict[str, Provider],
     sandbox_url: str | None,
+    channels: Collection[str] | None = None,
 ) -> Parts:
+    """Puts it together. `channels`: those that this process delivers; None for all of them."""
     clock = SystemClock()
     drift = Drift(clock, tell)
     gate = Gate({name: route_of(provider) for name, provider in providers.items()})
@@ -208,6 +214,8 @@ def assemble(
     fleet = Fleet(accounts, routes_of(settings, providers), backend.switchboard, tell, lines)
     mint = IdMint(keys.secret_key.reveal().encode())
     promoter = Promoter(backend.waiting, backend.ledger, backend.bus, fleet, clock, tell, drift.held)
+    roll = Roll(backend.registry, backend.process, clock, tell) if backend.registry is not None else None
+    delivered = [channel for channel in _delivered(settings, fleet) if channels is None or channel in channels]
     return Parts(
         settings=settings,
         keys=keys,
@@ -220,18 +228,19 @@ def assemble(
         fleet=fleet,
         gate=gate,
         accept=Accept(backend.desk, mint, clock, Randomness(), tell),
-        worker=_worker(settings, backend, fleet, gate, promoter, clock, drift, tell),
+        worker=_worker(settings, backend, fleet, gate, promoter, clock, drift, tell, delivered),
         promoter=promoter,
         repairer=Repairer(
             backend.ledger,
             clock,
-            alive=lambda owner: owner == backend.process,
+            alive=roll.alive if roll is not None else only(backend.process),
             patience=fleet.patience,
             attempts_max=settings.retry.attempts_max,
             tell=tell,
             poke=promoter.poke,
             held=drift.held,
         ),
+        roll=roll,
         sandbox_url=sandbox_url,
         figures=Figures(),
     )

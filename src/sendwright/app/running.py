@@ -1,6 +1,6 @@
-"""Start and stop of an embedded Sendwright; the API comes on top of it (serve.py).
+"""Start and stop of what works in a process; the API comes on top of it (serve.py).
 
-Start: store and bus, sandbox, providers, egress, repair of what the process before left open, workers, promoter.
+Start: sandbox, providers, store and bus, egress, repair of what the process before left open, workers, promoter.
 Stop: workers finish what is in flight within `drain_s`, then everything closes in the opposite order.
 """
 
@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from sendwright.app.parts import Parts, Subscribers, assemble, make_providers
-from sendwright.app.upkeep import kept_up
-from sendwright.drivers.embedded import open_sqlite
+from sendwright.app import upkeep
+from sendwright.app.engines import open_engines
+from sendwright.app.parts import Parts, Subscribers, assemble, make_providers, routes_of
 from sendwright.errors import OperatorError
 from sendwright.sandbox.options import SandboxOptions
 from sendwright.sandbox.server import SandboxServer
-from sendwright.settings import Loaded, data_keys
+from sendwright.settings import Loaded, Settings, address_of, data_keys, host_port
 
 FOREVER_MS = 1 << 53
 
@@ -28,38 +30,82 @@ FOREVER_MS = 1 << 53
 class Roles(Struct, frozen=True):
     """Which work this process does."""
 
-    plans_and_delivers: bool = True
+    name: str = "up"
+    serves: bool = True
+    """The API."""
+    works: bool = True
+    """Plans, delivers, observes."""
     schedules: bool = True
+    """Promotes, repairs, sweeps."""
+    channels: frozenset[str] | None = None
+    """What it delivers; None: every channel."""
+
+    @property
+    def alone(self) -> bool:
+        """It does everything, and brings its own sandbox and schema."""
+        return self.serves and self.works and self.schedules
+
+
+EVERYTHING = Roles()
+API = Roles("api", works=False, schedules=False)
+WORKER = Roles("worker", serves=False, schedules=False)
+SCHEDULER = Roles("scheduler", serves=False, works=False)
 
 
 class Running:
-    """An embedded Sendwright between start and stop; the API comes on top of it."""
+    """A Sendwright between start and stop; the API comes on top of it."""
 
-    def __init__(self, loaded: Loaded, roles: Roles | None = None) -> None:
+    def __init__(self, loaded: Loaded, roles: Roles = EVERYTHING) -> None:
         self._loaded = loaded
-        self._roles = roles or Roles()
+        self._roles = roles
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[Any]] = []
         self.fatal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> Parts:
         """Everything but the API, running. Raises `OperatorError` for what the operator must mend."""
-        settings = self._loaded.settings
+        try:
+            return await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def _start(self) -> Parts:
+        settings, roles = self._loaded.settings, self._roles
         keys = data_keys(settings.data, settings)
         tell = Subscribers()
-        backend = await self._stack.enter_async_context(open_sqlite(settings.store.url.path, keep_ms=self._keep_ms))
-        sandbox_url = await self._sandbox()
+        sandbox_url = await self._sandbox() if roles.alone else self._sandbox_elsewhere()
         providers = make_providers(settings, sandbox_url)
-        self.parts = parts = assemble(settings, keys, tell, backend, providers, sandbox_url)
+        channels = [channel for channel, names in routes_of(settings, providers).items() if names]
+        if roles.alone and not settings.embedded:
+            await upkeep.migrated(settings)
+        backend = await self._stack.enter_async_context(open_engines(settings, channels, self._keep_ms, tell))
+        self.parts = parts = assemble(settings, keys, tell, backend, providers, sandbox_url, roles.channels)
         self._stack.push_async_callback(parts.gate.close)
         await parts.fleet.reload()
-        await parts.repairer.turn()
-        if self._roles.plans_and_delivers:
+        if parts.roll is not None:
+            await parts.roll.beat()
+            self._stack.push_async_callback(parts.roll.leave)
+        if roles.schedules:
+            await parts.repairer.turn()
+        if roles.works:
             parts.worker.start()
-        if self._roles.schedules:
-            loops = {"promoter": parts.promoter.run, "repair": parts.repairer.run}
-            self._tasks = [asyncio.create_task(kept_up(name, run, tell)) for name, run in loops.items()]
+        self._tasks = [asyncio.create_task(upkeep.kept_up(name, run, tell)) for name, run in self._loops(parts).items()]
         return parts
+
+    def _loops(self, parts: Parts) -> dict[str, Callable[[], Awaitable[None]]]:
+        """What must run as long as the process does."""
+        roles, loops = self._roles, dict[str, Callable[[], Awaitable[None]]]()
+        if roles.schedules:
+            loops |= {"promoter": parts.promoter.run, "repair": parts.repairer.run}
+            loops |= {"audit": partial(upkeep.keep_audit, parts), "sweep": partial(upkeep.sweep, parts)}
+        elif roles.works:
+            loops["promoter"] = parts.promoter.look
+        if parts.roll is not None:
+            loops |= {"roll": parts.roll.run, "switches": partial(upkeep.keep_switches, parts)}
+        if roles.works:
+            loops |= upkeep.of_bus(parts)
+        return loops | {"figures": partial(upkeep.keep_figures, parts)}
 
     async def drain(self) -> bool:
         """Takes nothing more; True when everything in flight came to its end within `drain_s`."""
@@ -79,6 +125,13 @@ class Running:
         """How long keys are remembered: for ever while the wall clock can't be trusted."""
         return FOREVER_MS if self.parts.drift.held() else self._loaded.settings.api.idempotency_keep_s * 1000
 
+    def _sandbox_elsewhere(self) -> str | None:
+        """Where `sendwright sandbox` is looked for by a process that is one of several."""
+        settings = self._loaded.settings
+        if not settings.sandbox_channels() or settings.sandbox.listen is None:
+            return None
+        return address_of(*host_port(settings.sandbox.listen))
+
     async def _sandbox(self) -> str | None:
         settings = self._loaded.settings
         if not settings.sandbox_channels() or settings.sandbox.listen is None:
@@ -95,3 +148,12 @@ class Running:
             bound = await server.start(host, 0)
         self._stack.push_async_callback(server.stop)
         return f"http://{host}:{bound}"
+
+
+def channels_named(names: Collection[str], settings: Settings) -> frozenset[str]:
+    """The channels of `--channels`. Raises `OperatorError` for one that has no provider."""
+    routes = routes_of(settings, make_providers(settings, "http://sandbox.invalid"))
+    unknown = sorted(set(names) - {channel for channel, providers in routes.items() if providers})
+    if unknown:
+        raise OperatorError(f"--channels: {', '.join(unknown)}: no provider serves that")
+    return frozenset(names)

@@ -17,19 +17,22 @@ from functools import partial
 
 import uvicorn
 from msgspec.structs import replace
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from sendwright.app import descriptors, logs, upkeep
+from sendwright.app import descriptors, logs
 from sendwright.app.metrics import Metrics
 from sendwright.app.parts import SANDBOX, Parts
-from sendwright.app.running import Running
+from sendwright.app.running import Roles, Running
 from sendwright.app.standings import Standings
-from sendwright.errors import OperatorError
+from sendwright.errors import OperatorError, Unavailable
 from sendwright.policy.admission import LINK_SCHEMES, Rules
 from sendwright.providers.contract import EVERY_CHANNEL
-from sendwright.settings import Loaded, address_of
-from sendwright.web.api.app import build_served
+from sendwright.settings import Loaded, Settings, address_of, host_port
+from sendwright.web.api.app import build_served, build_watched
 from sendwright.web.api.services import Services
 
+READY_S = 2.0
+"""How long the store may take to say how it stands."""
 CLOSING_S = 10
 """How long requests that are under way may take to finish, in seconds; `drain_s` where that is less."""
 
@@ -42,47 +45,67 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def up(loaded: Loaded, started: Callable[[Parts, str], None]) -> int:
-    """Runs all roles and the API until told to stop; returns the exit code. `started` is told the API's address."""
+async def serve(loaded: Loaded, roles: Roles, started: Callable[[Parts, str | None], None]) -> int:
+    """Runs these roles until told to stop; returns the exit code. `started` is told the address, None for one that serves
+    nothing."""
     stderr = logs.set_up()
     descriptors.raise_limit()
-    listening = _bind(loaded)
-    host, port = listening.getsockname()[:2]
-    loaded = _listening_on(loaded, port)
-    running = Running(loaded)
+    listen = _listen_of(loaded.settings, roles)
+    listening = _bind(listen) if listen is not None else None
+    address = None
+    if listening is not None:
+        host, port = listening.getsockname()[:2]
+        address = address_of(host, port)
+        loaded = _listening_on(loaded, port) if roles.serves else loaded
+    running = Running(loaded, roles)
     try:
         parts = await running.start()
     except BaseException:
-        listening.close()
+        if listening is not None:
+            listening.close()
         raise
     metrics, log = Metrics(parts, stderr), logs.Logs()
     parts.tell.add(metrics.tell, *metrics.HEARD)
     parts.tell.add(log.tell, *log.HEARD)
     draining = asyncio.Event()
-    services = _services(parts, metrics, draining)
-    server = _Server(_config(*build_served(services), closing_s=min(CLOSING_S, parts.settings.worker.drain_s)))
+    server, serving = None, asyncio.create_task(_wait(draining))
+    if listening is not None:
+        server = _server_of(parts, roles, metrics, draining)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
     _on_signals(draining)
-    chores = [
-        asyncio.create_task(upkeep.kept_up(chore.__name__, partial(chore, parts), parts.tell))
-        for chore in (upkeep.keep_figures, upkeep.keep_audit, upkeep.sweep)
-    ]
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    started(parts, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    started(parts, address)
     await _until_told(draining, serving)
-    server.should_exit = True
+    if server is not None:
+        server.should_exit = True
     await asyncio.gather(serving, running.drain())
-    for chore in chores:
-        chore.cancel()
-    await asyncio.gather(*chores, return_exceptions=True)
     await running.stop()
     return 0
 
 
-def _bind(loaded: Loaded) -> socket.socket:
-    """The API's socket, before anything else starts: a port that is taken must stop the start."""
-    host, port = loaded.settings.listens_on()
+def _listen_of(settings: Settings, roles: Roles) -> str | None:
+    if roles.serves:
+        return settings.api.listen
+    return settings.worker.listen if roles.works else settings.scheduler.listen
+
+
+def _server_of(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Event) -> _Server:
+    """The API; of a process that has none, the three calls that tell how it is."""
+    services = _services(parts, roles, metrics, draining)
+    closing_s = min(CLOSING_S, parts.settings.worker.drain_s)
+    if roles.serves:
+        return _Server(_config(*build_served(services), closing_s=closing_s))
+    return _Server(_config(build_watched(services), HttpToolsProtocol, closing_s=closing_s))
+
+
+async def _wait(draining: asyncio.Event) -> None:
+    await draining.wait()
+
+
+def _bind(listen: str) -> socket.socket:
+    """The socket, before anything else starts: a port that is taken must stop the start."""
+    host, port = host_port(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -90,7 +113,7 @@ def _bind(loaded: Loaded) -> socket.socket:
         sock.bind((host, port))
     except OSError as error:
         sock.close()
-        raise OperatorError(f"can't listen on {loaded.settings.api.listen}: {error.strerror}") from error
+        raise OperatorError(f"can't listen on {listen}: {error.strerror}") from error
     sock.setblocking(False)  # noqa: FBT003 — the standard library's own signature
     return sock
 
@@ -138,14 +161,30 @@ async def _until_told(draining: asyncio.Event, serving: asyncio.Task[None]) -> N
     draining.set()
 
 
-def _services(parts: Parts, metrics: Metrics, draining: asyncio.Event) -> Services:
+async def _ready(parts: Parts, roles: Roles) -> tuple[bool, Mapping[str, object]]:
+    """Whether this process's roles can work. A door needs its bus alone; all else needs the store too."""
+    backend, settings = parts.backend, parts.settings
+    store = await _store_stands(parts)
+    takes = bool(getattr(backend.bus, "writable", True))
+    bus = settings.bus.url.engine if takes else "takes nothing now"
+    able = takes and (store == settings.store.url.engine or not (roles.works or roles.schedules))
+    return able, {"store": store, "bus": bus}
+
+
+async def _store_stands(parts: Parts) -> str:
+    """The engine's name, or what is wrong with it."""
+    try:
+        async with asyncio.timeout(READY_S):
+            await parts.backend.switchboard.read()
+            writable = await parts.backend.writable()
+    except (Unavailable, TimeoutError):
+        return "does not answer"
+    return parts.settings.store.url.engine if writable else "takes no writes"
+
+
+def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Event) -> Services:
     settings = parts.settings
     channels = frozenset(parts.fleet.channels)  # one that is switched off is still there: its messages wait
-
-    async def ready() -> tuple[bool, Mapping[str, object]]:
-        await parts.backend.switchboard.read()
-        writable = await parts.backend.writable()
-        return writable, {"store": "sqlite" if writable else "takes no writes", "bus": "sqlite"}
 
     return Services(
         clock=parts.clock,
@@ -160,7 +199,7 @@ def _services(parts: Parts, metrics: Metrics, draining: asyncio.Event) -> Servic
         providers=parts.providers,
         channels=lambda: channels,
         poke=parts.promoter.poke,
-        ready=ready,
+        ready=partial(_ready, parts, roles),
         metrics=metrics.render,
         admin_key=parts.keys.admin_key,
         signing_key=parts.keys.secret_key.reveal().encode(),

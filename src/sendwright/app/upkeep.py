@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable
 from sendwright.app.parts import Parts
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import Unavailable
+from sendwright.settings import Settings
 
 BROKEN_S = 1.0
 FIGURES_S = 5.0
+SWITCHES_S = 0.4
 SWEEP_S = 60.0
 SLICE_S = 0.05
 """Pause between two slices of one sweep."""
@@ -40,6 +42,37 @@ async def keep_figures(parts: Parts) -> None:
         except Unavailable as error:
             parts.tell(Trouble("figures", str(error)))
         await asyncio.sleep(FIGURES_S)
+
+
+async def keep_switches(parts: Parts) -> None:
+    """Looks whether another process has switched something: the contract says within a second. What is sent meanwhile is
+    held to the new epoch by its claim."""
+    while True:
+        await asyncio.sleep(SWITCHES_S)
+        try:
+            epoch, _ = await parts.backend.switchboard.read()
+            if epoch != parts.fleet.epoch:
+                await parts.fleet.reload()
+        except Unavailable as error:
+            parts.tell(Trouble("switches", str(error)))
+
+
+def of_bus(parts: Parts) -> dict[str, Callable[[], Awaitable[None]]]:
+    """The loops that a broker needs beside its lanes: what it gives up goes to the dead letters."""
+    bus = parts.backend.bus
+    take_dead = getattr(bus, "take_dead", None)
+    if take_dead is None:
+        return {}
+    from sendwright.drivers.bus.rabbitmq.dead import bury  # noqa: PLC0415 -- an extra
+
+    return {"dead lane": lambda: bury(bus, parts.backend.quarantine, parts.clock, parts.tell)}  # type: ignore[arg-type]
+
+
+async def migrated(settings: Settings, *, post: bool = True) -> list[str]:
+    """Brings the schema of a shared store up to date; what was done. Without `post`: while older processes still run."""
+    from sendwright.drivers.store.postgres.migrate import migrate  # noqa: PLC0415 -- an extra
+
+    return await migrate(settings.store.url, post=post)
 
 
 async def keep_audit(parts: Parts) -> None:

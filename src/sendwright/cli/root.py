@@ -11,9 +11,25 @@ from sendwright.cli.handling import dead, doubts
 from sendwright.cli.looking import audit, list_messages, show, tail
 from sendwright.cli.providing import providers
 from sendwright.cli.sending import send
-from sendwright.cli.serving import sandbox, up
+from sendwright.cli.serving import api, migrate, sandbox, scheduler, up, worker
 
-COMMANDS: tuple[click.Command, ...] = (up, check, send, show, list_messages, tail, providers, dead, doubts, audit, sandbox)
+COMMANDS: tuple[click.Command, ...] = (
+    up,
+    api,
+    worker,
+    scheduler,
+    migrate,
+    check,
+    send,
+    show,
+    list_messages,
+    tail,
+    providers,
+    dead,
+    doubts,
+    audit,
+    sandbox,
+)
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

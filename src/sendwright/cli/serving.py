@@ -1,4 +1,4 @@
-"""`up` and `sandbox`: the commands that run until they are told to stop."""
+"""`up`, `api`, `worker`, `scheduler` and `sandbox`, which run until they are told to stop; and `migrate`, which comes before."""
 
 # ruff: noqa: PLC0415 -- an engine is imported where it is run, never for a help page
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sendwright.app.parts import Parts
+    from sendwright.app.running import Roles
     from sendwright.sandbox.options import SandboxOptions
     from sendwright.settings import Loaded
 
@@ -37,15 +38,124 @@ if TYPE_CHECKING:
 )
 @click.option("--listen", type=words.listen, metavar="H:P", help="Where the API listens; port 0 takes any free one.")
 def up(listen: str | None) -> None:
-    """Run everything in one process, on embedded SQLite.
+    """Run everything in one process, on embedded SQLite or on the engines of the settings.
 
     That is the API, workers, the scheduler and, where no provider is named, the sandbox. SIGTERM drains: what is in
     flight is finished, then it exits 0. A second one exits at once.
     """
-    from sendwright.app.serve import up as serve
+    from sendwright.app.running import EVERYTHING
+    from sendwright.app.serve import serve
 
     loaded = load_checked(data_folder(), listen)
-    click.get_current_context().exit(_run(serve(loaded, lambda parts, address: _started(loaded, parts, address))))
+
+    def started(parts: Parts, address: str | None) -> None:
+        _started(loaded, parts, address or "")
+
+    click.get_current_context().exit(_run(serve(loaded, EVERYTHING, started)))
+
+
+@click.command(
+    "api",
+    cls=Command,
+    json=False,
+    examples=("sendwright api --config /etc/sendwright.toml", "sendwright api --listen 0.0.0.0:8420"),
+)
+@click.option("--listen", type=words.listen, metavar="H:P", help="Where the API listens; port 0 takes any free one.")
+def api(listen: str | None) -> None:
+    """Run the API alone: it accepts, reads and acts, and sends nothing.
+
+    As many as are wanted, beside `worker` and `scheduler`, on a store and a bus that processes share.
+    """
+    from sendwright.app.running import API
+
+    _serve_role(_shared("api", listen), API)
+
+
+@click.command(
+    "worker",
+    cls=Command,
+    json=False,
+    examples=(
+        "sendwright worker --config /etc/sendwright.toml",
+        "sendwright worker --channels sms,whatsapp --concurrency 500",
+    ),
+)
+@click.option("--channels", metavar="A,B", help="Deliver on these channels only; what is planned and observed is every channel's.")
+@click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help="In the place of [worker] concurrency.")
+def worker(channels: str | None, concurrency: int | None) -> None:
+    """Run one worker: it plans, delivers and observes what providers report.
+
+    As many as are wanted. It holds nothing: any of them may be killed at any moment. SIGTERM drains.
+    """
+    from msgspec.structs import replace
+
+    from sendwright.app.running import WORKER, channels_named
+
+    loaded = _shared("worker", None)
+    settings = loaded.settings
+    if concurrency is not None:
+        settings = replace(settings, worker=replace(settings.worker, concurrency=concurrency))
+    roles = WORKER
+    if channels is not None:
+        named = [name.strip() for name in channels.split(",") if name.strip()]
+        roles = replace(roles, channels=channels_named(named, settings))
+    _serve_role(replace(loaded, settings=settings), roles)
+
+
+@click.command("scheduler", cls=Command, json=False, examples=("sendwright scheduler --config /etc/sendwright.toml",))
+def scheduler() -> None:
+    """Run one scheduler: what waits goes on when its time comes, what a dead worker left is repaired, what is old is swept.
+
+    Two or more stand in for one another.
+    """
+    from sendwright.app.running import SCHEDULER
+
+    _serve_role(_shared("scheduler", None), SCHEDULER)
+
+
+@click.command(
+    "migrate",
+    cls=Command,
+    json=False,
+    examples=("sendwright migrate --config /etc/sendwright.toml", "sendwright migrate --before"),
+)
+@click.option("--before", is_flag=True, help="Only what may be done while processes of the version before still run.")
+def migrate(*, before: bool) -> None:
+    """Bring the schema of the store up to date.
+
+    A rolling upgrade is `migrate --before`, then new processes in the place of the old ones, then `migrate`. SQLite needs
+    none of it: `up` makes its file.
+    """
+    import asyncio
+
+    from sendwright.app.upkeep import migrated
+
+    loaded = _shared("migrate", None)
+    done = asyncio.run(migrated(loaded.settings, post=not before))
+    for line in done or ["nothing to do: the schema is up to date"]:
+        say(line)
+
+
+def _shared(name: str, listen: str | None) -> Loaded:
+    """Settings whose engines several processes may use. Raises `OperatorError` for others."""
+    from sendwright.errors import OperatorError
+
+    loaded = load_checked(data_folder(), listen)
+    if loaded.settings.embedded:
+        raise OperatorError(
+            f"`{name}` needs engines that processes share: set [store] url to postgresql://… and [bus] url to amqp://…. "
+            "A SQLite file has one process: `sendwright up`"
+        )
+    return loaded
+
+
+def _serve_role(loaded: Loaded, roles: Roles) -> None:
+    from sendwright.app.serve import serve
+
+    def started(_parts: Parts, address: str | None) -> None:
+        say(f"Sendwright {roles.name} runs" + (f", and listens on {address}" if address else ""))
+
+    click.get_current_context().exit(_run(serve(loaded, roles, started)))
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:
@@ -61,8 +171,6 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
 
 def _started(loaded: Loaded, parts: Parts, address: str) -> None:
     """What a person needs now. The admin key is shown once: when it was made by this start."""
-    import apsw
-
     from sendwright.settings.keys import ADMIN_KEY_FILE
 
     kept = loaded.settings.api.admin_key is None
@@ -81,10 +189,20 @@ def _started(loaded: Loaded, parts: Parts, address: str) -> None:
     if parts.sandbox_url is not None:
         say(f"  sandbox       {parts.sandbox_url}/  (a phone and a mailbox: nothing leaves this machine)")
     say(f"  data          {loaded.settings.data}")
-    say(f"  SQLite        {apsw.sqlite_lib_version()}")
+    for name, engine in _engines(loaded):
+        say(f"  {name:13} {engine}")
     say(f"  try           {curl_line(local, key, sandbox=_tries_safely(parts))}")
     for note in parts.keys.notes:
         say(f"  note          {note}")
+
+
+def _engines(loaded: Loaded) -> list[tuple[str, str]]:
+    settings = loaded.settings
+    if not settings.embedded:
+        return [("store", settings.store.url.shown), ("bus", settings.bus.url.shown)]
+    import apsw
+
+    return [("SQLite", apsw.sqlite_lib_version())]
 
 
 def _tries_safely(parts: Parts) -> bool:

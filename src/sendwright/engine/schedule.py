@@ -170,6 +170,14 @@ class Promoter:
             pulled[key] += len(parcels)
         return pulled.total()
 
+    async def look(self) -> None:
+        """Only looks at what is parked, for a process that plans and does not promote."""
+        while not self._stopped:
+            crashpoint("schedule.looking")
+            self._parked = dict(await persist(self._waiting.parked, self._clock, self._tell, "schedule"))
+            crashpoint("schedule.looked")
+            await self._clock.sleep(IDLE_S)
+
     def crowded(self, channel: str, priority: Priority) -> bool:
         """Whether a lane has enough to do, so that what is planned or comes due now waits its turn in the table instead: the
         lane holds more than `LANE_S` of work, or older work of the same route waits there already."""

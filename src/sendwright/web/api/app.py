@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.routing import Route, Router
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -17,6 +19,8 @@ from sendwright.web.api.services import Services
 from sendwright.web.api.table import Call
 from sendwright.web.api.wire import App, Receive, Scope, Send, always, headers_of, refuse, request_id
 
+WATCHED = frozenset({"/healthz", "/readyz", "/metrics"})
+
 
 def build_app(services: Services) -> App:
     """The application that serves these services, under any ASGI server."""
@@ -29,26 +33,42 @@ def build_served(services: Services) -> tuple[App, type[HttpToolsProtocol]]:
     return _app(services, hot), front_of(hot, services.connections_max)
 
 
+def build_watched(services: Services) -> App:
+    """What a process without an API says of itself: whether it lives, whether it can work, and its figures."""
+    return _routed(services, [call for call in CALLS if call.path in WATCHED])
+
+
 def _keys(services: Services) -> Keys:
     return Keys(services.admin_key, services.metrics_key)
 
 
 def _app(services: Services, hot: PostNotification) -> App:
-    keys = _keys(services)
-    cursors = Cursors(services.signing_key)
-    shown = described(CALLS, services.public_url)
-    router = Router(
-        [Route(path, Endpoint(calls, services, keys, cursors, shown)) for path, calls in _paths()],
-        default=_NotFound(services),
-        redirect_slashes=False,
-    )
+    routed = _routed(services, CALLS)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             if scope["path"] == PATH and scope["method"] == "POST":
                 await hot(scope, receive, send)
             else:
-                await router(scope, receive, send)
+                await routed(scope, receive, send)
+        else:
+            await routed(scope, receive, send)
+
+    return app
+
+
+def _routed(services: Services, calls: Sequence[Call]) -> App:
+    """These rows of the table, by Starlette's router."""
+    keys, cursors, shown = _keys(services), Cursors(services.signing_key), described(CALLS, services.public_url)
+    router = Router(
+        [Route(path, Endpoint(of_path, services, keys, cursors, shown)) for path, of_path in _paths(calls)],
+        default=_NotFound(services),
+        redirect_slashes=False,
+    )
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await router(scope, receive, send)
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:
@@ -67,10 +87,10 @@ class _NotFound:
         await refuse(problems.not_found(), request_id(headers_of(scope["headers"])), self._always, receive, send)
 
 
-def _paths() -> list[tuple[str, list[Call]]]:
+def _paths(calls: Sequence[Call]) -> list[tuple[str, list[Call]]]:
     """The table by path; those without a parameter first, so that `/batch` is no id."""
     paths: dict[str, list[Call]] = {}
-    for call in CALLS:
+    for call in calls:
         paths.setdefault(call.path, []).append(call)
     return sorted(paths.items(), key=lambda item: "{" in item[0])
 

@@ -1,0 +1,110 @@
+"""What it runs on: one SQLite file, or a database and a broker, as the two URLs of the settings say.
+
+Engines are imported where they are opened: each is an extra, and takes its time.
+"""
+
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
+from typing import Protocol
+
+from sendwright.engine.ports import Bus, DeadParcels, IntakeDesk, Ledger, Registry, Sweeper, Switchboard, Waiting
+from sendwright.engine.telling import Tell
+from sendwright.errors import OperatorError
+from sendwright.model.notification import Priority
+from sendwright.model.parcel import INBOUND, intake_lane, lane
+from sendwright.settings import Settings
+from sendwright.settings.engines import POSTGRESQL, RABBITMQ, SQS
+from sendwright.web.api.services import Shown
+
+_MODULES = {POSTGRESQL: "asyncpg", RABBITMQ: "aio_pika", SQS: "aiobotocore"}
+_EXTRAS = {POSTGRESQL: "postgres", RABBITMQ: "rabbitmq", SQS: "sqs"}
+
+
+class FigureRecords(Shown, Protocol):
+    """The records, and the counts that metrics show."""
+
+    async def figures(self) -> tuple[int, int]:
+        """Dead letters, and messages held in doubt."""
+        ...
+
+
+class Backend(Protocol):
+    """Everything that the engine's ports need. `process` names this incarnation."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def process(self) -> str: ...
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def desk(self) -> IntakeDesk: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def waiting(self) -> Waiting: ...
+    @property
+    def records(self) -> FigureRecords: ...
+    @property
+    def quarantine(self) -> DeadParcels: ...
+    @property
+    def sweeper(self) -> Sweeper: ...
+    @property
+    def switchboard(self) -> Switchboard: ...
+    @property
+    def registry(self) -> Registry | None:
+        """Who else works; None where one process holds the store."""
+        ...
+
+    async def writable(self) -> bool:
+        """Whether the store takes writes, as far as is known; where it last did not, it is tried."""
+        ...
+
+
+def lanes_of(channels: Iterable[str]) -> list[str]:
+    """Every lane that these channels need, the intake's and the receipts' included."""
+    own = [lane(channel, priority) for channel in channels for priority in Priority]
+    return [*(intake_lane(priority) for priority in Priority), INBOUND, *own]
+
+
+@asynccontextmanager
+async def open_engines(
+    settings: Settings, channels: Collection[str], keep_ms: Callable[[], int], tell: Tell
+) -> AsyncIterator[Backend]:
+    """Opens store and bus. Raises `OperatorError` for what the operator must mend, and `Unavailable` while an engine is down."""
+    async with AsyncExitStack() as stack:
+        if settings.embedded:
+            from sendwright.drivers.embedded import open_sqlite
+
+            yield await stack.enter_async_context(open_sqlite(settings.store.url.path, keep_ms=keep_ms))
+            return
+        for engine in (settings.store.url.engine, settings.bus.url.engine):
+            require(engine)
+        from sendwright.drivers.clustered import open_postgres
+
+        bus = await _open_bus(stack, settings, channels, tell)
+        process = f"p{secrets.token_hex(8)}"
+        yield await stack.enter_async_context(open_postgres(settings.store.url, bus=bus, process=process, keep_ms=keep_ms))
+
+
+async def _open_bus(stack: AsyncExitStack, settings: Settings, channels: Collection[str], tell: Tell) -> Bus:
+    url = settings.bus.url
+    if url.engine == SQS:
+        raise OperatorError("bus.url: Amazon SQS is not supported yet by this version beside PostgreSQL; RabbitMQ is")
+    from sendwright.drivers.bus.rabbitmq import open_rabbitmq
+
+    return await stack.enter_async_context(open_rabbitmq(url, url.prefix, lanes=lanes_of(channels), tell=tell))
+
+
+def require(engine: str) -> None:
+    """Raises `OperatorError` where an engine's library is not installed."""
+    try:
+        import_module(_MODULES[engine])
+    except ImportError as error:
+        raise OperatorError(f"{engine} needs its library: pip install 'sendwright[{_EXTRAS[engine]}]'") from error
