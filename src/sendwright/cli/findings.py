@@ -61,27 +61,34 @@ def examine(loaded: Loaded) -> Found:
     """Tries everything that these settings name."""
     settings = loaded.settings
     providers = [registry.make(name, raw) for name, raw in settings.providers.items()]
-    store, switches = _store(loaded)
+    engines, switches = _file(loaded) if settings.embedded else asyncio.run(_servers(settings))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         tried = list(pool.map(_provider, providers))
     warnings = [*_warnings(settings, providers), *_open_files(settings)]
-    return Found([store, *tried, *_callbacks(settings, providers)], warnings, [*_rows(switches)])
+    return Found([*engines, *tried, *_callbacks(settings, providers)], warnings, [*_rows(switches)])
 
 
-# The store
+# Store and bus
 
 
-def _store(loaded: Loaded) -> tuple[Tried, Sequence[Switch]]:
+async def _servers(settings: Settings) -> tuple[list[Tried], Sequence[Switch]]:
+    """PostgreSQL, its schema and what was switched; and the broker. Nothing is made in either."""
+    store, switches = await tried_store(settings)
+    return [store, await tried_bus(settings)], switches
+
+
+def _file(loaded: Loaded) -> tuple[list[Tried], Sequence[Switch]]:
     path = loaded.settings.store.url.path
     if _is_held(path):
-        return _running(loaded, path)
+        store, switches = _running(loaded, path)
+        return [store], switches
     if not path.exists():
-        return _to_be_made(path), ()
+        return [_to_be_made(path)], ()
     try:
         switches = asyncio.run(_opened(path))
     except (OperatorError, OSError) as error:
-        return Tried("store", ok=False, detail=str(error)), ()
-    return Tried("store", ok=True, detail=f"{path} opens, and no process uses it"), switches
+        return [Tried("store", ok=False, detail=str(error))], ()
+    return [Tried("store", ok=True, detail=f"{path} opens, and no process uses it")], switches
 
 
 def _is_held(path: Path) -> bool:
