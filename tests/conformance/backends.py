@@ -18,11 +18,15 @@ from typing import Any, Protocol
 
 import pytest
 
+from sendwright.drivers.bus.memory import MemoryBus
+from sendwright.drivers.clustered import PostgresBackend, open_postgres
 from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.ports import Bus, IntakeDesk, Ledger, Sweeper, Switchboard, Waiting
+from sendwright.model.records import Audit
 from sendwright.web.api.services import Shown
 from tests.conformance.builders import ManualClock
+from tests.conformance.postgres_server import UNSYNCED, empty_postgres, make_postgres, postgres_url
 
 
 class Held(Protocol):
@@ -177,13 +181,87 @@ async def sqlite() -> AsyncIterator[UnderTest]:
             yield _Sqlite(await stack.enter_async_context(open_sqlite(Path(folder) / "a.db")), stack)
 
 
-BACKENDS: list[Callable[[], AbstractAsyncContextManager[UnderTest]]] = [memory, sqlite]
+class _Postgres:
+    """One database for all tests of a process, emptied before each; the memory bus stands for the broker."""
+
+    name = "postgres"
+    grace_s = 0.05
+    sees_lanes = True
+
+    def __init__(self, backend: PostgresBackend, bus: MemoryBus, clock: ManualClock, stack: AsyncExitStack) -> None:
+        self.backend = backend
+        self._clock = clock
+        self._stack = stack
+        self._lanes = bus
+        self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
+        self.waiting, self.switchboard, self.sweeper = backend.waiting, backend.switchboard, backend.sweeper
+        self.records: Shown = _Counted(backend)
+
+    async def restart(self) -> UnderTest:
+        """A kill, some time after what is done lazily: the processes report their counts each half second."""
+        await self.backend.desk.flush()
+        bus = MemoryBus(self._clock, self._lanes.kill())
+        return _Postgres(await self._stack.enter_async_context(on_postgres(bus, self._clock)), bus, self._clock, self._stack)
+
+    async def pass_time(self, seconds: float) -> None:
+        self._clock.advance(seconds)
+
+    @asynccontextmanager
+    async def hold(self, method: str) -> AsyncIterator[Held]:
+        gate = _TaskGate()
+
+        async def stop(entered: str) -> None:
+            if entered == method and not gate.stands.is_set():
+                gate.stands.set()
+                await gate.open.wait()
+
+        self.backend.connections.before_commit = stop
+        try:
+            yield gate
+        finally:
+            gate.release()
+            self.backend.connections.before_commit = None
+
+
+class _Counted:
+    """The records, which recount once the accepting process has reported its count."""
+
+    def __init__(self, backend: PostgresBackend) -> None:
+        self._backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend.records, name)
+
+    async def audit(self) -> Audit:
+        await self._backend.desk.flush()
+        return await self._backend.records.audit()
+
+
+def on_postgres(bus: MemoryBus, clock: ManualClock, **options: Any) -> AbstractAsyncContextManager[PostgresBackend]:
+    """Another process over the tests' database."""
+    return open_postgres(
+        postgres_url(), bus=bus, now_ms=clock.now_ms, in_flight=lambda: list(bus.undone()), settings=UNSYNCED, **options
+    )
+
+
+@asynccontextmanager
+async def postgres() -> AsyncIterator[UnderTest]:
+    await make_postgres()
+    clock = ManualClock()
+    bus = MemoryBus(clock)
+    async with AsyncExitStack() as stack:
+        backend = await stack.enter_async_context(on_postgres(bus, clock))
+        await backend.connections.writing(empty_postgres)
+        yield _Postgres(backend, bus, clock, stack)
+
+
+BACKENDS: list[Any] = [memory, sqlite, pytest.param(postgres, marks=pytest.mark.slow)]
 
 
 def every_backend() -> Any:
     """The fixture `backend` of a suite: `backend = every_backend()` at the top of its module."""
 
-    @pytest.fixture(params=BACKENDS, ids=lambda opened: opened.__name__)
+    @pytest.fixture(params=BACKENDS, ids=["memory", "sqlite", "postgres"])
     async def backend(request: pytest.FixtureRequest) -> AsyncIterator[UnderTest]:
         async with request.param() as opened:
             yield opened

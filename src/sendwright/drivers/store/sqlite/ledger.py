@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from sendwright.drivers.store.sqlite import changes
+from sendwright.drivers.store import changes
 from sendwright.drivers.store.sqlite import operations as ops
 from sendwright.drivers.store.sqlite.folio import Serials
 from sendwright.drivers.store.sqlite.writer import Writer
@@ -27,7 +27,7 @@ class SqliteLedger:
         self._claim = ops.ClaimAll()
         self._settle = ops.SettleAll(serials)
         self._observe = ops.ObserveAll(serials)
-        self._change = changes.ChangeAll(serials)
+        self._change = ops.ChangeAll(serials)
         self._cancel = ops.CancelAll(serials)
         self._repair = ops.RepairAll(serials)
 

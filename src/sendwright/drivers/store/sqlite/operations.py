@@ -7,21 +7,21 @@ from typing import Any
 
 import apsw
 import msgspec
-from msgspec.structs import replace
 
-from sendwright.drivers.store.sqlite.folio import Folio, Serials, at_moment_of, is_loose, waits_for
+from sendwright.drivers.store.births import born_cancelled, events_of, parcels_of
+from sendwright.drivers.store.changes import Change, apply_all
+from sendwright.drivers.store.folio import EventRow
+from sendwright.drivers.store.moves import cancelled, doubted, settled, sighted, why_refused
+from sendwright.drivers.store.sqlite.folio import Serials, loaded, save
 from sendwright.drivers.store.sqlite.sql import SQL
 from sendwright.drivers.store.sqlite.writer import Operation, fetch, rows_of
 from sendwright.model import ids
 from sendwright.model.content import Content
-from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel, Sighting
 from sendwright.model.records import (
     Cancelled,
     Claim,
     Claimed,
-    Decision,
-    Lost,
     MessageRecord,
     Patience,
     Plan,
@@ -31,8 +31,7 @@ from sendwright.model.records import (
     Wait,
     parcel_of,
 )
-from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import doubt, may_decide
+from sendwright.model.states import MessageState
 
 _PULLED = msgspec.json.Decoder(list[tuple[MessageRecord, Content, str | None]], strict=False)
 
@@ -56,12 +55,12 @@ class PlanAll(Operation):
         existing = {id_: (tenant, planned) for id_, tenant, planned in fetch(db, SQL["plan_existing"], rows_of(list(plans))) or ()}
         unplanned = {id_ for id_, (_, planned) in existing.items() if not planned}
         fresh = [
-            _cancelled(plan) if plan.id in unplanned and existing[plan.id][0] == plan.tenant else plan
+            born_cancelled(plan) if plan.id in unplanned and existing[plan.id][0] == plan.tenant else plan
             for plan in plans.values()
             if plan.id not in existing or plan.id in unplanned
         ]
         self._insert(db, fresh, unplanned)
-        stored = {plan.id: _parcels(plan) for plan in fresh}
+        stored = {plan.id: parcels_of(plan) for plan in fresh}
         for id_ in existing.keys() - unplanned:
             low = ids.MESSAGE + id_[4:]
             stored[id_] = parcels_from(db.execute(SQL["unsent_of"], (low, low + "~")).get)
@@ -74,44 +73,18 @@ class PlanAll(Operation):
         if unplanned:
             rows = [_notification_row(p) for p in plans if p.id in unplanned]
             db.execute(SQL["plan_over_cancelled"], (rows_of(rows),))
-        messages, events, waits = [], [], []
+        messages, waits = [], []
+        events: list[EventRow] = []
         for plan in plans:
-            events.append((plan.at, plan.tenant, "notification.accepted", plan.id, ""))
+            events += events_of(plan)
             for birth in plan.births:
                 messages.append(_message_row(plan, birth))
                 if birth.wait is not None:
                     waits.append(_wait_row(plan, birth.id, birth.wait, self._serials()))
-                if birth.state.settled:
-                    events.append((plan.at, plan.tenant, f"message.{birth.state.label}", birth.id, birth.reason or ""))
         db.execute(SQL["plan_messages"], (rows_of(messages),))
         db.execute(SQL["insert_events"], (rows_of(events),))
         if waits:
             db.execute(SQL["insert_waits"], (rows_of(waits),))
-
-
-def _cancelled(plan: Plan) -> Plan:
-    births = tuple(
-        birth if birth.state.settled else replace(birth, state=MessageState.CANCELLED, wait=None) for birth in plan.births
-    )
-    return replace(plan, births=births)
-
-
-def _parcels(plan: Plan) -> list[Parcel]:
-    return [
-        Parcel(
-            id=birth.id,
-            tenant=plan.tenant,
-            steps=birth.steps,
-            content=plan.content,
-            at=plan.at,
-            priority=plan.priority,
-            on_doubt=plan.on_doubt,
-            expires_at=plan.expires_at,
-            trace=plan.trace,
-        )
-        for birth in plan.births
-        if birth.state == MessageState.QUEUED and birth.wait is None
-    ]
 
 
 def _notification_row(p: Plan) -> tuple[Any, ...]:
@@ -187,7 +160,7 @@ class ClaimAll(Operation):
         found = msgspec.json.decode(db.execute(SQL["load_messages"], (wanted,)).get or "[]", type=list[MessageRecord], strict=False)
         by_id = {message.id: message for message in found}
         for index in refused:
-            answers[index] = Refused(_why(items[index], by_id.get(items[index].parcel.id), epoch))
+            answers[index] = Refused(why_refused(items[index], by_id.get(items[index].parcel.id), epoch))
 
 
 def _claim_row(c: Claim) -> tuple[Any, ...]:
@@ -209,18 +182,6 @@ def _claim_row(c: Claim) -> tuple[Any, ...]:
         c.repeats,
         p.since,
     )
-
-
-def _why(claim: Claim, message: MessageRecord | None, epoch: int) -> str:
-    if message is None:
-        return "gone"
-    if not at_moment_of(message, claim.parcel):
-        return "number"
-    if not waits_for(message, claim.parcel):
-        return "state"
-    if message.expires_at is not None and message.expires_at <= claim.now:
-        return "expired"
-    return "epoch" if claim.epoch < epoch else "state"
 
 
 class SettleAll(Operation):
@@ -263,23 +224,16 @@ class SettleAll(Operation):
         return lost
 
     def _fold(self, db: apsw.Connection, items: list[Settlement], which: list[int], states: list[MessageState]) -> None:
-        folio = Folio(db, self._serials, (items[index].message for index in which))
+        folio = loaded(db, (items[index].message for index in which))
         for index in which:
-            s = items[index]
-            row = folio.messages.get(s.message)
-            if row is None:
-                continue
-            decision = s.decision if may_decide(row, s.token, s.number) else None
-            folio.join(s.message, s.attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail)
-            folio.refold(s.message, s.at, decision)
-            states[index] = folio.messages[s.message].state
-        folio.save(max(items[index].at for index in which))
+            states[index] = settled(folio, items[index]) or states[index]
+        save(db, self._serials, folio, max(items[index].at for index in which))
 
     def _strays(self, db: apsw.Connection, items: list[Settlement], states: list[MessageState]) -> None:
         """Receipts that came by reference before this settlement brought it."""
         if not db.execute(SQL["strays_any"]).get:
             return
-        folio = Folio(db, self._serials, (s.message for s in items if s.ref))
+        folio = loaded(db, (s.message for s in items if s.ref))
         known = {attempt.id: attempt.provider for attempts in folio.attempts.values() for attempt in attempts}
         by_ref = {(known[s.attempt], s.ref): s for s in items if s.ref and s.attempt in known}
         rows = list(by_ref)
@@ -289,8 +243,8 @@ class SettleAll(Operation):
         for text in found:
             sighting = msgspec.json.decode(text, type=Sighting)
             s = by_ref[sighting.provider, sighting.ref or ""]
-            _join(folio, s.message, s.attempt, sighting, s.at)
-        folio.save(max(s.at for s in items))
+            sighted(folio, s.attempt, sighting, s.at)
+        save(db, self._serials, folio, max(s.at for s in items))
         for index, s in enumerate(items):
             if s.message in folio.messages:
                 states[index] = folio.messages[s.message].state
@@ -301,20 +255,6 @@ def _settle_row(s: Settlement) -> tuple[Any, ...]:
     return (s.attempt, s.message, s.number, s.token, s.state, s.at, s.ref, s.reason, s.detail)
 
 
-def _join(folio: Folio, message: str, attempt: str, sighting: Sighting, now: int) -> Sighted:
-    news = folio.join(
-        message,
-        attempt,
-        AttemptState(sighting.state),
-        now,
-        ref=sighting.ref,
-        reason=sighting.reason,
-        detail=sighting.detail,
-    )
-    state = folio.messages[message].state
-    return folio.refold(message, now) if news else Sighted(message, state, state)
-
-
 class ObserveAll(Operation):
     """Items: (sighting, now)."""
 
@@ -323,26 +263,26 @@ class ObserveAll(Operation):
 
     def apply(self, db: apsw.Connection, items: list[tuple[Sighting, int]]) -> list[Sighted]:
         attempts = [sighting.attempt for sighting, _ in items]
-        folio = Folio(db, self._serials, (ids.message_of(a) for a in attempts if a))
+        folio = loaded(db, (ids.message_of(a) for a in attempts if a))
         known = {(a.provider, a.id) for rows in folio.attempts.values() for a in rows}
         unnamed = [index for index, a in enumerate(attempts) if (items[index][0].provider, a) not in known and items[index][0].ref]
         if unnamed:
             rows = [(items[index][0].provider, items[index][0].ref) for index in unnamed]
             for position, attempt in fetch(db, SQL["attempts_by_ref"], rows_of(rows)) or ():
                 attempts[unnamed[position]] = attempt
-            folio = Folio(db, self._serials, (ids.message_of(a) for a in attempts if a))
+            folio = loaded(db, (ids.message_of(a) for a in attempts if a))
             known = {(a.provider, a.id) for rows_ in folio.attempts.values() for a in rows_}
         answers, strays = [], []
         for (sighting, now), attempt in zip(items, attempts, strict=True):
             if attempt is not None and (sighting.provider, attempt) in known:
-                answers.append(_join(folio, ids.message_of(attempt), attempt, sighting, now))
+                answers.append(sighted(folio, attempt, sighting, now))
             else:
                 answers.append(Sighted())
                 if sighting.ref:
                     strays.append((sighting.provider, sighting.ref, now, msgspec.json.encode(sighting).decode()))
         if strays:
             db.execute(SQL["strays_insert"], (rows_of(strays),))
-        folio.save(max(now for _, now in items))
+        save(db, self._serials, folio, max(now for _, now in items))
         return answers
 
 
@@ -368,23 +308,10 @@ class CancelAll(Operation):
         return self._messages(db, tenant, fetch(db, SQL["messages_within"], low, low + "~") or [], now)
 
     def _messages(self, db: apsw.Connection, tenant: str, wanted: list[str], now: int) -> Cancelled:
-        folio = Folio(db, self._serials, wanted)
-        cancelled = too_late = 0
-        for row in list(folio.messages.values()):
-            if row.tenant != tenant:
-                continue
-            if row.state == MessageState.CANCELLED:
-                cancelled += 1
-                continue
-            refuted = all(a.state in {AttemptState.REJECTED, AttemptState.FAILED} for a in folio.attempts[row.id])
-            waits = row.state == MessageState.DIGESTING or is_loose(row)
-            if waits and refuted:
-                folio.refold(row.id, now, Decision(MessageState.CANCELLED, row.step, calls=row.calls))
-                cancelled += 1
-            else:
-                too_late += 1
-        folio.save(now)
-        return Cancelled(cancelled=cancelled, too_late=too_late)
+        folio = loaded(db, wanted)
+        answer = cancelled(folio, wanted, tenant, now)
+        save(db, self._serials, folio, now)
+        return answer
 
 
 class RepairAll(Operation):
@@ -402,20 +329,21 @@ class RepairAll(Operation):
         self, db: apsw.Connection, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
     ) -> list[str]:
         rows = fetch(db, SQL["attempts_open"]) or []
-        lost = [
-            (id_, provider, began) for id_, owner, deadline, provider, began in rows if deadline <= now or not alive(owner or "")
-        ]
-        folio = Folio(db, self._serials, (ids.message_of(id_) for id_, _, _ in lost))
-        moved = []
-        for attempt, provider, began_at in lost:
-            message = ids.message_of(attempt)
-            row = folio.messages[message]
-            folio.join(message, attempt, AttemptState.IN_DOUBT, now, reason=Reason.LOST_ANSWER.value)
-            holds = row.state == MessageState.SENDING and row.token is not None and folio.attempts[message][-1].id == attempt
-            calls = row.calls + 1
-            lost_call = Lost(provider, row.number, began_at)
-            decision = doubt(row, lost_call, calls, now, patience(provider), attempts_max) if holds else None
-            folio.refold(message, now, decision)
-            moved.append(message)
-        folio.save(now)
+        lost = [id_ for id_, owner, deadline in rows if deadline <= now or not alive(owner or "")]
+        folio = loaded(db, (ids.message_of(id_) for id_ in lost))
+        moved = doubted(folio, lost, now, patience, attempts_max)
+        save(db, self._serials, folio, now)
         return moved
+
+
+class ChangeAll(Operation):
+    """Items: changes of single messages, of any kind, in order."""
+
+    def __init__(self, serials: Serials) -> None:
+        self._serials = serials
+
+    def apply(self, db: apsw.Connection, items: list[Change]) -> list[Any]:
+        folio = loaded(db, (change.message for change in items))
+        answers = apply_all(folio, items)
+        save(db, self._serials, folio, max(change.now for change in items))
+        return answers

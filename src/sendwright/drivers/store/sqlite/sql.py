@@ -1,19 +1,11 @@
-"""Named statements: `-- name: …` blocks of queries.sql, each with its purpose on the next line."""
+"""The statements and the schema of the embedded store."""
 
 from __future__ import annotations
 
-import re
 from importlib.resources import files
 
+from sendwright.drivers.store.named import codes, named
 from sendwright.model.states import AttemptState, MessageState
-
-_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
-
-
-def _named(text: str) -> dict[str, str]:
-    parts = _NAME.split(text)
-    return {name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)}
-
 
 MESSAGE_COLUMNS = (
     "m.id, m.tenant, m.state, m.step, m.number, json(m.steps), m.priority, m.on_doubt, m.accepted_at, m.updated_at, m.calls,"
@@ -34,13 +26,9 @@ def _filled(text: str) -> str:
     return text.replace("{message}", MESSAGE_COLUMNS).replace("{attempt}", ATTEMPT_COLUMNS)
 
 
-SQL = _named(_filled((files(__package__) / "queries.sql").read_text("utf-8")))
+SQL = named(_filled((files(__package__) / "queries.sql").read_text("utf-8")))
 
 
 def schema() -> str:
     text = (files(__package__) / "schema.sql").read_text("utf-8")
-    return text.replace("{message_states}", _codes(MessageState)).replace("{attempt_states}", _codes(AttemptState))
-
-
-def _codes(table: type[MessageState | AttemptState]) -> str:
-    return ", ".join(str(state.value) for state in table)
+    return text.replace("{message_states}", codes(MessageState)).replace("{attempt_states}", codes(AttemptState))

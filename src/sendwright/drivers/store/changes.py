@@ -1,17 +1,16 @@
 """Fenced changes of single messages: each compares the row it finds and, where it still fits, sets it.
 
-`ChangeAll` runs all of a flush over one `Folio`; a change whose row does not fit answers so and leaves it alone.
+`apply_all` runs all of a flush over one `Folio`; a change whose row does not fit answers so and leaves it alone.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
 
-import apsw
 from msgspec import Struct
 
-from sendwright.drivers.store.sqlite.folio import Folio, Serials, waits_for
-from sendwright.drivers.store.sqlite.writer import Operation
+from sendwright.drivers.store.folio import Folio, waits_for
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel
 from sendwright.model.records import Decision, MessageRecord, Wait
@@ -31,25 +30,21 @@ class Change(Protocol):
     def apply(self, folio: Folio) -> Any: ...
 
     absent: Any
+    """The answer where there is no such message."""
+    of_content: ClassVar[bool] = False
+    """Whether it asks if what the message said is forgotten."""
 
 
-class ChangeAll(Operation):
-    """Items: changes of single messages, of any kind, in order."""
-
-    def __init__(self, serials: Serials) -> None:
-        self._serials = serials
-
-    def apply(self, db: apsw.Connection, items: list[Change]) -> list[Any]:
-        folio = Folio(db, self._serials, (change.message for change in items))
-        answers = [change.apply(folio) if change.message in folio.messages else change.absent for change in items]
-        folio.save(max(change.now for change in items))
-        return answers
+def apply_all(folio: Folio, changes: Sequence[Change]) -> list[Any]:
+    """Makes the changes, in order; one answer for each."""
+    return [change.apply(folio) if change.message in folio.messages else change.absent for change in changes]
 
 
 class _OfParcel(Struct, frozen=True):
     parcel: Parcel
 
     absent = False
+    of_content: ClassVar[bool] = False
 
     @property
     def message(self) -> str:
@@ -106,6 +101,8 @@ class Advance(_OfParcel, frozen=True):
 class _OfTenant(Struct, frozen=True):
     tenant: str
     message: str
+
+    of_content: ClassVar[bool] = True
 
     def row(self, folio: Folio) -> MessageRecord | None:
         row = folio.messages[self.message]

@@ -1,0 +1,98 @@
+"""The engine of many processes: a PostgreSQL database beside a broker."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from sendwright.drivers.queue_desk import STALE_S, QueueDesk
+from sendwright.drivers.store.postgres.audit import InFlight
+from sendwright.drivers.store.postgres.connections import CONNECTIONS_MAX, Connections
+from sendwright.drivers.store.postgres.keys import PostgresKeys
+from sendwright.drivers.store.postgres.ledger import PostgresLedger
+from sendwright.drivers.store.postgres.migrate import check
+from sendwright.drivers.store.postgres.partitions import Partitions
+from sendwright.drivers.store.postgres.quarantine import PostgresQuarantine
+from sendwright.drivers.store.postgres.records import PostgresRecords
+from sendwright.drivers.store.postgres.sweeper import PostgresSweeper
+from sendwright.drivers.store.postgres.switchboard import PostgresSwitchboard
+from sendwright.drivers.store.postgres.waiting import PostgresWaiting
+from sendwright.engine.ports import Bus
+from sendwright.errors import Unavailable
+
+WEEK_MS = 7 * 24 * 3600 * 1000
+
+
+class PostgresBackend:
+    """Everything that the engine's ports need, over one database and the bus that is given."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        bus: Bus,
+        process: str,
+        keep_ms: Callable[[], int],
+        now_ms: Callable[[], int],
+        in_flight: InFlight | None,
+        stale_s: float,
+    ) -> None:
+        self.name = "postgres"
+        self.process = process
+        self.bus = bus
+        self.connections = connections
+        self.partitions = Partitions(connections)
+        self.keys = PostgresKeys(connections, process, keep_ms, stale_s)
+        self.desk = QueueDesk(bus, self.keys, process, now_ms)
+        self.ledger = PostgresLedger(connections, self.partitions)
+        self.waiting = PostgresWaiting(connections, process)
+        self.records = PostgresRecords(connections, in_flight)
+        self.quarantine = PostgresQuarantine(connections)
+        self.sweeper = PostgresSweeper(connections, self.partitions)
+        self.switchboard = PostgresSwitchboard(connections)
+
+    async def writable(self) -> bool:
+        """Whether the database takes writes, as far as is known; where it last did not, it is tried."""
+        if self.connections.refused:
+            try:
+                await self.connections.statement("writable", "writable")
+            except Unavailable:
+                return False
+        return True
+
+    async def close(self) -> None:
+        """Writes what was submitted, and hangs up."""
+        await self.desk.close()
+        for part in (self.ledger, self.waiting, self.keys, self.switchboard):
+            await part.close()
+        await self.connections.close()
+
+
+@asynccontextmanager
+async def open_postgres(
+    url: str,
+    *,
+    bus: Bus,
+    process: str | None = None,
+    keep_ms: Callable[[], int] = lambda: WEEK_MS,
+    now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+    in_flight: InFlight | None = None,
+    connections_max: int = CONNECTIONS_MAX,
+    settings: dict[str, str] | None = None,
+    stale_s: float = STALE_S,
+) -> AsyncIterator[PostgresBackend]:
+    """Opens a migrated database for this process, beside others. Raises `StoreUnusable` when its schema does not fit, `StoreDown`
+    when it can't be reached.
+
+    `keep_ms`: how long idempotency keys are remembered. `in_flight`: what is on the bus's lanes, where one can look into them;
+    the recount needs it. `settings`: for the server, on each connection. `stale_s`: after how long a pending key was left by a
+    crash."""
+    connections = Connections(url, settings=settings, most=connections_max)
+    backend = PostgresBackend(connections, bus, process or f"p{secrets.token_hex(8)}", keep_ms, now_ms, in_flight, stale_s)
+    try:
+        await connections.writing(check)
+        await backend.partitions.make_ahead(now_ms())
+        yield backend
+    finally:
+        await backend.close()

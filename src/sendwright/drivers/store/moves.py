@@ -1,0 +1,88 @@
+"""What claims, answers, receipts, cancellations and repair make of the rows that they find, whatever the store.
+
+Pure: each works on a `Folio`, or on a row, that its transaction holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from sendwright.drivers.store.folio import Folio, at_moment_of, is_loose, waits_for
+from sendwright.model import ids
+from sendwright.model.outcomes import Reason
+from sendwright.model.parcel import Sighting
+from sendwright.model.records import Cancelled, Claim, Decision, Lost, MessageRecord, Patience, Settlement, Sighted
+from sendwright.model.states import AttemptState, MessageState
+from sendwright.policy.fold import doubt, may_decide
+
+_REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
+
+
+def why_refused(claim: Claim, message: MessageRecord | None, epoch: int) -> str:
+    """The reason of a claim that its row did not grant."""
+    if message is None:
+        return "gone"
+    if not at_moment_of(message, claim.parcel):
+        return "number"
+    if not waits_for(message, claim.parcel):
+        return "state"
+    if message.expires_at is not None and message.expires_at <= claim.now:
+        return "expired"
+    return "epoch" if claim.epoch < epoch else "state"
+
+
+def settled(folio: Folio, s: Settlement) -> MessageState | None:
+    """Joins an outcome, and takes its decision where its author still may decide. None: nobody knows the message."""
+    row = folio.messages.get(s.message)
+    if row is None:
+        return None
+    decision = s.decision if may_decide(row, s.token, s.number) else None
+    folio.join(s.message, s.attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail)
+    folio.refold(s.message, s.at, decision)
+    return folio.messages[s.message].state
+
+
+def sighted(folio: Folio, attempt: str, sighting: Sighting, now: int) -> Sighted:
+    """Joins a receipt to an attempt of the folio."""
+    message = ids.message_of(attempt)
+    state = AttemptState(sighting.state)
+    news = folio.join(message, attempt, state, now, ref=sighting.ref, reason=sighting.reason, detail=sighting.detail)
+    before = folio.messages[message].state
+    return folio.refold(message, now) if news else Sighted(message, before, before)
+
+
+def cancelled(folio: Folio, wanted: Iterable[str], tenant: str, now: int) -> Cancelled:
+    """Cancels what waits and has never left; counts the others of the tenant's as too late."""
+    stopped = too_late = 0
+    for row in [folio.messages[id_] for id_ in wanted if id_ in folio.messages]:
+        if row.tenant != tenant:
+            continue
+        if row.state == MessageState.CANCELLED:
+            stopped += 1
+            continue
+        refuted = all(a.state in _REFUTED for a in folio.attempts[row.id])
+        waits = row.state == MessageState.DIGESTING or is_loose(row)
+        if waits and refuted:
+            folio.refold(row.id, now, Decision(MessageState.CANCELLED, row.step, calls=row.calls))
+            stopped += 1
+        else:
+            too_late += 1
+    return Cancelled(cancelled=stopped, too_late=too_late)
+
+
+def doubted(folio: Folio, attempts: Iterable[str], now: int, patience: Callable[[str], Patience], attempts_max: int) -> list[str]:
+    """Puts the attempts that are still open in doubt, and moves their messages on. Returns the messages."""
+    moved = []
+    for id_ in attempts:
+        message = ids.message_of(id_)
+        row = folio.messages.get(message)
+        attempt = next((a for a in folio.attempts.get(message, ()) if a.id == id_), None)
+        if row is None or attempt is None or attempt.state != AttemptState.SENDING:
+            continue
+        folio.join(message, id_, AttemptState.IN_DOUBT, now, reason=Reason.LOST_ANSWER.value)
+        holds = row.state == MessageState.SENDING and row.token is not None and folio.attempts[message][-1].id == id_
+        lost = Lost(attempt.provider, row.number, attempt.started_at)
+        decision = doubt(row, lost, row.calls + 1, now, patience(attempt.provider), attempts_max) if holds else None
+        folio.refold(message, now, decision)
+        moved.append(message)
+    return moved

@@ -1,0 +1,115 @@
+"""Plans: one statement for those that nobody has written yet, a closer look at the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sendwright.drivers.store.births import born_cancelled, events_of, parcels_of
+from sendwright.drivers.store.postgres.connections import Connections, Db
+from sendwright.drivers.store.postgres.folio import EVENTS_MAX, TooManyEvents
+from sendwright.drivers.store.postgres.rows import clean, columns, day_of, parcel_from, text_of
+from sendwright.drivers.store.postgres.sql import SQL
+from sendwright.model import ids
+from sendwright.model.parcel import Parcel
+from sendwright.model.records import Birth, Plan
+
+
+class PlanAll:
+    """Items: plans."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def __call__(self, items: list[Plan]) -> list[list[Parcel]]:
+        plans = {plan.id: plan for plan in sorted(items, key=lambda plan: plan.id)}
+        fresh = await self._connections.statement("plan", "plan_fresh", *_bound(list(plans.values())), False)  # noqa: FBT003
+        stored = {row[0]: parcels_of(plans[row[0]]) for row in fresh}
+        others = [plan for id_, plan in plans.items() if id_ not in stored]
+        if others:
+            stored |= await self._connections.transaction("plan", lambda db: _closer(db, others))
+        return [stored[plan.id] for plan in items]
+
+
+async def _closer(db: Db, plans: list[Plan]) -> dict[str, list[Parcel]]:
+    """Plans that found a row: over that of a cancellation they are written now; of one that is planned, what it says counts."""
+    existing = {row[0]: row for row in await db.fetch(SQL["plan_existing"], [plan.id for plan in plans])}
+    unplanned = []
+    for plan in plans:
+        _, tenant, planned, _, _ = existing.get(plan.id, (plan.id, None, False, None, None))
+        if not planned:
+            unplanned.append(born_cancelled(plan) if tenant == plan.tenant else plan)
+    if unplanned:
+        await db.fetch(SQL["plan_fresh"], *_bound(unplanned), True)  # noqa: FBT003
+    stored = {plan.id: parcels_of(plan) for plan in unplanned}
+    again = [plan for plan in plans if plan.id not in stored]
+    repeats = [(p.process, p.number, p.id) for p in again if p.process and (p.process, p.number) != tuple(existing[p.id][3:])]
+    if repeats:
+        await db.execute(SQL["plan_repeats"], *columns(sorted(repeats), 3))
+    for plan in again:
+        low = ids.MESSAGE + plan.id[4:]
+        stored[plan.id] = [parcel_from(row) for row in await db.fetch(SQL["unsent_of"], low, low + "~")]
+    return stored
+
+
+def weight_of(plan: Plan) -> int:
+    """In rows; what is over at birth is one more."""
+    return 1 + len(plan.births)
+
+
+def _bound(plans: Sequence[Plan]) -> list[Any]:
+    """The arrays of `plan_fresh`."""
+    notifications, messages, waits, events = [], [], [], []
+    for plan in plans:
+        notifications.append(_notification_row(plan))
+        for birth in plan.births:
+            messages.append(_message_row(plan, birth))
+            if birth.wait is not None:
+                w = birth.wait
+                waits.append((plan.id, birth.id, w.key, plan.priority, w.due_at, w.kind, w.name, w.until, plan.at))
+        events += [
+            (plan.id, day_of(plan.id), at, tenant, type_, subject, detail) for at, tenant, type_, subject, detail in events_of(plan)
+        ]
+    if len(events) > EVENTS_MAX:
+        raise TooManyEvents
+    return [*columns(notifications, 15), *columns(messages, 14), *columns(waits, 9), *columns(events, 7)]
+
+
+def _notification_row(p: Plan) -> tuple[Any, ...]:
+    return (
+        p.id,
+        p.tenant,
+        p.at,
+        p.priority,
+        p.category,
+        p.on_doubt,
+        p.send_at,
+        p.expires_at,
+        p.key,
+        p.process,
+        p.number,
+        len(p.births),
+        text_of(p.content),
+        text_of(p.metadata),
+        p.trace,
+    )
+
+
+def _message_row(plan: Plan, birth: Birth) -> tuple[Any, ...]:
+    step = birth.steps[0] if birth.steps else None
+    return (
+        plan.id,
+        birth.id,
+        plan.tenant,
+        birth.state,
+        plan.priority,
+        plan.on_doubt,
+        plan.expires_at,
+        plan.at,
+        birth.recipient,
+        step.channel if step else None,
+        step.address if step else None,
+        birth.reason,
+        clean(birth.detail),
+        text_of(birth.steps),
+    )

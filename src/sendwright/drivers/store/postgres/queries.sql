@@ -1,0 +1,405 @@
+-- Statements of the PostgreSQL store. Rows come as arrays of one type each, one per column, which `unnest` puts side by side: a fixed
+-- number of statements per flush. Arrays are sorted by id where rows are locked, and joins begin at them (connections.py sees to
+-- that), so that no two flushes ever wait for each other in a circle. The order of locks is: notifications, messages, waits.
+
+-- name: plan_fresh
+-- The first committed plan wins: of those that exist already nothing is written; but, with $46, over rows that only stand for a
+-- cancellation (a stranger's cancels nothing). Returns the ids that were planned by it.
+with n as (
+  insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, content, metadata, trace, planned)
+  select *, true from unnest($1::text[], $2::text[], $3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::text[],
+    $10::text[], $11::bigint[], $12::integer[], $13::text[], $14::text[], $15::text[])
+  on conflict (id) do update set
+    cancelled_at = case when notifications.tenant = excluded.tenant then notifications.cancelled_at end, tenant = excluded.tenant, at = excluded.at,
+    priority = excluded.priority, category = excluded.category, on_doubt = excluded.on_doubt, send_at = excluded.send_at, expires_at = excluded.expires_at,
+    key = excluded.key, process = excluded.process, number = excluded.number, messages = excluded.messages, content = excluded.content,
+    metadata = excluded.metadata, trace = excluded.trace, planned = true
+  where not notifications.planned and $46::boolean
+  returning id
+), m as (
+  insert into messages (id, tenant, state, priority, on_doubt, expires_at, accepted_at, updated_at, recipient, channel, address, reason, detail, dead, steps)
+  select x.id, x.tenant, x.state, x.priority, x.on_doubt, x.expires_at, x.at, x.at, x.recipient, x.channel, x.address, x.reason, x.detail, x.state = 50, x.steps
+  from unnest($16::text[], $17::text[], $18::text[], $19::smallint[], $20::smallint[], $21::text[], $22::bigint[], $23::bigint[], $24::text[],
+    $25::text[], $26::text[], $27::text[], $28::text[], $29::text[])
+    as x (notification, id, tenant, state, priority, on_doubt, expires_at, at, recipient, channel, address, reason, detail, steps)
+  where coalesce(x.notification in (select id from n), false)
+  on conflict (id) do nothing
+), w as (
+  insert into waits (message, key, priority, due_at, kind, name, until, at)
+  select x.message, x.key, x.priority, x.due_at, x.kind, x.name, x.until, x.at
+  from unnest($30::text[], $31::text[], $32::text[], $33::smallint[], $34::bigint[], $35::text[], $36::text[], $37::bigint[], $38::bigint[])
+    as x (notification, message, key, priority, due_at, kind, name, until, at)
+  where coalesce(x.notification in (select id from n), false)
+  on conflict (message) do nothing
+), e as (
+  insert into events (seq, day, at, tenant, type, subject, detail)
+  select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + x.place - 1, x.day, x.at, x.tenant, x.type, x.subject, x.detail
+  from unnest($39::text[], $40::integer[], $41::bigint[], $42::text[], $43::text[], $44::text[], $45::text[])
+    with ordinality as x (notification, day, at, tenant, type, subject, detail, place)
+  where coalesce(x.notification in (select id from n), false)
+)
+select id from n;
+
+-- name: plan_existing
+-- What is stored of those ids, locked: a cancellation may have come first.
+select id, tenant, planned, process, number from notifications where id = any($1::text[]) order by id for update;
+
+-- name: plan_repeats
+-- Numbers of notifications that were published again under their id.
+insert into repeats (process, number, notification) select * from unnest($1::text[], $2::bigint[], $3::text[]) on conflict do nothing;
+
+-- name: unsent_of
+-- The queued messages of one notification that nothing waits for and nobody claimed.
+select {message}, n.content, n.trace from messages m join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32)
+where m.id > $1 and m.id < $2 and m.state = 20 and m.number = 0 and not exists (select from waits w where w.message = m.id)
+order by m.id;
+
+-- name: claim
+-- One row decides. The epoch's table stays locked against raising until the commit. Returns the places of those that were granted.
+-- Their waits may have been written by whoever had the row before, which this statement's own snapshot does not show: so a function deletes
+-- them, whose statements see what is committed by then.
+with c as materialized (
+  select * from unnest($1::text[], $2::integer[], $3::smallint[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[],
+    $10::text[], $11::text[], $12::bigint[], $13::text[], $14::boolean[], $15::integer[])
+    with ordinality as c (id, number, step, since, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref, repeats, place)
+), won as (
+  update messages m set
+    state = 21, number = m.number + 1, token = c.token, updated_at = c.now, provider = c.provider, channel = c.channel, address = c.address
+  from c
+  where m.id = c.id and m.number = c.number and m.step = c.step and m.since = c.since
+    and (m.state in (10, 20) or (m.state = 21 and m.token is null))
+    and (m.expires_at is null or m.expires_at > c.now)
+    and c.epoch >= (select value from epoch)
+  returning c.*
+), a as (
+  insert into attempts (id, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref, repeats)
+  select attempt, number + 1, step, channel, provider, 0, now, deadline_at, owner, by_ref, repeats from won
+  on conflict (id) do nothing
+)
+select place from won, (select delete_waits(array(select id from won))) w;
+
+-- name: messages_of
+-- As they are now, without a lock.
+select {message} from messages m where m.id = any($1::text[]);
+
+-- name: epoch
+select value from epoch;
+
+-- name: settle_straight
+-- The straight path: a first attempt was accepted, and its claim still holds. $10, $11: the least and the greatest attempt's id. Returns
+-- the places of those for which that is so; of the others nothing is written.
+with c as materialized (
+  select * from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::smallint[], $6::bigint[], $7::text[], $8::text[], $9::text[], $12::integer[])
+    with ordinality as c (attempt, message, number, token, state, at, ref, reason, detail, day, place)
+), won as (
+  update messages m set state = 40, token = null, updated_at = c.at, reason = null, detail = '', backoff_s = 0, round = '[]'
+  from c
+  where m.id = c.message and m.token = c.token and m.number = c.number and m.state = 21
+  returning c.*, m.tenant
+), a as (
+  update attempts set
+    state = greatest(attempts.state, won.state), finished_at = coalesce(attempts.finished_at, won.at), ref = coalesce(won.ref, attempts.ref),
+    reason = coalesce(won.reason, attempts.reason), detail = coalesce(nullif(won.detail, ''), attempts.detail)
+  from won
+  where attempts.id = won.attempt and attempts.id >= $10 and attempts.id <= $11
+), e as (
+  insert into events (seq, day, at, tenant, type, subject)
+  select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + won.place - 1, won.day, won.at, won.tenant, 'message.sent', won.message
+  from won
+)
+select place from won;
+
+-- name: strays_of
+-- Receipts that came before the reference did. $1 attempts, $2 their references, $3 and $4 the least and the greatest attempt's id.
+select s.id, a.id as attempt from unnest($1::text[], $2::text[]) c (attempt, ref)
+join attempts a on a.id = c.attempt and a.id >= $3 and a.id <= $4
+join strays s on s.provider = a.provider and s.ref = c.ref
+where (select exists (select from strays));
+
+-- name: strays_insert
+-- Returns their ids, in order.
+insert into strays (provider, ref, at, sighting) select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) returning id;
+
+-- name: strays_take
+-- Whoever takes a receipt joins it.
+delete from strays where id = any($1::bigint[]) returning id, sighting;
+
+-- name: attempts_by_ref
+-- The places of those references that an attempt has.
+select c.place, a.id from unnest($1::text[], $2::text[]) with ordinality c (provider, ref, place)
+join attempts a on a.provider = c.provider and a.ref = c.ref and a.by_ref and a.ref is not null order by a.id desc;
+
+-- name: lock_messages
+-- In the order of their ids, as they are once they are locked. Their waits and attempts are read afterwards.
+select {message} from messages m where m.id = any($1::text[]) order by m.id for update;
+
+-- name: attempts_of
+-- $1, $2: the bounds of each message's attempts; $3, $4: of all of them.
+select {attempt} from unnest($1::text[], $2::text[]) c (low, high)
+join attempts a on a.id > c.low and a.id < c.high and a.id > $3 and a.id < $4 order by a.id;
+
+-- name: waits_of
+select message, kind, due_at, key, name, until, serial from waits where message = any($1::text[]);
+
+-- name: save
+-- Everything that a folio has changed. The messages are locked. $21, $22: the least and the greatest attempt's id.
+with m as (
+  update messages m set
+    state = c.state, step = c.step, calls = c.calls, token = c.token, updated_at = c.updated_at, reason = c.reason, detail = c.detail,
+    doubled = c.doubled, dead = c.dead, backoff_s = c.backoff_s, round = c.round, since = c.since
+  from unnest($1::text[], $2::smallint[], $3::smallint[], $4::integer[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::boolean[], $10::boolean[],
+    $11::double precision[], $12::text[], $13::integer[])
+    c (id, state, step, calls, token, updated_at, reason, detail, doubled, dead, backoff_s, round, since)
+  where m.id = c.id
+), a as (
+  update attempts a set state = c.state, finished_at = c.finished_at, ref = c.ref, reason = c.reason, detail = c.detail, twice = c.twice
+  from unnest($14::text[], $15::smallint[], $16::bigint[], $17::text[], $18::text[], $19::text[], $20::boolean[])
+    c (id, state, finished_at, ref, reason, detail, twice)
+  where a.id = c.id and a.id >= $21 and a.id <= $22
+), g as (
+  delete from waits where message = any($23::text[])
+), w as (
+  insert into waits (message, key, priority, due_at, kind, name, until, at)
+  select * from unnest($24::text[], $25::text[], $26::smallint[], $27::bigint[], $28::text[], $29::text[], $30::bigint[], $31::bigint[])
+  on conflict (message) do update set key = excluded.key, due_at = excluded.due_at, kind = excluded.kind, name = excluded.name,
+    until = excluded.until, at = excluded.at, serial = excluded.serial, holder = null, leased_until = null
+), e as (
+  insert into events (seq, day, at, tenant, type, subject, detail)
+  select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + $32::integer + c.place - 1, c.day, c.at, c.tenant, c.type, c.subject, c.detail
+  from unnest($33::integer[], $34::bigint[], $35::text[], $36::text[], $37::text[], $38::text[])
+    with ordinality c (day, at, tenant, type, subject, detail, place)
+)
+select 1;
+
+-- name: content_gone
+-- Of those notifications, the ones of which retention has forgotten what they said.
+select id from notifications where id = any($1::text[]) and planned and content = '{}';
+
+-- name: attempts_open
+-- Every open attempt.
+select id, owner, deadline_at from attempts where state = 0;
+
+-- name: cancel_notifications
+-- $1 ids, $2 tenants, $3 when. A stranger's changes nothing.
+insert into notifications (id, tenant, at, cancelled_at) select id, tenant, at, at from unnest($1::text[], $2::text[], $3::bigint[]) c (id, tenant, at)
+on conflict (id) do update set cancelled_at = coalesce(notifications.cancelled_at, excluded.cancelled_at) where notifications.tenant = excluded.tenant;
+
+-- name: cancel_existing
+select id, tenant, planned from notifications where id = any($1::text[]);
+
+-- name: messages_within
+-- $1, $2: the bounds of each notification's messages.
+select m.id from unnest($1::text[], $2::text[]) c (low, high) join messages m on m.id > c.low and m.id < c.high;
+
+-- name: waits_due
+-- $1 now, $2 who asks, $3 how many of each priority, $4 for how long they are his. What another has leased, or holds now, is passed by.
+with picked as (
+  select w.message from unnest(array[0, 1, 2, 3]::smallint[]) p (priority) cross join lateral (
+    select w.message from waits w
+    where w.priority = p.priority and w.due_at is not null and w.due_at <= $1
+      and (w.leased_until is null or w.leased_until < now() or w.holder = $2)
+    order by w.due_at, w.message limit $3 for update skip locked
+  ) w
+), leased as (
+  update waits w set holder = $2, leased_until = now() + $4::interval from picked where w.message = picked.message
+  returning w.message, w.priority, w.due_at, w.kind, w.key, w.name, w.until, w.serial
+)
+select {message}, n.content, n.trace, l.kind, l.due_at, l.key, l.name, l.until, l.serial
+from leased l join messages m on m.id = l.message join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32)
+order by l.priority, l.due_at, l.message;
+
+-- name: waits_pull
+-- $1 key, $2 who asks, $3 how many, $4 for how long they are his, $5 priority.
+with picked as (
+  select w.message from waits w
+  where w.key = $1 and w.key <> 'time' and w.priority = $5 and (w.leased_until is null or w.leased_until < now() or w.holder = $2)
+  order by w.serial limit $3 for update skip locked
+), leased as (
+  update waits w set holder = $2, leased_until = now() + $4::interval from picked where w.message = picked.message
+  returning w.message, w.priority, w.due_at, w.kind, w.key, w.name, w.until, w.serial
+)
+select {message}, n.content, n.trace, l.kind, l.due_at, l.key, l.name, l.until, l.serial
+from leased l join messages m on m.id = l.message join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32)
+order by l.serial;
+
+-- name: lock_scheduled
+-- Messages come before waits in the order of locks.
+select id from messages where id = any($1::text[]) and state = 10 order by id for update;
+
+-- name: waits_promoted
+-- Deletes only the waits that were read. $1 messages, $2 serials, $3 now.
+with gone as (
+  delete from waits w using unnest($1::text[], $2::bigint[]) c (message, serial) where w.message = c.message and w.serial = c.serial returning w.message
+)
+update messages m set state = 20, updated_at = $3 from gone where m.id = gone.message and m.state = 10;
+
+-- name: waits_keys
+-- Every (key, priority) under which something is parked, by skipping from one to the next; counts stop at 1000.
+with recursive keys (key, priority) as (
+  (select key, priority from waits where key <> 'time' order by key, priority limit 1)
+  union all
+  select n.key, n.priority from keys k cross join lateral (
+    select w.key, w.priority from waits w where w.key <> 'time' and (w.key, w.priority) > (k.key, k.priority) order by w.key, w.priority limit 1) n
+)
+select k.key, k.priority, (select count(*) from (select from waits w where w.key = k.key and w.key <> 'time' and w.priority = k.priority limit 1000) x)
+from keys k;
+
+-- name: rebase_lock
+-- $1 now, $2 the earliest time that is too far ahead. Looks at every timed wait: once per start or step of the clock.
+select m.id from waits w join messages m on m.id = w.message
+where w.key = 'time' and m.updated_at >= $2 and m.state <> 10 and w.due_at is not null and $1::bigint is not null order by m.id for update of m;
+
+-- name: rebase_waits
+-- As above; $3 the messages, locked.
+update waits set due_at = $1 + greatest(0, waits.due_at - m.updated_at), until = $1 + greatest(0, waits.due_at - m.updated_at)
+from messages m where m.id = any($3::text[]) and waits.message = m.id and waits.key = 'time' and waits.due_at > $1 and m.updated_at >= $2 and m.state <> 10;
+
+-- name: rebase_messages
+update messages set updated_at = $1 where id = any($3::text[]) and updated_at >= $2 and state <> 10
+  and exists (select from waits w where w.message = messages.id and w.key = 'time');
+
+-- name: waits_next
+-- The first of each priority that nobody else has leased, and of those the first. $1 who asks.
+select min(w.due_at) from unnest(array[0, 1, 2, 3]::smallint[]) p (priority) cross join lateral (
+  select w.due_at from waits w
+  where w.priority = p.priority and w.due_at is not null and (w.leased_until is null or w.leased_until < now() or w.holder = $1)
+  order by w.due_at limit 1) w;
+
+-- name: keys_reserve
+-- Takes keys that stand for nothing, or for something of before $7 ms ago. Returns those.
+insert into keys (tenant, key, id, fingerprint, at, owner, reserved_at)
+select c.*, $6::text, clock_timestamp() from unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bigint[]) c (tenant, key, id, fingerprint, at)
+on conflict (tenant, key) do update set
+  id = excluded.id, fingerprint = excluded.fingerprint, at = excluded.at, owner = excluded.owner, reserved_at = excluded.reserved_at, published = false
+where keys.at < excluded.at - $7::bigint
+returning tenant, key;
+
+-- name: keys_take_over
+-- Takes over what was reserved, with the same body, by somebody who should have published it long since. Returns the ids.
+update keys k set owner = $4, reserved_at = clock_timestamp()
+from unnest($1::text[], $2::text[], $3::bytea[]) c (tenant, key, fingerprint)
+where k.tenant = c.tenant and k.key = c.key and k.fingerprint = c.fingerprint and not k.published and k.reserved_at < clock_timestamp() - $5::interval
+returning k.tenant, k.key, k.id;
+
+-- name: keys_held
+-- $3 after how long what is pending is stale.
+select k.tenant, k.key, k.id, k.fingerprint, k.published, k.reserved_at < clock_timestamp() - $3::interval as stale
+from unnest($1::text[], $2::text[]) c (tenant, key)
+join keys k on k.tenant = c.tenant and k.key = c.key;
+
+-- name: keys_confirm
+update keys k set published = true from unnest($1::text[], $2::text[], $3::text[]) c (tenant, key, id)
+where k.tenant = c.tenant and k.key = c.key and k.id = c.id and not k.published;
+
+-- name: keys_release
+-- What was provably not published stands for nothing.
+delete from keys where tenant = $1 and key = $2 and id = $3 and owner = $4 and not published;
+
+-- name: keys_expire
+-- In slices.
+delete from keys where (tenant, key) in (select tenant, key from keys where at < $1 order by at limit 500 for update skip locked) returning 1;
+
+-- name: process_counts
+-- $1 process, $2 accepted, $3 now, $4 ms after which what was counted should be planned.
+insert into processes as p (process, accepted, reported_at, marked_at) values ($1, $2, $3, $3)
+on conflict (process) do update set
+  accepted = greatest(p.accepted, excluded.accepted), reported_at = excluded.reported_at,
+  overdue = case when excluded.reported_at - p.marked_at >= $4 then p.marked else p.overdue end,
+  marked = case when excluded.reported_at - p.marked_at >= $4 then p.accepted else p.marked end,
+  marked_at = case when excluded.reported_at - p.marked_at >= $4 then excluded.reported_at else p.marked_at end;
+
+-- name: horizon
+-- Below this number no event will ever be inserted.
+select (select value from event_base) + (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 12);
+
+-- name: events_between
+-- $1 after, $2 below, $3 tenant, $4 how many.
+select seq, at, tenant, type, subject, detail from events where seq > $1 and seq < $2 and tenant = $3 order by seq limit $4;
+
+-- name: events_beyond
+-- The last one that is committed and may yet be overtaken. $1 from, $2 after, $3 tenant.
+select max(seq) from events where seq >= $1 and seq > $2 and tenant = $3;
+
+-- name: timeline
+-- $1 subjects, $2 their day.
+select seq, at, tenant, type, subject, detail from events where subject = any($1::text[]) and day = $2 order by seq;
+
+-- name: stretch
+-- $1 after this id, $2 ids below, $3 limit. Notifications in order, and how many rows it may take to forget one.
+select id, 1 + messages as weight from notifications where id > $1 and id < $2 order by id limit $3;
+
+-- name: sweep_look
+-- $1 ids, $2, $3: the bounds of their messages. Of each: when it was asked for, whether it says anything yet, whether anything of it is not
+-- over, when any of it was last moved.
+select n.id, n.at, n.planned and n.content <> '{}', coalesce(x.open, false), coalesce(x.moved_at, 0)
+from unnest($1::text[], $2::text[], $3::text[]) c (id, low, high) join notifications n on n.id = c.id
+cross join lateral (
+  select bool_or(m.state < 30) as open, max(m.updated_at) as moved_at from messages m where m.id > c.low and m.id < c.high
+) x;
+
+-- name: sweep_lock
+-- $1 ids. Locked, unless somebody is at it.
+select id from notifications where id = any($1::text[]) order by id for update skip locked;
+
+-- name: sweep_lock_messages
+-- $1, $2: the bounds of each notification's messages.
+select m.id from unnest($1::text[], $2::text[]) c (low, high) join messages m on m.id > c.low and m.id < c.high order by m.id for update of m;
+
+-- name: content_expire
+update notifications set content = '{}' where id = any($1::text[]) and planned;
+
+-- name: forget_numbers
+-- The process may not have reported its count yet.
+insert into processes as p (process, accepted, reported_at, marked_at, forgotten)
+select process, 0, 0, 0, max(number) from (
+  select process, number from notifications where id = any($1::text[]) and process is not null
+  union all select process, number from repeats where notification = any($1::text[])) x
+group by process order by process
+on conflict (process) do update set forgotten = greatest(p.forgotten, excluded.forgotten);
+
+-- name: delete_repeats
+delete from repeats where notification = any($1::text[]);
+
+-- name: delete_events
+-- $1 subjects, $2 and $3 their first and last day.
+delete from events where subject = any($1::text[]) and day >= $2 and day <= $3;
+
+-- name: delete_attempts
+-- $1, $2: the bounds of each notification's attempts; $3, $4: of all of them.
+delete from attempts a using unnest($1::text[], $2::text[]) c (low, high) where a.id > c.low and a.id < c.high and a.id > $3 and a.id < $4;
+
+-- name: delete_messages
+delete from messages where id = any($1::text[]);
+
+-- name: delete_notifications
+delete from notifications where id = any($1::text[]);
+
+-- name: delete_strays
+delete from strays where at < $1;
+
+-- name: delete_dead_parcels
+delete from dead_parcels where at < $1;
+
+-- name: day_is_over
+-- $1, $2: the bounds of a day's messages; $3, $4: of its notifications; $5 time. Whether all of it is over, and left alone since then.
+select not exists (select from messages where id >= $1 and id < $2 and (state < 30 or updated_at >= $5))
+  and not exists (select from notifications where id >= $3 and id < $4 and at >= $5);
+
+-- name: parcel_keep
+-- A repeat's time is always a later one, so that a replay can tell it from the one that it published.
+insert into dead_parcels (id, lane, at, problem, body) values ($1, $2, $3, $4, $5)
+on conflict (id) do update set at = greatest(dead_parcels.at + 1, excluded.at), problem = excluded.problem;
+
+-- name: parcel_drop
+-- $2: as it was kept then, null for whenever.
+delete from dead_parcels where id = $1 and at = coalesce($2, at) returning id;
+
+-- name: parcels_newest
+select id, lane, at, problem, length(body) from dead_parcels order by at desc, id desc limit $1;
+
+-- name: parcel_found
+select id, lane, at, problem, length(body), body from dead_parcels where id = $1;
+
+-- name: writable
+-- Whether it can be written is all that is asked. (A row that is written as it was is written all the same.)
+update event_base set value = value;

@@ -1,0 +1,26 @@
+"""The statements of the PostgreSQL store, and the columns of its rows in the order in which rows.py reads them."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from sendwright.drivers.store.named import named
+
+MESSAGE_COLUMNS = (
+    "m.id, m.tenant, m.state, m.step, m.number, m.steps, m.priority, m.on_doubt, m.accepted_at, m.updated_at, m.calls, m.backoff_s,"
+    " m.round, m.recipient, m.channel, m.address, m.provider, m.token, m.expires_at, m.reason, m.detail, m.doubled, m.dead, m.since"
+)
+"""A `MessageRecord` but for its wait, field by field."""
+
+ATTEMPT_COLUMNS = (
+    "a.id, a.number, a.step, a.channel, a.provider, a.state, a.started_at, a.deadline_at, a.finished_at, a.owner, a.ref, a.reason,"
+    " a.detail, a.twice, a.repeats"
+)
+"""An `AttemptRecord` but for its message, which the id tells, field by field."""
+
+
+def _filled(text: str) -> str:
+    return text.replace("{message}", MESSAGE_COLUMNS).replace("{attempt}", ATTEMPT_COLUMNS)
+
+
+SQL = named(_filled((files(__package__) / "queries.sql").read_text("utf-8")))

@@ -1,0 +1,71 @@
+"""The PostgreSQL that the suites run over: a database of their own per process, on the server of `POSTGRES_URL`.
+
+It is made anew and migrated once, and emptied before each test: by `delete`, which takes a few milliseconds where `truncate` of as
+many tables takes a hundred.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from sendwright.drivers.store.postgres.migrate import migrate
+
+SERVER = os.environ.get("POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+NAME = f"sendwright_test_{re.sub('[^a-z0-9]', '', os.environ.get('PYTEST_XDIST_WORKER', 'main'))}_{os.getpid()}"
+UNSYNCED = {"synchronous_commit": "off"}
+TABLES = (
+    "notifications",
+    "messages",
+    "attempts",
+    "waits",
+    "events",
+    "strays",
+    "keys",
+    "processes",
+    "repeats",
+    "switches",
+    "dead_parcels",
+)
+_EMPTY = "; ".join([*(f"delete from {table}" for table in TABLES), "update epoch set value = 1 where value <> 1"])
+
+_made = False
+
+
+def postgres_url() -> str:
+    """Of the database of this process."""
+    return urlunsplit(urlsplit(SERVER)._replace(path=f"/{NAME}"))
+
+
+async def make_postgres() -> None:
+    """Makes the database, once."""
+    global _made
+    if not _made:
+        await _make()
+        _made = True
+
+
+async def empty_postgres(db: Any) -> None:
+    """Leaves nothing in it."""
+    await db.execute(_EMPTY)
+
+
+async def _make() -> None:
+    db = await asyncpg.connect(SERVER)
+    try:
+        for (name,) in await db.fetch("select datname from pg_database where datname like 'sendwright_test_%'"):
+            if not _alive(int(name.rpartition("_")[2])):
+                await db.execute(f"drop database if exists {name} with (force)")
+        await db.execute(f"create database {NAME}")
+    finally:
+        await db.close()
+    await migrate(postgres_url())
+
+
+def _alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
