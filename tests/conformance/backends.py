@@ -1,6 +1,7 @@
 """The backends under test, and what a test may do to them beside their ports.
 
-To add one, write an async context manager that yields an `UnderTest` and put it in `BACKENDS`; the suites need no change.
+To add one, write an async context manager that yields an `UnderTest` and put it in `BACKENDS`, or in `BUSES` when it is a bus
+only, which then stands beside a store in memory; the suites need no change.
 `restart` simulates kill -9 and a new start over the same storage. `hold` is optional: it stops the next call of one port
 method inside its transaction, when all is written and nothing is committed, which is where races live.
 """
@@ -18,10 +19,12 @@ from typing import Any, Protocol
 
 import pytest
 
+from sendwright.drivers.bus.rabbitmq import RabbitBus
 from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.ports import Bus, IntakeDesk, Ledger, Sweeper, Switchboard, Waiting
 from sendwright.web.api.services import Shown
+from tests.conformance import rabbit
 from tests.conformance.builders import ManualClock
 
 
@@ -177,13 +180,52 @@ async def sqlite() -> AsyncIterator[UnderTest]:
             yield _Sqlite(await stack.enter_async_context(open_sqlite(Path(folder) / "a.db")), stack)
 
 
+class _Rabbit(_Memory):
+    """The bus on a broker, everything else in memory."""
+
+    name = "rabbitmq"
+    sees_lanes = False
+
+    def __init__(self, place: rabbit.Place, bus: RabbitBus, stack: AsyncExitStack) -> None:
+        clock = ManualClock()
+        super().__init__(MemoryBackend(clock), clock)
+        self._place = place
+        self._stack = stack
+        self.bus: Bus = bus
+
+    async def restart(self) -> UnderTest:
+        await self._place.kill(self.bus)
+        return _Rabbit(self._place, await self._stack.enter_async_context(self._place.open(self._place.lanes)), self._stack)
+
+    async def pass_time(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@asynccontextmanager
+async def rabbitmq() -> AsyncIterator[UnderTest]:
+    async with AsyncExitStack() as stack:
+        place = await stack.enter_async_context(rabbit.place())
+        yield _Rabbit(place, await stack.enter_async_context(place.open()), stack)
+
+
 BACKENDS: list[Callable[[], AbstractAsyncContextManager[UnderTest]]] = [memory, sqlite]
+
+
+BUSES: list[Any] = [*BACKENDS, pytest.param(rabbitmq, marks=pytest.mark.slow)]
 
 
 def every_backend() -> Any:
     """The fixture `backend` of a suite: `backend = every_backend()` at the top of its module."""
+    return _fixture_over(BACKENDS)
 
-    @pytest.fixture(params=BACKENDS, ids=lambda opened: opened.__name__)
+
+def every_bus() -> Any:
+    """The same for what is asked of the bus alone."""
+    return _fixture_over(BUSES)
+
+
+def _fixture_over(params: list[Any]) -> Any:
+    @pytest.fixture(params=params, ids=lambda opened: opened.__name__)
     async def backend(request: pytest.FixtureRequest) -> AsyncIterator[UnderTest]:
         async with request.param() as opened:
             yield opened
