@@ -60,6 +60,15 @@ class Place:
         finally:
             await connection.close()
 
+    async def consumers(self, lane: str) -> int:
+        """Consumers of the lane's queue, as the broker counts them; 0 where there is no queue."""
+        async with self.channel() as channel:
+            try:
+                found = await channel.queue_declare(self.names.queue(lane), passive=True)
+            except aiormq.ChannelNotFoundEntity:
+                return 0
+            return found.consumer_count or 0
+
     async def clean(self) -> None:
         async with self.channel() as channel:
             for lane in {*self.lanes, DEAD, INGRESS}:
