@@ -3,7 +3,8 @@
     SendwrightError
     ├── OperatorError        the operator's: settings, keys, files
     │   ├── SettingsError    every fault of the settings at once
-    │   └── StoreUnusable    wrong version, other process, damaged
+    │   ├── StoreUnusable    wrong version, other process, damaged
+    │   └── BusUnusable      another's queue under our name, refused by the broker
     ├── CallerError          the caller's: becomes a problem document
     ├── Unavailable          ours, for now: nothing was done, or repeating is safe
     │   ├── StoreDown
@@ -37,6 +38,10 @@ class SettingsError(OperatorError):
 
 class StoreUnusable(OperatorError):
     """The store can't be used as it is."""
+
+
+class BusUnusable(OperatorError):
+    """The bus can't be used as it is."""
 
 
 class CallerError(SendwrightError):

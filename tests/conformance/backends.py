@@ -19,12 +19,14 @@ from typing import Any, Protocol
 import pytest
 
 from sendwright.drivers.bus.memory import MemoryBus
+from sendwright.drivers.bus.rabbitmq import RabbitBus
 from sendwright.drivers.clustered import PostgresBackend, open_postgres
 from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.ports import Bus, IntakeDesk, Ledger, Sweeper, Switchboard, Waiting
 from sendwright.model.records import Audit
 from sendwright.web.api.services import Shown
+from tests.conformance import rabbit
 from tests.conformance.builders import ManualClock
 from tests.conformance.postgres_server import UNSYNCED, empty_postgres, make_postgres, postgres_url
 
@@ -255,13 +257,51 @@ async def postgres() -> AsyncIterator[UnderTest]:
         yield _Postgres(backend, bus, clock, stack)
 
 
+class _Rabbit(_Memory):
+    """The bus on a broker, everything else in memory."""
+
+    name = "rabbitmq"
+    sees_lanes = False
+
+    def __init__(self, place: rabbit.Place, bus: RabbitBus, stack: AsyncExitStack) -> None:
+        clock = ManualClock()
+        super().__init__(MemoryBackend(clock), clock)
+        self._place = place
+        self._stack = stack
+        self.bus: Bus = bus
+
+    async def restart(self) -> UnderTest:
+        await self._place.kill(self.bus)
+        return _Rabbit(self._place, await self._stack.enter_async_context(self._place.open(self._place.lanes)), self._stack)
+
+    async def pass_time(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@asynccontextmanager
+async def rabbitmq() -> AsyncIterator[UnderTest]:
+    async with AsyncExitStack() as stack:
+        place = await stack.enter_async_context(rabbit.place())
+        yield _Rabbit(place, await stack.enter_async_context(place.open()), stack)
+
+
 BACKENDS: list[Any] = [memory, sqlite, pytest.param(postgres, marks=pytest.mark.slow)]
+BUSES: list[Any] = [memory, sqlite, pytest.param(rabbitmq, marks=pytest.mark.slow)]
+"""PostgreSQL is no bus."""
 
 
 def every_backend() -> Any:
     """The fixture `backend` of a suite: `backend = every_backend()` at the top of its module."""
+    return _fixture_over(BACKENDS)
 
-    @pytest.fixture(params=BACKENDS, ids=["memory", "sqlite", "postgres"])
+
+def every_bus() -> Any:
+    """The same for what is asked of the bus alone."""
+    return _fixture_over(BUSES)
+
+
+def _fixture_over(params: list[Any]) -> Any:
+    @pytest.fixture(params=params, ids=lambda opened: opened.__name__)
     async def backend(request: pytest.FixtureRequest) -> AsyncIterator[UnderTest]:
         async with request.param() as opened:
             yield opened

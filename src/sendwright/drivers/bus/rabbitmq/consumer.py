@@ -1,0 +1,265 @@
+"""One queue's consumer: started once, kept, begun anew when its channel is lost; and the takers that wait for it.
+
+Each begin has a channel of its own, and what it brought is known by that channel: an answer to a delivery can only go
+where the delivery came from, and is dropped when that is gone. There is one task per queue, and it opens a channel only
+after it has closed the one before, so that a process never consumes a queue twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import aiormq
+from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+
+from sendwright.drivers.bus.rabbitmq.gauge import Gauge, Seen
+from sendwright.drivers.bus.rabbitmq.link import Backoff, Link
+from sendwright.drivers.bus.rabbitmq.topology import RPC_S, Names, declare, prefetch_of, said
+from sendwright.engine.telling import Tell, Trouble
+from sendwright.errors import BusDown, BusUnusable
+
+T = TypeVar("T")
+
+COMES_BACK_S = 0.2
+"""How long a lane stands still for what was just given back, so that it comes out first. With other consumers on the queue it
+may never come to us."""
+
+
+class Arrived(Generic[T]):
+    """One message in this process: `taken` is what its taker gets."""
+
+    __slots__ = ("channel", "consumer", "delivery_tag", "name", "redelivered", "seen", "tag", "taken")
+
+    def __init__(
+        self,
+        consumer: Consumer[T],
+        channel: AbstractChannel,
+        delivery_tag: int,
+        tag: int,
+        name: str,
+        seen: Seen,
+        taken: T,
+        redelivered: bool,
+    ) -> None:
+        self.consumer = consumer
+        self.channel = channel
+        self.delivery_tag = delivery_tag
+        self.tag = tag
+        self.name = name
+        self.seen = seen
+        self.taken = taken
+        self.redelivered = redelivered
+
+
+class Hands:
+    """What has come to this process and is neither acknowledged nor given back, by a number that is never used twice."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, Arrived[Any]] = {}
+        self._tags = itertools.count(1)
+
+    def next_tag(self) -> int:
+        return next(self._tags)
+
+    def put(self, arrived: Arrived[Any]) -> None:
+        self._held[arrived.tag] = arrived
+
+    def pop(self, tag: int) -> Arrived[Any] | None:
+        return self._held.pop(tag, None)
+
+    def pop_all(self, consumer: Consumer[Any]) -> list[Arrived[Any]]:
+        """Newest first."""
+        lost = [arrived for arrived in reversed(self._held.values()) if arrived.consumer is consumer]
+        for arrived in lost:
+            del self._held[arrived.tag]
+        return lost
+
+    async def done(self, tag: int) -> None:
+        """Acknowledges. Harmless for what is not held (any more)."""
+        arrived = self.pop(tag)
+        if arrived is not None:
+            with suppress(Exception):  # its channel is gone: the message comes again, and nothing else is touched
+                await arrived.channel.basic_ack(arrived.delivery_tag, wait=False)
+
+    async def give_back(self, tag: int) -> None:
+        """To be taken again, by anybody. Harmless for what is not held."""
+        arrived = self.pop(tag)
+        if arrived is not None:
+            arrived.consumer.gave_back(arrived)
+            with suppress(Exception):
+                await arrived.channel.basic_nack(arrived.delivery_tag, requeue=True, wait=False)
+
+    async def reject(self, tag: int) -> None:
+        """To the dead lane. Harmless for what is not held."""
+        arrived = self.pop(tag)
+        if arrived is not None:
+            with suppress(Exception):
+                await arrived.channel.basic_reject(arrived.delivery_tag, requeue=False, wait=False)
+
+
+class Consumer(Generic[T]):
+    """Takes from one queue. `read` makes what a taker gets of a number and the message."""
+
+    def __init__(
+        self,
+        link: Link,
+        names: Names,
+        lane: str,
+        gauge: Gauge,
+        hands: Hands,
+        read: Callable[[int, DeliveredMessage], tuple[Seen, T]],
+        tell: Tell,
+    ) -> None:
+        self._link = link
+        self._names = names
+        self._lane = lane
+        self._gauge = gauge
+        self._hands = hands
+        self._read = read
+        self._tell = tell
+        self._channel: AbstractChannel | None = None
+        self._again: deque[Arrived[T]] = deque()
+        self._fresh: deque[Arrived[T]] = deque()
+        self._takers: deque[asyncio.Future[Arrived[T]]] = deque()
+        self._returning: set[str] = set()
+        self._task = asyncio.create_task(self._run(), name=f"consume {lane}")
+
+    async def take(self) -> T:
+        """The first one; waits until there is one, over lost connections too. Raises `BusDown` when the queue can't be
+        consumed as it is, and when the bus is closed."""
+        arrived = self._first()
+        if arrived is None:
+            if self._task.done():
+                raise BusDown("the bus is closed")
+            taker: asyncio.Future[Arrived[T]] = asyncio.get_running_loop().create_future()
+            self._takers.append(taker)
+            try:
+                arrived = await taker
+            except asyncio.CancelledError:
+                if taker.done() and not taker.cancelled() and taker.exception() is None:
+                    self._put_back(taker.result())
+                raise
+        return arrived.taken
+
+    @property
+    def untaken(self) -> int:
+        """Parcels that are here and that nobody has taken."""
+        return sum(arrived.seen.count for kept in (self._again, self._fresh) for arrived in kept)
+
+    @property
+    def oldest(self) -> int | None:
+        """When the oldest of them was published, in ms since 1970."""
+        return min((kept[0].seen.at for kept in (self._again, self._fresh) if kept), default=None)
+
+    def gave_back(self, arrived: Arrived[T]) -> None:
+        """Stands still until it is here again, or for a moment: it is older than all that waits here."""
+        if arrived.channel is not self._channel:
+            return
+        self._gauge.went_back(arrived.name, arrived.seen)
+        self._returning.add(arrived.name)
+        asyncio.get_running_loop().call_later(COMES_BACK_S, self._returned, arrived.name)
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._fail_takers(BusDown("the bus is closed"))
+
+    async def _run(self) -> None:
+        backoff = Backoff()
+        while True:
+            connection = await self._link.up()
+            try:
+                await self._consume(connection, backoff)
+                self._tell(Trouble("bus", f"{self._lane}: no longer consumed"))
+            except asyncio.CancelledError:
+                if asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                    raise
+                # else the library's word for a connection that is closed
+            except BusUnusable as error:
+                self._fail_takers(BusDown(str(error)))
+            except Exception as error:  # noqa: BLE001 — whatever it is, a lane is never left without its consumer
+                self._tell(Trouble("bus", f"{self._lane}: {said(error)}"))
+            finally:
+                self._lost()
+            await asyncio.sleep(backoff.pause_s())
+
+    async def _consume(self, connection: AbstractConnection, backoff: Backoff) -> None:
+        """Returns when the channel or the queue is lost."""
+        channel = await connection.channel(publisher_confirms=False, timeout=RPC_S)
+        closing, cancelled = channel.closing, asyncio.get_running_loop().create_future()
+
+        def on_cancel(_: object) -> None:
+            if not cancelled.done():
+                cancelled.set_result(None)
+
+        channel.on_consumer_cancel_callbacks.add(on_cancel)  # its queue was deleted, say
+        try:
+            await declare(channel, self._names, self._lane)
+            await channel.basic_qos(prefetch_count=prefetch_of(self._lane), timeout=RPC_S)
+            self._channel = channel
+            await channel.basic_consume(self._names.queue(self._lane), partial(self._arrived, channel), timeout=RPC_S)
+            backoff.reset()
+            await asyncio.wait({closing, cancelled}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._channel = None
+            closing.cancel()
+            with suppress(Exception):
+                await asyncio.wait_for(channel.close(), RPC_S)
+
+    async def _arrived(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
+        delivery, name = message.delivery, message.header.properties.message_id or ""
+        if channel is not self._channel or not isinstance(delivery, aiormq.spec.Basic.Deliver) or delivery.delivery_tag is None:
+            return
+        tag = self._hands.next_tag()
+        seen, taken = self._read(tag, message)
+        arrived = Arrived(self, channel, delivery.delivery_tag, tag, name, seen, taken, bool(delivery.redelivered))
+        self._gauge.came(name, seen)
+        self._hands.put(arrived)
+        (self._again if arrived.redelivered else self._fresh).append(arrived)
+        self._returning.discard(name)
+        self._wake()
+
+    def _first(self) -> Arrived[T] | None:
+        if self._again:
+            return self._again.popleft()
+        return self._fresh.popleft() if self._fresh and not self._returning else None
+
+    def _put_back(self, arrived: Arrived[T]) -> None:
+        """Its taker was cancelled just when he got it."""
+        if arrived.channel is self._channel:
+            (self._again if arrived.redelivered else self._fresh).appendleft(arrived)
+            self._wake()
+
+    def _wake(self) -> None:
+        while self._takers:
+            if self._takers[0].done():
+                self._takers.popleft()
+                continue
+            arrived = self._first()
+            if arrived is None:
+                return
+            self._takers.popleft().set_result(arrived)
+
+    def _returned(self, name: str) -> None:
+        self._returning.discard(name)
+        self._wake()
+
+    def _lost(self) -> None:
+        """All that came by this channel is the broker's again, taken or not."""
+        for arrived in self._hands.pop_all(self):
+            self._gauge.went_back(arrived.name, arrived.seen)
+        self._again.clear()
+        self._fresh.clear()
+        self._returning.clear()
+
+    def _fail_takers(self, error: BusDown) -> None:
+        while self._takers:
+            taker = self._takers.popleft()
+            if not taker.done():
+                taker.set_exception(error)
