@@ -7,9 +7,8 @@ Engines are imported where they are opened: each is an extra, and takes its time
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from typing import Protocol
 
@@ -84,22 +83,20 @@ async def open_engines(
 
             yield await stack.enter_async_context(open_sqlite(settings.store.url.path, keep_ms=keep_ms))
             return
-        for engine in (settings.store.url.engine, settings.bus.url.engine):
-            require(engine)
+        require(settings.store.url.engine)
         from sendwright.drivers.clustered import open_postgres
 
-        bus = await _open_bus(stack, settings, channels, tell)
-        process = f"p{secrets.token_hex(8)}"
-        yield await stack.enter_async_context(open_postgres(settings.store.url, bus=bus, process=process, keep_ms=keep_ms))
+        bus = await stack.enter_async_context(open_bus(settings, lanes_of(channels), tell))
+        yield await stack.enter_async_context(open_postgres(settings.store.url, bus=bus, keep_ms=keep_ms))
 
 
-async def _open_bus(stack: AsyncExitStack, settings: Settings, channels: Collection[str], tell: Tell) -> Bus:
+def open_bus(settings: Settings, lanes: Iterable[str], tell: Tell = lambda _: None) -> AbstractAsyncContextManager[Bus]:
+    """The broker of the settings, with these lanes declared."""
     url = settings.bus.url
-    if url.engine == SQS:
-        raise OperatorError("bus.url: Amazon SQS is not supported yet by this version beside PostgreSQL; RabbitMQ is")
+    require(url.engine)
     from sendwright.drivers.bus.rabbitmq import open_rabbitmq
 
-    return await stack.enter_async_context(open_rabbitmq(url, url.prefix, lanes=lanes_of(channels), tell=tell))
+    return open_rabbitmq(url, url.prefix, lanes=lanes, tell=tell)
 
 
 def require(engine: str) -> None:

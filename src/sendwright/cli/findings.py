@@ -18,12 +18,15 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from sendwright.app.engines import open_bus, require
+from sendwright.app.machine import SystemClock
 from sendwright.app.parts import callback_base, is_private
 from sendwright.app.standings import REACH_NOBODY, sample
 from sendwright.cli.api import Api, NoAnswer, Refused
 from sendwright.cli.reach import api_of
+from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.embedded import open_sqlite
-from sendwright.errors import OperatorError
+from sendwright.errors import OperatorError, Unavailable
 from sendwright.model.records import Switch
 from sendwright.providers import registry
 from sendwright.providers.contract import EVERY_CHANNEL, HttpRequest, Outgoing, Provider
@@ -75,6 +78,31 @@ async def _servers(settings: Settings) -> tuple[list[Tried], Sequence[Switch]]:
     """PostgreSQL, its schema and what was switched; and the broker. Nothing is made in either."""
     store, switches = await tried_store(settings)
     return [store, await tried_bus(settings)], switches
+
+
+async def tried_store(settings: Settings) -> tuple[Tried, Sequence[Switch]]:
+    """PostgreSQL: whether it lets us in, and its schema fits."""
+    url = settings.store.url
+    try:
+        require(url.engine)
+        from sendwright.drivers.clustered import open_postgres  # noqa: PLC0415 -- an extra
+
+        async with open_postgres(url, bus=MemoryBus(SystemClock())) as store:
+            _, switches = await store.switchboard.read()
+    except (OperatorError, Unavailable) as error:
+        return Tried("store", ok=False, detail=f"{url.shown}: {error}"), ()
+    return Tried("store", ok=True, detail=f"{url.shown} answers, and its schema fits"), switches
+
+
+async def tried_bus(settings: Settings) -> Tried:
+    """The broker: whether it lets us in. No queue is made."""
+    url = settings.bus.url
+    try:
+        async with open_bus(settings, lanes=()):
+            pass
+    except (OperatorError, Unavailable) as error:
+        return Tried("bus", ok=False, detail=f"{url.shown}: {error}")
+    return Tried("bus", ok=True, detail=f"{url.shown} takes connections")
 
 
 def _file(loaded: Loaded) -> tuple[list[Tried], Sequence[Switch]]:

@@ -16,10 +16,11 @@ from sendwright.drivers.store.postgres.migrate import check
 from sendwright.drivers.store.postgres.partitions import Partitions
 from sendwright.drivers.store.postgres.quarantine import PostgresQuarantine
 from sendwright.drivers.store.postgres.records import PostgresRecords
+from sendwright.drivers.store.postgres.registry import PostgresRegistry
 from sendwright.drivers.store.postgres.sweeper import PostgresSweeper
 from sendwright.drivers.store.postgres.switchboard import PostgresSwitchboard
 from sendwright.drivers.store.postgres.waiting import PostgresWaiting
-from sendwright.engine.ports import Bus
+from sendwright.engine.ports import Bus, Registry
 from sendwright.errors import Unavailable
 
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -51,6 +52,7 @@ class PostgresBackend:
         self.quarantine = PostgresQuarantine(connections)
         self.sweeper = PostgresSweeper(connections, self.partitions)
         self.switchboard = PostgresSwitchboard(connections)
+        self.registry: Registry | None = PostgresRegistry(connections)
 
     async def writable(self) -> bool:
         """Whether the database takes writes, as far as is known; where it last did not, it is tried."""

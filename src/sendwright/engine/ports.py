@@ -292,7 +292,7 @@ class Switchboard(Protocol):
         """The epoch and every switch."""
         ...
 
-    async def set(self, switch: Switch, members: Collection[str] = SWITCHED) -> int:
+    def set(self, switch: Switch, members: Collection[str] = SWITCHED) -> Awaitable[int]:
         """Stores these members of it, leaves the others as they are stored, and raises the epoch, all in one transaction:
         of two who switch different members neither loses. Returns the new epoch."""
         ...

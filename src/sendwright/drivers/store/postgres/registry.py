@@ -1,0 +1,29 @@
+"""Who works, over PostgreSQL: a row for each incarnation, by the server's clock."""
+
+from __future__ import annotations
+
+from sendwright.drivers.store.postgres.connections import Connections, Db
+
+_BEAT = """insert into workers (process, beaten_at) values ($1, clock_timestamp())
+  on conflict (process) do update set beaten_at = excluded.beaten_at"""
+_LIVING = "select process from workers where beaten_at > clock_timestamp() - make_interval(secs => $1)"
+_FORGET = "delete from workers where beaten_at < clock_timestamp() - interval '1 day'"
+_LEAVE = "delete from workers where process = $1"
+
+
+class PostgresRegistry:
+    """ports.Registry."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def beat(self, process: str, lease_s: float) -> frozenset[str]:
+        async def beaten(db: Db) -> frozenset[str]:
+            await db.execute(_BEAT, process)
+            await db.execute(_FORGET)
+            return frozenset(row[0] for row in await db.fetch(_LIVING, lease_s))
+
+        return await self._connections.writing(beaten)
+
+    async def leave(self, process: str) -> None:
+        await self._connections.writing(lambda db: db.execute(_LEAVE, process))
