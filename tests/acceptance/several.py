@@ -1,0 +1,128 @@
+"""Sendwright as several processes over PostgreSQL and RabbitMQ: APIs, workers, schedulers, each of which may be killed.
+
+The servers are those of `POSTGRES_URL` and `RABBITMQ_URL`, or the standard ports of this machine; database and prefix are
+this run's own, and go with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import aiormq
+import asyncpg
+
+from sendwright.app.engines import lanes_of
+from sendwright.drivers.bus.rabbitmq.topology import DEAD, INGRESS, Names
+from sendwright.drivers.store.postgres.migrate import migrate
+from tests.acceptance.harness import ADMIN_KEY, House, Process, call, free_port, wait_until
+from tests.conformance.postgres_server import SERVER
+from tests.conformance.rabbit import URL
+
+READY_S = 40.0
+
+
+class Several(House):
+    """As `House` for whoever calls it; `url` is that of the first API."""
+
+    def __init__(self, folder: Path, providers: str, extra: str = "", *, database: str, prefix: str) -> None:
+        engines = f'[store]\nurl = "{database}"\n[bus]\nurl = "{URL}?prefix={prefix}"\n[secrets]\nkey = "{secrets.token_hex(32)}"\n'
+        super().__init__(folder, providers, f"{engines}{extra}")
+        self.apis: list[Process] = []
+        self.workers: list[Process] = []
+        self.schedulers: list[Process] = []
+        self.urls: list[str] = []
+
+    def start(self, env: dict[str, str] | None = None, *, ready: bool = True, stderr: int | None = None) -> float:
+        raise NotImplementedError("each role is started by itself")
+
+    def start_all(self, apis: int = 1, workers: int = 2, schedulers: int = 1) -> None:
+        for _ in range(apis):
+            self.start_api()
+        for _ in range(workers):
+            self.start_worker()
+        for _ in range(schedulers):
+            self.start_scheduler()
+        for url in self.urls:
+            wait_until(lambda url=url: call("GET", url + "/readyz")[0] == 200, READY_S, f"{url} is ready")
+
+    def start_api(self, port: int | None = None) -> Process:
+        port = port or (free_port() if self.apis else self.port)
+        url = f"http://127.0.0.1:{port}"
+        if url not in self.urls:
+            self.urls.append(url)
+        process = self._started("api", "--listen", f"127.0.0.1:{port}")
+        self.apis.append(process)
+        return process
+
+    def start_worker(self, *args: str) -> Process:
+        self.workers.append(self._started("worker", *args))
+        return self.workers[-1]
+
+    def start_scheduler(self) -> Process:
+        self.schedulers.append(self._started("scheduler"))
+        return self.schedulers[-1]
+
+    def _started(self, role: str, *args: str) -> Process:
+        command = [sys.executable, "-m", "sendwright", role, "--config", str(self.config), "--data", str(self.data), *args]
+        return Process(command, self.folder / "house.out")
+
+    @property
+    def processes(self) -> list[Process]:
+        return [*self.apis, *self.workers, *self.schedulers]
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.kill()
+
+    def stop_all(self) -> list[int]:
+        """Drains everything; the exit codes."""
+        return [process.stop() for process in self.processes]
+
+    def api_at(self, index: int, method: str, path: str, body: object | None = None, **headers: str) -> tuple[int, Any]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return call(method, self.urls[index] + path, body, {"Authorization": f"Bearer {ADMIN_KEY}", **named})
+
+
+@contextmanager
+def several(folder: Path, providers: str, extra: str = "") -> Iterator[Several]:
+    """A migrated database and a prefix of their own; processes are started by the test and killed at the end."""
+    name = f"sendwright_run_{os.getpid()}_{secrets.token_hex(4)}"
+    database, prefix = urlunsplit(urlsplit(SERVER)._replace(path=f"/{name}")), f"r-{secrets.token_hex(6)}."
+    asyncio.run(_on_server(f"create database {name}"))
+    house = Several(folder, providers, extra, database=database, prefix=prefix)
+    try:
+        asyncio.run(migrate(database))
+        yield house
+    finally:
+        house.end()
+        asyncio.run(_cleaned(prefix))
+        asyncio.run(_on_server(f"drop database {name} with (force)"))
+
+
+async def _on_server(statement: str) -> None:
+    db = await asyncpg.connect(SERVER)
+    try:
+        await db.execute(statement)
+    finally:
+        await db.close()
+
+
+async def _cleaned(prefix: str) -> None:
+    names = Names(prefix)
+    connection = await aiormq.connect(URL)
+    try:
+        channel = await connection.channel()
+        for lane in [*lanes_of(["sms", "email"]), DEAD, INGRESS]:
+            await channel.queue_delete(names.queue(lane))
+        for exchange in (names.lanes, names.public, names.dead):
+            await channel.exchange_delete(exchange)
+    finally:
+        await connection.close()
