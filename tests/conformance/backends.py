@@ -23,6 +23,7 @@ from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.ports import Bus, IntakeDesk, Ledger, Sweeper, Switchboard, Waiting
 from sendwright.web.api.services import Shown
 from tests.conformance.builders import ManualClock
+from tests.conformance.sqs_backends import sqs_fake, sqs_moto
 
 
 class Held(Protocol):
@@ -178,12 +179,17 @@ async def sqlite() -> AsyncIterator[UnderTest]:
 
 
 BACKENDS: list[Callable[[], AbstractAsyncContextManager[UnderTest]]] = [memory, sqlite]
+BUSES: list[Any] = [
+    *BACKENDS,
+    *(pytest.param(opened, marks=pytest.mark.slow) for opened in (sqs_fake, sqs_moto)),
+]
+"""For the suite of the bus alone: some are nothing but a bus, and have a memory store beside it."""
 
 
-def every_backend() -> Any:
+def every_backend(opened_by: list[Any] | None = None) -> Any:
     """The fixture `backend` of a suite: `backend = every_backend()` at the top of its module."""
 
-    @pytest.fixture(params=BACKENDS, ids=lambda opened: opened.__name__)
+    @pytest.fixture(params=opened_by or BACKENDS, ids=lambda opened: opened.__name__)
     async def backend(request: pytest.FixtureRequest) -> AsyncIterator[UnderTest]:
         async with request.param() as opened:
             yield opened

@@ -9,9 +9,9 @@ import pytest
 
 from sendwright.engine.ports import Delivery
 from sendwright.model.parcel import PARCELS_MAX, split
-from tests.conformance.backends import UnderTest, every_backend
+from tests.conformance.backends import BUSES, UnderTest, every_backend
 
-backend = every_backend()
+backend = every_backend(BUSES)
 
 LANE = "sms.normal"
 
