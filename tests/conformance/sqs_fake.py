@@ -82,7 +82,7 @@ class SqsFake:
         self.done_to: Counter[str] = Counter()
         self.on_request: Callable[[str, dict[str, Any]], str | None] | None = None
         """For a test that wants a certain fault at a certain request: called with the action and its members, answers
-        `throttle`, `error`, `drop`, or `-after` with the last two when the request shall be done first."""
+        `throttle`, `error`, `drop`, `hang`, or any but the first with `-after` when the request shall be done before."""
         self.on_entry: Callable[[str, dict[str, Any]], dict[str, Any] | None] | None = None
         """The same for an entry of a batch: what fails, as the answer has it, instead of being done."""
         self.chance = random.Random(seed)
@@ -177,7 +177,9 @@ class SqsFake:
         if fault is None:
             return answer
         self.done_to[fault] += 1
-        if fault.startswith("drop"):
+        if fault.startswith("hang"):
+            await reader.read()  # until the client has had enough
+        if fault.startswith(("drop", "hang")):
             raise _Dropped
         if fault == "throttle":
             raise self.chance.choice(
@@ -189,7 +191,7 @@ class SqsFake:
     def _drawn(self, action: str, members: dict[str, Any]) -> str | None:
         if self.on_request is not None and (fault := self.on_request(action, members)) is not None:
             return fault
-        for name in ("throttle", "error", "drop"):
+        for name in ("throttle", "error", "drop", "hang"):
             if self.chance.random() < getattr(self.faults, name):
                 return name + ("-after" if name != "throttle" and self.chance.random() < 0.5 else "")
         return None

@@ -57,6 +57,8 @@ class Faults(Struct):
     """500 or 503, done or not."""
     drop: float = 0
     """The connection is dropped without an answer, done or not."""
+    hang: float = 0
+    """No answer comes, and the connection stays, done or not."""
     delay_s: float = 0
     """Longest time that an answer takes on top."""
 

@@ -121,9 +121,9 @@ async def test_an_entry_that_no_list_mentions_is_sent_again_and_comes_once(under
         await assert_none_within(bus, 0.3)
 
 
-@pytest.mark.parametrize("fault", ["drop-after", "error-after"])
+@pytest.mark.parametrize("fault", ["drop-after", "error-after", "hang-after"])
 async def test_a_send_whose_answers_are_lost_until_the_time_is_over_may_have_happened(under: Under, fault: str) -> None:
-    async with under.bus(within_s=0.4) as bus:
+    async with under.bus(within_s=0.4, call_s=0.3) as bus:
         await bus.publish(LANE, numbered(0))
         under.fail_next("SendMessageBatch", *[fault] * 50)
         with pytest.raises(BusDown) as raised:
@@ -151,15 +151,27 @@ async def test_a_bus_that_is_not_there_has_taken_nothing(under: Under) -> None:
                 await bus.take(LANE)
 
 
-@pytest.mark.parametrize("fault", ["throttle", "error", "error-after", "drop", "drop-after"])
+@pytest.mark.parametrize("fault", ["throttle", "error", "error-after", "drop", "drop-after", "hang", "hang-after"])
 async def test_what_passes_is_not_noticed_and_a_doubled_send_comes_once(under: Under, fault: str) -> None:
     under.fail_next("SendMessageBatch", fault, fault)
-    async with under.bus() as bus:
+    async with under.bus(call_s=0.5) as bus:
         await bus.publish(LANE, numbered(1))
         delivery = await take(bus)
         await bus.done(delivery)
         await assert_none_within(bus, 0.3)
     assert not under.queue().messages
+
+
+async def test_a_send_that_hangs_does_not_hold_up_the_next(under: Under) -> None:
+    async with under.bus(call_s=3) as bus:
+        await bus.publish(LANE, numbered(0))
+        under.fail_next("SendMessageBatch", "hang")
+        hanging = asyncio.ensure_future(bus.publish(LANE, numbered(1)))
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(bus.publish(LANE, numbered(2)), 2)
+        assert not hanging.done()
+        await hanging
+        assert sorted(numbers_in(*[await take(bus) for _ in range(3)])) == [0, 1, 2]
 
 
 async def test_a_queue_that_somebody_deleted_is_made_again(under: Under) -> None:
@@ -457,7 +469,17 @@ async def test_depth_is_exact_for_what_one_does_and_follows_what_others_do(under
 
 
 HEAVY = Faults(
-    duplicate=0.1, expire=0.05, ghost=0.05, reorder=0.5, short=0.3, entry=0.1, unmentioned=0.05, throttle=0.1, error=0.05, drop=0.05
+    duplicate=0.1,
+    expire=0.05,
+    ghost=0.05,
+    reorder=0.5,
+    short=0.3,
+    entry=0.1,
+    unmentioned=0.05,
+    throttle=0.1,
+    error=0.05,
+    drop=0.05,
+    hang=0.01,
 )
 
 
@@ -468,7 +490,7 @@ async def test_a_thousand_parcels_under_every_fault_come_at_least_once_and_are_a
     with credentials():
         async with SqsFake(seed=seed, faults=HEAVY) as fake:
             under = Under(fake)
-            patient: dict[str, Any] = {"visibility_s": 1, "within_s": 20, "receives_max": 1000}
+            patient: dict[str, Any] = {"visibility_s": 1, "within_s": 20, "receives_max": 1000, "call_s": 1}
             async with under.bus(**patient) as one, under.bus(**patient) as other:
                 in_hand: list[set[int]] = [set(), set()]
 

@@ -49,7 +49,7 @@ class SqsAddress(Struct, frozen=True):
 
 _WORDS = ("region", "endpoint", "prefix", "size_max")
 _PREFIX = re.compile(r"[A-Za-z0-9_-]{0,40}")
-_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
+_REGION = re.compile(r"[a-z0-9-]{1,40}")
 
 
 def sqs_address(url: str) -> SqsAddress:

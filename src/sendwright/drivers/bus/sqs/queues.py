@@ -41,6 +41,8 @@ class Queue:
         self._dead = dead
         self._ours = ours
         self._url: str | None = None
+        self._seen: str | None = None
+        """The same, not yet checked: enough to count what is in it."""
         self._finding = asyncio.Lock()
         within_s, chance = address.within_s, calls.chance
         self.send = Batches("SendMessageBatch", self._send, chance, within_s=within_s, size_max=address.size_max)
@@ -67,15 +69,13 @@ class Queue:
     async def visible(self) -> int:
         """About how many messages could be taken now; 0 where there is no such queue. Makes none."""
         try:
-            if self._url is None:
-                url = str((await self._calls.call("get_queue_url", QueueName=self.name))["QueueUrl"])
-            else:
-                url = self._url
+            if self._url is None and self._seen is None:
+                self._seen = str((await self._calls.call("get_queue_url", QueueName=self.name))["QueueUrl"])
             asked = ["ApproximateNumberOfMessages"]
-            found = await self._calls.call("get_queue_attributes", QueueUrl=url, AttributeNames=asked)
+            found = await self._calls.call("get_queue_attributes", QueueUrl=self._url or self._seen, AttributeNames=asked)
         except CallFailed as error:
             if error.code in NO_QUEUE:
-                self._url = None
+                self._url = self._seen = None
                 return 0
             raise
         return int(found["Attributes"]["ApproximateNumberOfMessages"])
