@@ -123,7 +123,7 @@ async def test_an_entry_that_no_list_mentions_is_sent_again_and_comes_once(under
 
 @pytest.mark.parametrize("fault", ["drop-after", "error-after", "hang-after"])
 async def test_a_send_whose_answers_are_lost_until_the_time_is_over_may_have_happened(under: Under, fault: str) -> None:
-    async with under.bus(within_s=0.4, call_s=0.3) as bus:
+    async with under.bus(within_s=1.5, call_s=1) as bus:
         await bus.publish(LANE, numbered(0))
         under.fail_next("SendMessageBatch", *[fault] * 50)
         with pytest.raises(BusDown) as raised:
@@ -132,7 +132,7 @@ async def test_a_send_whose_answers_are_lost_until_the_time_is_over_may_have_hap
 
 
 async def test_a_send_that_was_throttled_until_the_time_is_over_has_not_happened(under: Under) -> None:
-    async with under.bus(within_s=0.4) as bus:
+    async with under.bus(within_s=1) as bus:
         await bus.publish(LANE, numbered(0))
         under.fail_next("SendMessageBatch", *["throttle"] * 50)
         with pytest.raises(BusDown) as raised:
@@ -248,15 +248,31 @@ async def test_a_checkroom_that_is_down_holds_the_bundle_until_it_is_back(under:
         return await fetch(key)
 
     monkeypatch.setattr(under.room, "fetch", fetch_later)
-    async with under.bus(size_max=4096, visibility_s=1) as bus:
+    async with under.bus(size_max=4096, visibility_s=2) as bus:
         await bus.publish(LANE, [large])
         taker = asyncio.ensure_future(bus.take(LANE))
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2.5)
         assert not taker.done()
         down = False
         delivery = await asyncio.wait_for(taker, 10)
         assert split(delivery.body) == [large]
         assert not delivery.redelivered
+
+
+@pytest.mark.parametrize(("broken", "raised"), [(StoreDown("not now"), BusDown), (ValueError("a bug"), ValueError)])
+async def test_a_parcel_that_can_not_be_kept_aside_is_not_sent_and_the_lane_goes_on(
+    under: Under, monkeypatch: pytest.MonkeyPatch, broken: Exception, raised: type[Exception]
+) -> None:
+    async def refuse(_: bytes) -> str:
+        raise broken
+
+    monkeypatch.setattr(under.room, "keep", refuse)
+    async with under.bus(size_max=4096) as bus:
+        with pytest.raises(raised) as error:
+            await asyncio.wait_for(bus.publish(LANE, [json.dumps("x" * 10_000).encode()]), 10)
+        assert not getattr(error.value, "maybe", False)
+        await bus.publish(LANE, numbered(1))
+        assert numbers_in(await take(bus)) == [1]
 
 
 async def test_a_body_that_is_gone_ends_in_the_dead_queue_and_not_nowhere(under: Under) -> None:
@@ -283,12 +299,13 @@ async def test_a_body_of_somebody_else_is_handed_out_as_it_is(under: Under) -> N
 
 
 async def test_heart_beats_keep_what_is_worked_on_from_others(under: Under) -> None:
-    async with under.bus(visibility_s=1) as one, under.bus(visibility_s=1) as other:
+    async with under.bus(visibility_s=2) as one, under.bus(visibility_s=2) as other:
         await one.publish(LANE, numbered(1))
         delivery = await take(one)
-        await assert_none_within(other, 2.5)
+        await assert_none_within(other, 3.5)
         await one.done(delivery)
-        await assert_none_within(other, 1.5)
+        await assert_none_within(other, 0.5)
+    assert not under.queue().messages
     assert under.fake.asked["ChangeMessageVisibilityBatch"] >= 2
 
 

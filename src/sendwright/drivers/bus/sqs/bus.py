@@ -218,7 +218,7 @@ class SqsBus:
         for part, share in zip(parts, shares, strict=True):
             try:
                 sent.add(await self._post(place, part, share))
-            except Unavailable as error:
+            except Exception as error:  # noqa: BLE001 -- whoever waits must hear of it, whatever it is
                 for call in share:
                     call.settled(error)
         if sent:
@@ -288,8 +288,12 @@ class SqsBus:
     async def _surveying(self) -> None:
         while True:
             await asyncio.sleep(self._address.survey_s)
-            with suppress(CallFailed):  # the next one may come through
+            try:
                 await self.survey()
+            except CallFailed:
+                continue  # the next one may come through
+            except Exception as error:  # noqa: BLE001 -- whatever it is, lanes must be counted again
+                self._tell(Trouble("sqs", f"counting lanes: {type(error).__name__}"))
 
     def _withdrawn(self, hand: Hand) -> bool:
         place = self._by_queue.get(hand.queue.name)

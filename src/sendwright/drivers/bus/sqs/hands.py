@@ -64,6 +64,7 @@ class Hands:
         self._held: dict[str, Hand] = {}
         self._by_tag: dict[int, Hand] = {}
         self._lately: OrderedDict[str, None] = OrderedDict()
+        self._backs: set[asyncio.Task[None]] = set()
 
     def received(self, queue: Queue, message: dict[str, Any], letter: Letter) -> Hand | None:
         """A new hand; None where it is one that we have, or was done here."""
@@ -99,6 +100,7 @@ class Hands:
     async def give_back(self, hand: Hand, after_s: int = 0) -> None:
         """Makes it visible to everybody, now or then. Raises `BusDown`; then repeat it, or wait: it comes back by itself."""
         self._let_go(hand)
+        self._lately.pop(hand.key, None)  # it could not be done after all
         entries = [{"ReceiptHandle": handle, "VisibilityTimeout": after_s} for handle in hand.handles.values()]
         await _all(hand.queue.release.submit(entry) for entry in entries)
         self._by_tag.pop(hand.tag, None)
@@ -113,17 +115,24 @@ class Hands:
 
     async def beat(self) -> None:
         """Forever: what is worked on and has had half its time gets it anew."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._visibility_s / BEATS)
-            for hand in self.all():
-                if hand.until - loop.time() > self._visibility_s / 2 or hand.beating:
-                    continue
-                if hand.out:
-                    self._extend(hand, loop.time())
-                elif self._idle(hand):
-                    back = loop.create_task(self.give_back(hand))
-                    back.add_done_callback(_heard)
+            try:
+                self._look(asyncio.get_running_loop())
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the heart must go on
+                self._tell(Trouble("sqs", f"heart-beat: {type(error).__name__}"))
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        for hand in self.all():
+            if hand.until - loop.time() > self._visibility_s / 2 or hand.beating:
+                continue
+            if hand.out:
+                self._extend(hand, loop.time())
+            elif self._idle(hand):
+                back = loop.create_task(self.give_back(hand))
+                self._backs.add(back)
+                back.add_done_callback(self._backs.discard)
+                back.add_done_callback(_heard)
 
     def _extend(self, hand: Hand, now: float) -> None:
         hand.beating = True
