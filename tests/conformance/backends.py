@@ -29,6 +29,7 @@ from sendwright.web.api.services import Shown
 from tests.conformance import rabbit
 from tests.conformance.builders import ManualClock
 from tests.conformance.postgres_server import UNSYNCED, empty_postgres, make_postgres, postgres_url
+from tests.conformance.sqs_backends import sqs_fake, sqs_moto
 
 
 class Held(Protocol):
@@ -286,7 +287,7 @@ async def rabbitmq() -> AsyncIterator[UnderTest]:
 
 
 BACKENDS: list[Any] = [memory, sqlite, pytest.param(postgres, marks=pytest.mark.slow)]
-BUSES: list[Any] = [memory, sqlite, pytest.param(rabbitmq, marks=pytest.mark.slow)]
+BUSES: list[Any] = [memory, sqlite, *(pytest.param(broker, marks=pytest.mark.slow) for broker in (rabbitmq, sqs_fake, sqs_moto))]
 """PostgreSQL is no bus."""
 
 
