@@ -143,7 +143,9 @@ def test_workers_api_and_scheduler_are_killed_under_load_and_nothing_is_lost(tmp
             assert taken.keys() >= {f"message {number}" for number in range(count)}, "lost"
             listed = house.pages("/v1/messages?doubled=true")
             twice = sum(1 for times in taken.values() if times > 1)
-            assert 0 < twice <= len(listed), "sent twice and not listed; or nothing was in flight at the kills, which proves nothing"
+            assert 0 < twice <= len(listed), (
+                "sent twice and not listed; or nothing was in flight at the kills, which proves nothing"
+            )
             assert recounted(house)["violations"] == []
     finally:
         oracle.stop()

@@ -8,10 +8,11 @@ Engines are imported where they are opened: each is an extra, and takes its time
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from typing import Protocol
 
+from sendwright.drivers.bus.sqs.checkroom import Checkroom, LateCheckroom
 from sendwright.engine.ports import Bus, DeadParcels, IntakeDesk, Ledger, Registry, Sweeper, Switchboard, Waiting
 from sendwright.engine.telling import Tell
 from sendwright.errors import OperatorError
@@ -86,17 +87,33 @@ async def open_engines(
         require(settings.store.url.engine)
         from sendwright.drivers.clustered import open_postgres
 
-        bus = await stack.enter_async_context(open_bus(settings, lanes_of(channels), tell))
-        yield await stack.enter_async_context(open_postgres(settings.store.url, bus=bus, keep_ms=keep_ms))
+        room = LateCheckroom()
+        bus = await stack.enter_async_context(open_bus(settings, lanes_of(channels), tell, room))
+        backend = await stack.enter_async_context(open_postgres(settings.store.url, bus=bus, keep_ms=keep_ms))
+        room.behind = backend.checkroom
+        yield backend
 
 
-def open_bus(settings: Settings, lanes: Iterable[str], tell: Tell = lambda _: None) -> AbstractAsyncContextManager[Bus]:
-    """The broker of the settings, with these lanes declared."""
+@asynccontextmanager
+async def open_bus(
+    settings: Settings, lanes: Collection[str], tell: Tell = lambda _: None, room: Checkroom | None = None
+) -> AsyncIterator[Bus]:
+    """The broker of the settings, with these lanes declared; `room` keeps what is too large to travel."""
     url = settings.bus.url
     require(url.engine)
-    from sendwright.drivers.bus.rabbitmq import open_rabbitmq
+    if url.engine == RABBITMQ:
+        from sendwright.drivers.bus.rabbitmq import open_rabbitmq
 
-    return open_rabbitmq(url, url.prefix, lanes=lanes, tell=tell)
+        async with open_rabbitmq(url, url.prefix, lanes=lanes, tell=tell) as rabbit:
+            yield rabbit
+        return
+    from sendwright.drivers.bus.sqs.address import sqs_address
+    from sendwright.drivers.bus.sqs.bus import open_sqs
+
+    async with open_sqs(sqs_address(url), room or LateCheckroom(), tell) as sqs:
+        await sqs.declare(lanes)
+        await sqs.survey(lanes)
+        yield sqs
 
 
 def require(engine: str) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 
 from sendwright.app.parts import Parts
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import Unavailable
 from sendwright.settings import Settings
+from sendwright.settings.engines import RABBITMQ, SQS
 
 BROKEN_S = 1.0
 FIGURES_S = 5.0
@@ -59,13 +61,12 @@ async def keep_switches(parts: Parts) -> None:
 
 def of_bus(parts: Parts) -> dict[str, Callable[[], Awaitable[None]]]:
     """The loops that a broker needs beside its lanes: what it gives up goes to the dead letters."""
-    bus = parts.backend.bus
-    take_dead = getattr(bus, "take_dead", None)
-    if take_dead is None:
+    buriers = {RABBITMQ: "sendwright.drivers.bus.rabbitmq.dead", SQS: "sendwright.drivers.bus.sqs.dead"}
+    found = buriers.get(parts.settings.bus.url.engine)
+    if found is None:
         return {}
-    from sendwright.drivers.bus.rabbitmq.dead import bury  # noqa: PLC0415 -- an extra
-
-    return {"dead lane": lambda: bury(bus, parts.backend.quarantine, parts.clock, parts.tell)}  # type: ignore[arg-type]
+    bury = import_module(found).bury  # of an extra
+    return {"dead lane": lambda: bury(parts.backend.bus, parts.backend.quarantine, parts.clock, parts.tell)}
 
 
 async def migrated(settings: Settings, *, post: bool = True) -> list[str]:

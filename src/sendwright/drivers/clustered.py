@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from sendwright.drivers.queue_desk import STALE_S, QueueDesk
 from sendwright.drivers.store.postgres.audit import InFlight
+from sendwright.drivers.store.postgres.checkroom import PostgresCheckroom
 from sendwright.drivers.store.postgres.connections import CONNECTIONS_MAX, Connections
 from sendwright.drivers.store.postgres.keys import PostgresKeys
 from sendwright.drivers.store.postgres.ledger import PostgresLedger
@@ -52,6 +53,7 @@ class PostgresBackend:
         self.quarantine = PostgresQuarantine(connections)
         self.sweeper = PostgresSweeper(connections, self.partitions)
         self.switchboard = PostgresSwitchboard(connections)
+        self.checkroom = PostgresCheckroom(connections)
         self.registry: Registry | None = PostgresRegistry(connections)
 
     async def writable(self) -> bool:

@@ -3,7 +3,7 @@
     sqlite:///relative/path   sqlite:////absolute/path
     postgresql://user:password@host:5432/database
     amqp://user:password@host:5672/vhost?prefix=…      amqps://…
-    sqs://?region=…&prefix=…&endpoint=…
+    sqs://?region=…&prefix=…&endpoint=…&size_max=…
 
 A password travels in the address, so nothing here repeats one: neither a repr nor a fault.
 """
@@ -15,6 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from sendwright.drivers.bus.sqs.address import sqs_address
+from sendwright.errors import SettingsError
+
 SQLITE, POSTGRESQL, RABBITMQ, SQS = "sqlite", "postgresql", "rabbitmq", "sqs"
 
 _ENGINES = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL, "amqp": RABBITMQ, "amqps": RABBITMQ, "sqs": SQS}
@@ -22,7 +25,6 @@ _FILE = "sqlite:///"
 _OPTIONS = {
     POSTGRESQL: frozenset({"sslmode", "sslrootcert", "application_name"}),
     RABBITMQ: frozenset({"prefix", "heartbeat"}),
-    SQS: frozenset({"region", "endpoint", "prefix"}),
 }
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{0,40}", re.ASCII)
 _MASK = "***"
@@ -107,16 +109,10 @@ def _rabbitmq(text: str) -> None:
 
 
 def _sqs(text: str) -> None:
-    parts, options = _parts(text), _options(text, SQS)
-    if parts.netloc or parts.path.strip("/"):
-        raise ValueError("expected sqs://?region=…; endpoint and prefix are options too")
-    if not options.get("region"):
-        raise ValueError("names no region: sqs://?region=eu-central-1")
-    if not _PREFIX.fullmatch(options.get("prefix", "")) or "." in options.get("prefix", ""):
-        raise ValueError("expected a prefix of at most 40 letters, digits, `_` and `-`")
-    endpoint = _parts(options.get("endpoint", "https://sqs"))
-    if endpoint.scheme not in ("http", "https") or not endpoint.hostname:
-        raise ValueError("expected an endpoint that begins with http:// or https://")
+    try:
+        sqs_address(text)
+    except SettingsError as error:
+        raise ValueError("; ".join(what for _, what in error.faults)) from None
 
 
 def _server(text: str, engine: str) -> tuple[str, dict[str, str]]:

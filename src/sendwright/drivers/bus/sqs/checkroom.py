@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Protocol
 
+from sendwright.errors import StoreDown
+
 
 class Checkroom(Protocol):
     """A store's part: raw bodies under keys of its own. Raises `StoreDown` when it can't be asked."""
@@ -39,3 +41,24 @@ class MemoryCheckroom:
 
     async def drop(self, key: str) -> None:
         self.kept.pop(key, None)
+
+
+class LateCheckroom:
+    """Stands for a store's that is opened after the bus. Until then it can't be asked."""
+
+    def __init__(self) -> None:
+        self.behind: Checkroom | None = None
+
+    async def keep(self, body: bytes) -> str:
+        return await self._there().keep(body)
+
+    async def fetch(self, key: str) -> bytes | None:
+        return await self._there().fetch(key)
+
+    async def drop(self, key: str) -> None:
+        await self._there().drop(key)
+
+    def _there(self) -> Checkroom:
+        if self.behind is None:
+            raise StoreDown("the store is not open yet")
+        return self.behind
