@@ -35,7 +35,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_commands_of_this_version_are_there_and_no_other() -> None:
-    top = ["up", "check", "send", "show", "list", "tail", "providers", "dead", "doubts", "audit", "sandbox"]
+    top = [
+        "up",
+        "api",
+        "worker",
+        "scheduler",
+        "migrate",
+        "check",
+        "send",
+        "show",
+        "list",
+        "tail",
+        "providers",
+        "dead",
+        "doubts",
+        "audit",
+        "sandbox",
+    ]
 
     assert list(root.commands) == top
     assert {path for path in COMMANDS if len(path) == 2} == {

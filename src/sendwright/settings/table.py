@@ -86,7 +86,8 @@ SETTINGS = (
     ),
     Setting(
         "bus", "url", kinds.BUS_URL, None, "",
-        "`sqlite:///relative/path` or `sqlite:////absolute/path`, relative to the working directory. "
+        "`sqlite:///relative/path` or `sqlite:////absolute/path`, relative to the working directory; "
+        "`amqp://user:pw@host:5672/vhost?prefix=…`; or `sqs://?region=…&prefix=…&endpoint=…`. "
         "While unset: `sendwright.db` in the data folder.",
         example="sqlite:///data/sendwright.db",
     ),
@@ -96,7 +97,8 @@ SETTINGS = (
     ),
     Setting(
         "store", "url", kinds.STORE_URL, None, "",
-        "As `bus.url`, and the same file. While unset: `sendwright.db` in the data folder.",
+        "The same file as `bus.url`; or, beside a broker, `postgresql://user:pw@host/db`. "
+        "While unset: `sendwright.db` in the data folder.",
         example="sqlite:///data/sendwright.db",
     ),
     Setting(
