@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import msgspec
 import pytest
 
 from sendwright.drivers.bus.memory import MemoryBus
@@ -41,6 +42,7 @@ from tests.conformance.builders import (
     outcome,
     plan,
     planned,
+    receipt,
     scheduled,
     sent,
     state_of,
@@ -198,6 +200,22 @@ async def test_no_outcome_is_refused_for_the_words_it_came_with(backend: Postgre
     failed = accepted(parcel, held).decision.__class__(M.FAILED, 0, **odd)
     assert await backend.ledger.settle(outcome(parcel, held, AttemptState.REJECTED, failed, **odd)) == M.FAILED
     assert (await message_of(backend, parcel)).reason == "odd\ufffd"
+
+
+async def test_a_receipt_whose_answer_crossed_it_is_joined_by_the_next_sweep_though_nobody_lived_to_look(
+    backend: PostgresBackend,
+) -> None:
+    # given: the reference is written, and the receipt put aside, by two that die before they look again
+    parcel, held = await sent(backend.ledger, ref="SM1")
+    seen = msgspec.json.encode(receipt(AttemptState.DELIVERED, ref="SM1")).decode()
+    insert = "insert into strays (provider, ref, at, sighting) values ('twilio-main', 'SM1', $1, $2)"
+    await backend.connections.query(insert, NOW, seen)
+    # when
+    await backend.sweeper.slice(keys_before=0, content_before=0, rows_before=0)
+    # then
+    assert await state_of(backend, parcel) == M.DELIVERED
+    assert (await backend.records.attempts(parcel.id))[0].id == held.attempt
+    assert await backend.connections.query("select from strays") == []
 
 
 # Plans of statements
