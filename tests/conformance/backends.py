@@ -87,7 +87,7 @@ class _Memory:
 
     @asynccontextmanager
     async def hold(self, method: str) -> AsyncIterator[Held]:
-        gate = _TaskGate()
+        gate = TaskGate()
 
         async def stop(entered: str) -> None:
             if entered == method and not gate.stands.is_set():
@@ -102,7 +102,7 @@ class _Memory:
             self._backend.store.before_commit = None
 
 
-class _TaskGate:
+class TaskGate:
     def __init__(self) -> None:
         self.stands = asyncio.Event()
         self.open = asyncio.Event()
@@ -211,7 +211,7 @@ class _Postgres:
 
     @asynccontextmanager
     async def hold(self, method: str) -> AsyncIterator[Held]:
-        gate = _TaskGate()
+        gate = TaskGate()
 
         async def stop(entered: str) -> None:
             if entered == method and not gate.stands.is_set():

@@ -53,7 +53,9 @@ class Batcher(Generic[I, R]):
         self._repeatable = repeatable
         self._urgent: deque[_Job[I]] = deque()
         self._rest: deque[_Job[I]] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._main: asyncio.Task[None] | None = None
+        self._side: asyncio.Task[None] | None = None
+        """Takes what is urgent while the other is busy."""
         self._closed = False
 
     def submit(self, item: I, *, urgent: bool = False) -> asyncio.Future[R]:
@@ -63,36 +65,34 @@ class Batcher(Generic[I, R]):
             future.set_exception(StoreDown("the store is closed"))
             return future
         (self._urgent if urgent else self._rest).append(_Job(item, future))
-        if not self._running or (urgent and len(self._running) < 2):
-            self._start(urgent=bool(self._running))
+        if self._main is None:
+            self._main = asyncio.get_running_loop().create_task(self._run_main())
+        elif urgent and self._side is None:
+            self._side = asyncio.get_running_loop().create_task(self._run_side())
         return future
 
     async def close(self) -> None:
         """Flushes what was submitted, and takes nothing more."""
         self._closed = True
-        while self._running:
-            await asyncio.wait(self._running)
+        while running := [task for task in (self._main, self._side) if task is not None]:
+            await asyncio.wait(running)
 
-    def _start(self, *, urgent: bool) -> None:
-        task = asyncio.get_running_loop().create_task(self._run(urgent=urgent))
-        self._running.add(task)
-        task.add_done_callback(self._over)
-
-    def _over(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        if not self._running and (self._urgent or self._rest):
-            self._start(urgent=False)
-
-    async def _run(self, *, urgent: bool) -> None:
-        """Until nothing is left. The urgent one beside the other takes nothing else."""
-        while jobs := self._taken(urgent=urgent):
+    async def _run_main(self) -> None:
+        while jobs := self._taken(self._urgent, self._rest):
             await self._carried_out(jobs)
+        self._main = None
 
-    def _taken(self, *, urgent: bool) -> list[_Job[I]]:
+    async def _run_side(self) -> None:
+        while jobs := self._taken(self._urgent):
+            await self._carried_out(jobs)
+        self._side = None
+
+    def _taken(self, *queues: deque[_Job[I]]) -> list[_Job[I]]:
+        """The next flush, from the first of the queues on."""
         jobs: list[_Job[I]] = []
         keys: set[Hashable] = set()
         room = FLUSH_MAX
-        for queue in (self._urgent,) if urgent else (self._urgent, self._rest):
+        for queue in queues:
             later: list[_Job[I]] = []
             while queue and room > 0:
                 job = queue.popleft()

@@ -154,6 +154,13 @@ async def adopted(connections: Connections, method: str, strays: dict[int, str],
     return await connections.transaction(method, work)
 
 
+async def left_over(connections: Connections) -> None:
+    """Joins receipts whose attempt is known since, nobody having come to look again: a process died in between."""
+    rows = await connections.read("strays_left_over")
+    if rows:
+        await adopted(connections, "observe", {row[0]: row[1] for row in rows}, max(row[2] for row in rows))
+
+
 class ObserveAll:
     """Items: (sighting, now)."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import asyncpg
 
-from sendwright.drivers.store.postgres.connections import Connections, Db, first
+from sendwright.drivers.store.postgres.connections import Connections, Db
 from sendwright.drivers.store.postgres.rows import DAY_MS, day_of
 from sendwright.model import ids
 
@@ -51,7 +51,8 @@ class Partitions:
 
     async def drop(self, day: int) -> bool:
         """Drops a day's, with all that is in them. False where somebody else is at it."""
-        async with self._connections.use() as db:
+
+        async def work(db: Db) -> bool:
             if not await db.fetchval("select pg_try_advisory_lock($1)", _LOCK):
                 return False
             try:
@@ -59,7 +60,9 @@ class Partitions:
                     await _drop(db, table, f"{table}_{_spelled(day)}")
             finally:
                 await db.execute("select pg_advisory_unlock($1)", _LOCK)
-        return True
+            return True
+
+        return await self._connections.writing(work)
 
 
 _ATTACHED = """select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid join pg_class p on p.oid = i.inhparent
@@ -69,11 +72,11 @@ _ATTACHED = """select c.relname from pg_inherits i join pg_class c on c.oid = i.
 async def _make(db: Db, missing: list[tuple[str, str, int]]) -> None:
     await db.execute("select pg_advisory_xact_lock($1)", _LOCK)
     for name, table, day in missing:
-        if first(await db.fetch("select to_regclass($1)", name)) is not None:
+        if await db.fetchval("select exists (select from pg_inherits where inhrelid = to_regclass($1))", name):
             continue  # somebody else was faster
         low, high = _bounds(table, day)
-        await db.execute(f"create table {name} (like {table} including all)")
-        await db.execute(f"alter table {name} set (autovacuum_vacuum_insert_scale_factor = 0.5)")
+        # It may be there and not attached: whoever was to drop it was killed in between, and it is dropped another time.
+        await db.execute(f"create table if not exists {name} (like {table} including all)")
         await db.execute(f"alter table {table} attach partition {name} for values from ({low}) to ({high})")
 
 

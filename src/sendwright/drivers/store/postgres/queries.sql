@@ -116,6 +116,12 @@ join attempts a on a.id = c.attempt and a.id >= $3 and a.id <= $4
 join strays s on s.provider = a.provider and s.ref = c.ref
 where (select exists (select from strays));
 
+-- name: strays_left_over
+-- Of the newest ones, those whose reference is known.
+select s.id, (select min(a.id) from attempts a where a.provider = s.provider and a.ref = s.ref and a.by_ref and a.ref is not null) as attempt, s.at
+from (select id, provider, ref, at from strays order by id desc limit 500) s
+where exists (select from attempts a where a.provider = s.provider and a.ref = s.ref and a.by_ref and a.ref is not null);
+
 -- name: strays_insert
 -- Returns their ids, in order.
 insert into strays (provider, ref, at, sighting) select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) returning id;

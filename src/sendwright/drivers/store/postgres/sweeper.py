@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sendwright.drivers.store.postgres.connections import Connections, Db, first
+from sendwright.drivers.store.postgres.outcomes import left_over
 from sendwright.drivers.store.postgres.partitions import Partitions
 from sendwright.drivers.store.postgres.rows import DAY_MS, bounds, day_of
 from sendwright.drivers.store.postgres.sql import SQL
@@ -52,8 +53,9 @@ class PostgresSweeper:
         return more or bool(after)
 
     async def _begin(self, rows_before: int) -> None:
-        """At the start of a walk: partitions ahead, and whole days."""
+        """At the start of a walk: partitions ahead, receipts that a crash left over, and whole days."""
         await self._partitions.make_ahead(int(first(await self._connections.query(_NOW))))
+        await left_over(self._connections)
         for day in await self._partitions.days():
             if (day + 1) * DAY_MS > rows_before or not await self._is_over(day, rows_before):
                 break

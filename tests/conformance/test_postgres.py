@@ -1,0 +1,358 @@
+"""What only a store of many processes has to show: PostgreSQL's own races, plans, partitions and migrations."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import msgspec
+import pytest
+
+from sendwright.drivers.bus.memory import MemoryBus
+from sendwright.drivers.clustered import PostgresBackend, open_postgres
+from sendwright.drivers.queue_desk import Reservation
+from sendwright.drivers.store.postgres.connections import SETTINGS
+from sendwright.drivers.store.postgres.migrate import SCHEMA, migrate
+from sendwright.drivers.store.postgres.rows import DAY_MS
+from sendwright.drivers.store.postgres.sql import SQL
+from sendwright.errors import StoreUnusable
+from sendwright.model.ids import message_id
+from sendwright.model.notification import Priority
+from sendwright.model.parcel import Intake, intake_lane, unbundle
+from sendwright.model.records import Cancelled, Claimed, Taken, Wait
+from sendwright.model.states import AttemptState, MessageState
+from tests.conformance.backends import on_postgres
+from tests.conformance.builders import (
+    MINUTE,
+    NOW,
+    TENANT,
+    ManualClock,
+    accepted,
+    birth,
+    claim,
+    claimed,
+    message_of,
+    new_id,
+    offer,
+    outcome,
+    plan,
+    planned,
+    receipt,
+    scheduled,
+    sent,
+    state_of,
+)
+from tests.conformance.postgres_server import NAME, SERVER, empty_postgres, make_postgres, postgres_url
+from tests.conformance.test_dead_parcels import (  # noqa: F401 — run here too, over `dead`
+    test_one_is_dropped_and_no_other,
+    test_one_is_found_with_the_very_bytes,
+    test_one_that_was_kept_again_is_not_dropped_as_what_it_was,
+    test_the_same_bytes_are_kept_once_in_each_lane,
+    test_what_was_kept_is_listed_newest_first,
+)
+
+pytestmark = pytest.mark.slow
+
+M = MessageState
+
+
+@pytest.fixture
+async def fleet() -> AsyncIterator[list[PostgresBackend]]:
+    """Three processes over one database and one bus."""
+    await make_postgres()
+    clock = ManualClock()
+    bus = MemoryBus(clock)
+    async with AsyncExitStack() as stack:
+        backends = [await stack.enter_async_context(on_postgres(bus, clock, stale_s=0.3)) for _ in range(3)]
+        await backends[0].connections.writing(empty_postgres)
+        yield backends
+
+
+@pytest.fixture
+def backend(fleet: list[PostgresBackend]) -> PostgresBackend:
+    return fleet[0]
+
+
+@pytest.fixture
+def dead(backend: PostgresBackend) -> Any:
+    return backend.quarantine
+
+
+# Many processes
+
+
+async def test_of_three_processes_that_claim_the_same_messages_one_gets_each(fleet: list[PostgresBackend]) -> None:
+    parcels = [await planned(fleet[0].ledger) for _ in range(40)]
+    calls = [
+        backend.ledger.claim(claim(parcel, f"{backend.process}-{parcel.id}"))
+        for number, backend in enumerate(fleet)
+        for parcel in (parcels if number % 2 else reversed(parcels))
+    ]
+    granted = [answer.attempt for answer in await asyncio.gather(*calls) if isinstance(answer, Claimed)]
+    assert len(granted) == len(set(granted)) == len(parcels)
+
+
+async def test_no_message_is_cancelled_and_sent_by_different_processes(fleet: list[PostgresBackend]) -> None:
+    ntf = new_id()
+    births = [birth(ntf, ordinal) for ordinal in range(200)]
+    (parcels,) = await fleet[0].ledger.plan([plan(*births, notification=ntf)])
+    claims = [fleet[1].ledger.claim(claim(parcel, parcel.id)) for parcel in reversed(parcels)]
+    singles = [fleet[2].ledger.cancel(TENANT, parcel.id, NOW) for parcel in parcels[::3]]
+    answers = await asyncio.gather(fleet[0].ledger.cancel(TENANT, ntf, NOW), *singles, *claims)
+    taken = [isinstance(answer, Claimed) for answer in answers[-200:]]
+    assert answers[0] == Cancelled(cancelled=200 - sum(taken), too_late=sum(taken))
+    for parcel, was_taken in zip(reversed(parcels), taken, strict=True):
+        assert await state_of(fleet[0], parcel) == (M.SENDING if was_taken else M.CANCELLED)
+
+
+async def test_two_schedulers_share_what_is_due_and_never_the_same(fleet: list[PostgresBackend]) -> None:
+    one, other, _ = fleet
+    ntf = new_id()
+    births = [birth(ntf, n, state=M.SCHEDULED, wait=Wait("time", NOW + n)) for n in range(300)]
+    await one.ledger.plan([plan(*births, notification=ntf)])
+    taken: list[str] = []
+
+    async def promote(backend: PostgresBackend) -> None:
+        while parcels := await backend.waiting.due(NOW + MINUTE, 20):
+            taken.extend(parcel.id for parcel in parcels)
+            await asyncio.sleep(0)
+            await backend.waiting.promoted(parcels, NOW + MINUTE)
+
+    await asyncio.gather(promote(one), promote(other))
+    assert sorted(taken) == [message_id(ntf, n) for n in range(300)]
+
+
+async def test_what_another_has_leased_is_not_due_until_the_lease_runs_out(fleet: list[PostgresBackend]) -> None:
+    one, other, _ = fleet
+    message = await scheduled(one.ledger, NOW)
+    assert [parcel.id for parcel in await one.waiting.due(NOW, 10)] == [message]
+    assert list(await other.waiting.due(NOW, 10)) == []
+    assert await other.waiting.next_due() is None
+    assert await one.waiting.next_due() == NOW
+    # when its holder is dead for long enough
+    await one.connections.query("update waits set leased_until = now() - interval '1 ms'")
+    assert [parcel.id for parcel in await other.waiting.due(NOW, 10)] == [message]
+
+
+async def intakes(backend: PostgresBackend) -> list[Intake]:
+    found: list[Intake] = []
+    while backend.bus.depth(lane := intake_lane(Priority.NORMAL)):
+        found += unbundle(Intake, (await backend.bus.take(lane)).body)
+    return found
+
+
+async def test_a_key_that_three_processes_are_given_at_once_stands_for_one_notification(fleet: list[PostgresBackend]) -> None:
+    offers = [(backend, offer(key=f"order-{number}")) for number in range(20) for backend in fleet for _ in range(4)]
+    answers = await asyncio.gather(*(backend.desk.offer(one) for backend, one in offers))
+    by_key: dict[str, set[str]] = {}
+    for (_, asked), answer in zip(offers, answers, strict=True):
+        assert isinstance(answer, Taken), answer
+        by_key.setdefault(asked.key or "", set()).add(answer.id)
+    assert all(len(found) == 1 for found in by_key.values())
+    assert sorted(intake.id for intake in await intakes(fleet[0])) == sorted(id_ for found in by_key.values() for id_ in found)
+
+
+async def test_a_key_that_a_crash_left_pending_is_published_later_under_the_same_id(fleet: list[PostgresBackend]) -> None:
+    # given: a process that dies between reserving and publishing
+    lost, one, other = fleet
+    asked = offer(key="order-7")
+    await lost.keys.reserve(Reservation(asked.tenant, "order-7", asked.id, asked.fingerprint, asked.at))
+    # when
+    answers = await asyncio.gather(*(backend.desk.offer(offer(key="order-7")) for backend in (one, other) for _ in range(5)))
+    assert {answer.id for answer in answers if isinstance(answer, Taken)} <= {asked.id}
+    await asyncio.sleep(0.4)
+    later = [await backend.desk.offer(offer(key="order-7")) for backend in (one, other)]
+    # then
+    assert later == [Taken(asked.id, replayed=True)] * 2
+    assert {intake.id for intake in await intakes(one)} == {asked.id}
+
+
+async def test_the_recount_knows_the_numbers_of_what_another_process_published_again(fleet: list[PostgresBackend]) -> None:
+    ntf = new_id()
+    await fleet[0].ledger.plan([plan(notification=ntf, process="one", number=1)])
+    await fleet[0].ledger.plan([plan(notification=ntf, process="two", number=1)])
+    for process in ("one", "two"):
+        await fleet[0].keys.count(process, 1, NOW)
+    violations = (await fleet[0].records.audit()).violations
+    assert [each for each in violations if each.kind == "gap"] == []
+
+
+# Flushes
+
+
+async def test_of_a_flush_only_the_guilty_item_fails(backend: PostgresBackend) -> None:
+    ntfs = [new_id() for _ in range(9)]
+    plans = [plan(birth(ntf, recipient="a\0b" if n == 4 else "user"), notification=ntf) for n, ntf in enumerate(ntfs)]
+    answers = await asyncio.gather(*(backend.ledger.plan([each]) for each in plans), return_exceptions=True)
+    assert [n for n, answer in enumerate(answers) if isinstance(answer, Exception)] == [4]
+    assert await backend.records.message(TENANT, message_id(ntfs[8], 0)) is not None
+
+
+async def test_no_outcome_is_refused_for_the_words_it_came_with(backend: PostgresBackend) -> None:
+    parcel = await planned(backend.ledger)
+    held = await claimed(backend.ledger, parcel)
+    odd = {"reason": "odd\0", "detail": "half a pair: \ud800, and \0"}
+    failed = accepted(parcel, held).decision.__class__(M.FAILED, 0, **odd)
+    assert await backend.ledger.settle(outcome(parcel, held, AttemptState.REJECTED, failed, **odd)) == M.FAILED
+    assert (await message_of(backend, parcel)).reason == "odd\ufffd"
+
+
+async def test_a_receipt_whose_answer_crossed_it_is_joined_by_the_next_sweep_though_nobody_lived_to_look(
+    backend: PostgresBackend,
+) -> None:
+    # given: the reference is written, and the receipt put aside, by two that die before they look again
+    parcel, held = await sent(backend.ledger, ref="SM1")
+    seen = msgspec.json.encode(receipt(AttemptState.DELIVERED, ref="SM1")).decode()
+    insert = "insert into strays (provider, ref, at, sighting) values ('twilio-main', 'SM1', $1, $2)"
+    await backend.connections.query(insert, NOW, seen)
+    # when
+    await backend.sweeper.slice(keys_before=0, content_before=0, rows_before=0)
+    # then
+    assert await state_of(backend, parcel) == M.DELIVERED
+    assert (await backend.records.attempts(parcel.id))[0].id == held.attempt
+    assert await backend.connections.query("select from strays") == []
+
+
+# Plans of statements
+
+_ARGUMENT = re.compile(r"\$(\d+)")
+_BARE = {"epoch", "event_base"}
+COLD = {"day_is_over", "delete_strays", "delete_dead_parcels", "parcels_newest"}
+"""Asked now and then, of small tables or of whole days."""
+
+
+@pytest.mark.parametrize("name", sorted(SQL.keys() - COLD))
+async def test_a_statement_finds_its_rows_by_an_index_though_nothing_was_ever_analysed(name: str) -> None:
+    await make_postgres()
+    db = await asyncpg.connect(postgres_url(), server_settings=SETTINGS)
+    try:
+        await db.execute(f"prepare asked as {SQL[name]}")
+        arguments = max((int(number) for number in _ARGUMENT.findall(SQL[name])), default=0)
+        given = f"({', '.join(['null'] * arguments)})" if arguments else ""
+        lines = [row[0] for row in await db.fetch(f"explain execute asked{given}")]
+    finally:
+        await db.close()
+    scanned = {match[1] for line in lines if (match := re.search(r"Seq Scan on (\w+)", line))}
+    assert scanned <= _BARE, "\n".join(lines)
+    assert not any("Hash Join" in line or "Merge Join" in line for line in lines), "\n".join(lines)
+
+
+# Partitions
+
+
+async def partitions(backend: PostgresBackend, table: str) -> set[str]:
+    rows = await backend.connections.query(
+        "select inhrelid::regclass::text from pg_inherits where inhparent = $1::text::regclass", table
+    )
+    return {row[0] for row in rows}
+
+
+async def test_a_day_without_a_partition_gets_one_when_something_of_it_is_written(backend: PostgresBackend) -> None:
+    day = NOW - 400 * DAY_MS
+    parcels = await asyncio.gather(
+        *(planned(backend.ledger, at=day) for _ in range(5)), *(planned(backend.ledger) for _ in range(5))
+    )
+    for parcel in parcels:
+        await backend.ledger.settle(accepted(parcel, await claimed(backend.ledger, parcel, parcel.id), parcel.id))
+    assert [await state_of(backend, parcel) for parcel in parcels] == [M.SENT] * 10
+    assert "attempts_20251211" in await partitions(backend, "attempts")
+    assert len(await backend.records.timeline(parcels[0].id)) == 2
+
+
+async def test_retention_drops_days_that_are_over_and_sweeps_the_others_row_by_row(fleet: list[PostgresBackend]) -> None:
+    # given: a day that is over, and one of which one message waits on
+    backend = fleet[0]
+    over, mixed = NOW - 300 * DAY_MS, NOW - 299 * DAY_MS
+    old = [(await sent_at(backend, over)) for _ in range(3)]
+    gone = await sent_at(backend, mixed)
+    stays = await planned(backend.ledger, at=mixed)
+    assert await backend.ledger.park(stays, Wait("rate", None, key="route:sms"), mixed)
+    young, _ = await sent(backend.ledger)
+    # when two sweep at once
+    for each in (backend, fleet[1]):
+        while await each.sweeper.slice(keys_before=0, content_before=NOW - DAY_MS, rows_before=NOW - DAY_MS):
+            pass
+    # then
+    left = await partitions(backend, "attempts") | await partitions(backend, "events")
+    assert not {"attempts_20260321", "events_20260321"} & left
+    assert {"attempts_20260322", "events_20260322"} <= left
+    for message in (*old, gone):
+        assert await backend.records.message(TENANT, message) is None
+        assert list(await backend.records.timeline(message)) == []
+    assert await state_of(backend, stays) == M.QUEUED
+    assert await state_of(backend, young) == M.SENT
+    assert (await backend.records.audit()).violations == ()
+
+
+async def sent_at(backend: PostgresBackend, at: int) -> str:
+    parcel = await planned(backend.ledger, at=at)
+    await backend.ledger.settle(accepted(parcel, await claimed(backend.ledger, parcel, parcel.id, now=at), parcel.id, at=at))
+    return parcel.id
+
+
+# Migrations
+
+
+@pytest.fixture
+async def scratch() -> AsyncIterator[str]:
+    """The address of an empty database."""
+    name = f"{NAME}_scratch"
+    server = await asyncpg.connect(SERVER)
+    await server.execute(f"drop database if exists {name} with (force)")
+    await server.execute(f"create database {name}")
+    yield urlunsplit(urlsplit(SERVER)._replace(path=f"/{name}"))
+    await server.execute(f"drop database {name} with (force)")
+    await server.close()
+
+
+async def opens(url: str) -> None:
+    async with open_postgres(url, bus=MemoryBus(ManualClock())) as backend:
+        assert await backend.writable()
+
+
+async def test_of_several_who_migrate_at_once_one_does_and_all_find_it_done(scratch: str) -> None:
+    with pytest.raises(StoreUnusable, match="migrate"):
+        await opens(scratch)
+    done = await asyncio.gather(*(migrate(scratch) for _ in range(4)))
+    assert sorted(len(each) for each in done)[:3] == [0, 0, 0]
+    assert await migrate(scratch) == []
+    await opens(scratch)
+
+
+@pytest.mark.parametrize(("further", "phase", "fits"), [(1, "pre", True), (1, "post", False), (2, "pre", False)])
+async def test_a_process_works_beside_the_next_version_until_that_takes_away_what_it_needs(
+    scratch: str, further: int, phase: str, fits: bool
+) -> None:
+    await migrate(scratch)
+    db = await asyncpg.connect(scratch)
+    await db.execute("insert into migrations (number, phase, name) values ($1, $2, 'of the future')", SCHEMA + further, phase)
+    await db.close()
+    if fits:
+        await opens(scratch)
+    else:
+        with pytest.raises(StoreUnusable, match="schema"):
+            await opens(scratch)
+    with pytest.raises(StoreUnusable, match="upgrade"):
+        await migrate(scratch)
+
+
+async def test_events_of_a_restored_database_come_after_those_of_before(scratch: str) -> None:
+    await migrate(scratch)
+    db = await asyncpg.connect(scratch)
+    await db.execute("create table events_old partition of events for values from (0) to (1)")
+    await db.execute("insert into events (seq, day, at, tenant, type, subject) values (1 << 50, 0, 0, 'acme', 't', 'ntf_old')")
+    await db.close()
+    clock = ManualClock()
+    async with open_postgres(scratch, bus=MemoryBus(clock), now_ms=clock.now_ms) as backend:
+        await planned(backend.ledger)
+        assert [
+            event.subject_ if hasattr(event, "subject_") else event.type for event in await backend.records.events(TENANT, 0, 9)
+        ] == [
+            "t",
+            "notification.accepted",
+        ]

@@ -1,0 +1,170 @@
+"""What happens to the PostgreSQL store when its server goes away and comes back: one of the test's own, in a temporary folder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from sendwright.drivers.bus.memory import MemoryBus
+from sendwright.drivers.clustered import PostgresBackend, open_postgres
+from sendwright.drivers.store.postgres.migrate import migrate
+from sendwright.errors import StoreDown
+from sendwright.model.records import Cancelled, Claimed, Conflict, Taken
+from sendwright.model.states import AttemptState, MessageState
+from tests.conformance.builders import TENANT, ManualClock, accepted, claim, claimed, message_of, offer, planned, state_of
+
+BIN = next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
+NOBODY = "postgres"
+"""Who the server runs as: it refuses to be root."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BIN is None and "CI" not in os.environ, reason="PostgreSQL's server is not installed"),
+]
+
+M = MessageState
+
+
+class Server:
+    """A server on a free port."""
+
+    def __init__(self, folder: Path) -> None:
+        self._data = folder / "data"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._user = NOBODY if os.geteuid() == 0 else None
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+        self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "postgres", "--no-sync")
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self._data} -c listen_addresses=127.0.0.1 -c fsync=off"
+        self._run("pg_ctl", "-D", str(self._data), "-l", str(self._data / "log"), "-o", options, "-w", "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        self._run("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "stop")
+
+    def _run(self, command: str, *arguments: str) -> None:
+        assert BIN is not None
+        subprocess.run([BIN / command, *arguments], check=True, user=self._user, cwd="/", stdout=subprocess.DEVNULL, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as folder:
+        made = Server(Path(folder))
+        made.start()
+        asyncio.run(_migrated(made.url))
+        yield made
+        made.stop("immediate")
+
+
+async def _migrated(url: str) -> None:
+    await migrate(url)
+
+
+@pytest.fixture
+async def backend(server: Server) -> AsyncIterator[PostgresBackend]:
+    clock = ManualClock()
+    async with open_postgres(server.url, bus=MemoryBus(clock), now_ms=clock.now_ms) as opened:
+        yield opened
+
+
+async def test_after_a_restart_of_the_server_work_goes_on_over_new_connections(server: Server, backend: PostgresBackend) -> None:
+    # given
+    parcel = await planned(backend.ledger)
+    held = await claimed(backend.ledger, parcel)
+    # when
+    server.stop("immediate")
+    for call in (
+        backend.ledger.settle(accepted(parcel, held)),
+        backend.ledger.cancel(TENANT, parcel.id, 1),
+        backend.waiting.parked(),
+    ):
+        with pytest.raises(StoreDown):
+            await call
+    assert not await backend.writable()
+    server.start()
+    # then
+    assert await backend.writable()
+    assert await backend.ledger.settle(accepted(parcel, held)) == M.SENT
+    assert (await state_of(backend, parcel)) == M.SENT
+
+
+async def test_with_the_server_away_nothing_was_written_and_that_is_said(server: Server, backend: PostgresBackend) -> None:
+    parcel = await planned(backend.ledger)
+    server.stop("fast")
+    try:
+        for _ in range(2):  # the first call finds its connection dead, the second finds no server
+            with pytest.raises(StoreDown) as down:
+                await backend.ledger.cancel(TENANT, parcel.id, 1)
+            assert not down.value.maybe
+    finally:
+        server.start()
+    assert await state_of(backend, parcel) == M.QUEUED
+
+
+async def test_without_a_key_notifications_are_taken_while_the_server_is_away(server: Server, backend: PostgresBackend) -> None:
+    server.stop("fast")
+    try:
+        asked = offer()
+        assert await backend.desk.offer(asked) == Taken(asked.id)
+        with pytest.raises(StoreDown):
+            await backend.desk.offer(offer(key="order-1"))
+    finally:
+        server.start()
+    again = offer(key="order-1")
+    assert await backend.desk.offer(again) == Taken(again.id)
+    assert await backend.desk.offer(offer(key="order-1", fingerprint=b"other")) == Conflict()
+
+
+async def _hanging_commits(server: Server, on: bool) -> None:
+    """Commits are made, and wait for a second server that will never confirm them."""
+    db = await asyncpg.connect(server.url)
+    await db.execute(f"alter system set synchronous_standby_names = '{'nobody' if on else ''}'")
+    await db.execute("select pg_reload_conf()")
+    await db.close()
+    await asyncio.sleep(0.3)
+
+
+async def test_a_commit_whose_answer_is_lost_may_have_been_made_and_that_is_said(server: Server, backend: PostgresBackend) -> None:
+    # given
+    cancelled, taken = await planned(backend.ledger), await planned(backend.ledger)
+    await backend.ledger.cancel(TENANT, (await planned(backend.ledger)).id, 1)
+    # when commits are made and not answered, and the server dies
+    await _hanging_commits(server, on=True)
+    cancelling = asyncio.ensure_future(backend.ledger.cancel(TENANT, cancelled.id, 1))
+    claiming = asyncio.ensure_future(backend.ledger.claim(claim(taken, "mine")))
+    await asyncio.sleep(0.3)
+    server.stop("immediate")
+    with pytest.raises(StoreDown) as down:
+        await cancelling
+    with pytest.raises(StoreDown) as unsure:
+        await claiming
+    server.start()
+    await _hanging_commits(server, on=False)
+    # then
+    assert down.value.maybe
+    assert unsure.value.maybe
+    assert await state_of(backend, cancelled) == M.CANCELLED
+    assert await backend.ledger.cancel(TENANT, cancelled.id, 1) == Cancelled(cancelled=1)
+    # and the claim is its author's, once
+    assert (await message_of(backend, taken)).token == "mine"
+    answer = await backend.ledger.claim(claim(taken, "mine"))
+    assert isinstance(answer, Claimed)
+    assert [attempt.state for attempt in await backend.records.attempts(taken.id)] == [AttemptState.SENDING]
+    assert await backend.ledger.settle(accepted(taken, answer, "mine")) == M.SENT
