@@ -118,7 +118,7 @@ def test_the_settings_that_are_shown_load(page: Path, tmp_path: Path, monkeypatc
         if "[project" in block:
             continue  # a plugin's pyproject.toml
         text = re.sub(r"\$\{file:[^}]+\}", f"${{file:{secret}}}", block)
-        env = dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", text), "e" * 32)
+        env = {name: name.ljust(32, "e") for name in re.findall(r"\$\{([A-Z_]+)\}", text)}
         file = tmp_path / f"{number}.toml"
         file.write_text("\n".join(line.removeprefix("   ") for line in text.splitlines()))
 
