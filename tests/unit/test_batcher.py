@@ -90,7 +90,7 @@ async def test_only_the_guilty_item_fails(flushes: _Flushes) -> None:
 
 async def test_flushes_in_each_others_way_and_missing_partitions_are_tried_again(flushes: _Flushes) -> None:
     batcher = Batcher(flushes, mend=flushes.mend)
-    flushes.faults = [Again(), NoPartition(), Again()]
+    flushes.faults = [Again("x"), NoPartition("x"), Again("x")]
     assert await batcher.submit(7) == 70
     assert flushes.mended == [[7]]
 
