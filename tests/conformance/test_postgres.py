@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.clustered import PostgresBackend, open_postgres
-from sendwright.drivers.queue_desk import Reservation
+from sendwright.drivers.queue_desk import COUNTED_MS, Reservation
 from sendwright.drivers.store.postgres.connections import SETTINGS
 from sendwright.drivers.store.postgres.migrate import SCHEMA, migrate
 from sendwright.drivers.store.postgres.rows import DAY_MS
@@ -180,6 +181,21 @@ async def test_the_recount_knows_the_numbers_of_what_another_process_published_a
         await fleet[0].keys.count(process, 1, NOW)
     violations = (await fleet[0].records.audit()).violations
     assert [each for each in violations if each.kind == "gap"] == []
+
+
+async def test_without_a_look_into_the_lanes_only_what_should_long_be_planned_is_missed(backend: PostgresBackend) -> None:
+    async with open_postgres(postgres_url(), bus=backend.bus) as blind:
+        now = int(time.time() * 1000)
+        await blind.keys.count("one", 3, now)
+        await planned(blind.ledger, process="one", number=2)
+        # then: what was counted just now may be on its way
+        audit = await blind.records.audit()
+        assert (audit.accepted, audit.planned, audit.waiting) == (3, 1, 2)
+        assert [each for each in audit.violations if each.kind == "gap"] == []
+        # and when ten minutes have passed
+        await blind.connections.query("update processes set reported_at = $1", now - COUNTED_MS)
+        gaps = [each.detail for each in (await blind.records.audit()).violations if each.kind == "gap"]
+        assert gaps == ["number 1", "number 3"]
 
 
 # Flushes

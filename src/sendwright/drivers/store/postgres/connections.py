@@ -56,17 +56,18 @@ SETTINGS = {
     "timezone": "UTC",
 }
 
+_WRONG = (ValueError, asyncpg.InterfaceError, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 _AGAIN = {"40001", "40P01"}
 _SLOW = {"55P03", "57014"}
 _NOT_NOW = ("53", "57", "58", "25006", "42P01", "42703")
 """No room; an operator's intervention; a system error; read-only; a table or column that is being migrated."""
 
 
-class Again(Exception):
+class Again(StoreDown):
     """Nothing was written, and the same may be tried at once."""
 
 
-class NoPartition(Exception):
+class NoPartition(StoreDown):
     """Nothing was written: there is no partition for the day of some id."""
 
 
@@ -80,6 +81,8 @@ class Connections:
         self._room = asyncio.Semaphore(most)
         self._readers = asyncio.Semaphore(min(READERS_MAX, most))
         self._closed = False
+        self._opened = False
+        """Whether there ever was a connection: before that, who is not let in was told wrongly how."""
         self.refused = False
         """Whether the last write could not be made, for want of a server, room or leave."""
         self.before_commit: Callable[[str], Awaitable[None]] | None = None
@@ -176,7 +179,7 @@ class Connections:
 
     async def _connected(self) -> Db:
         try:
-            return await asyncpg.connect(
+            db = await asyncpg.connect(
                 self._url,
                 timeout=CONNECT_S,
                 command_timeout=SILENCE_S,
@@ -184,11 +187,13 @@ class Connections:
                 max_cached_statement_lifetime=0,
                 server_settings=self._settings,
             )
-        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-            raise StoreUnusable(f"PostgreSQL lets nobody in: {type(error).__name__}") from error
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if not self._opened and isinstance(error, _WRONG):
+                raise StoreUnusable(f"PostgreSQL lets nobody in ({type(error).__name__})") from error
             self.refused = True
             raise StoreDown(f"PostgreSQL can't be reached ({type(error).__name__})") from error
+        self._opened = True
+        return db
 
     def _judged(self, db: Db, error: Exception, *, sent: bool) -> Exception:
         """What to raise for an error; see the table at the top. `sent`: something that can't be taken back was on its way."""
@@ -201,9 +206,9 @@ class Connections:
             return StoreDown(f"the connection to PostgreSQL broke ({name})", maybe=sent)
         state = getattr(error, "sqlstate", None) or ""
         if state in _AGAIN:
-            return Again(name)
+            return Again(f"somebody else was in the way ({name})")
         if state == "23514" and "no partition" in str(error):
-            return NoPartition()
+            return NoPartition("a partition is missing")
         if state in _SLOW:
             return StoreDown(f"PostgreSQL took too long ({name})")
         if state.startswith(_NOT_NOW):

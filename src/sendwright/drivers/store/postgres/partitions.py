@@ -45,8 +45,8 @@ class Partitions:
             await self._connections.transaction("partitions", lambda db: _make(db, missing))
 
     async def days(self) -> list[int]:
-        """The days that have partitions, the oldest first."""
-        rows = await self._connections.query(_ATTACHED, ["attempts"])
+        """The days that have partitions, the oldest first; also those that somebody has begun to drop."""
+        rows = await self._connections.query(_INHERITING, ["attempts"])
         return sorted(day_named(row[0]) for row in rows)
 
     async def drop(self, day: int) -> bool:
@@ -65,8 +65,9 @@ class Partitions:
         return await self._connections.writing(work)
 
 
-_ATTACHED = """select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid join pg_class p on p.oid = i.inhparent
- where p.relname = any($1::text[]) and p.relnamespace = current_schema()::regnamespace and not i.inhdetachpending"""
+_INHERITING = """select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid join pg_class p on p.oid = i.inhparent
+ where p.relname = any($1::text[]) and p.relnamespace = current_schema()::regnamespace"""
+_ATTACHED = f"{_INHERITING} and not i.inhdetachpending"
 
 
 async def _make(db: Db, missing: list[tuple[str, str, int]]) -> None:

@@ -59,7 +59,10 @@ class PostgresSweeper:
         for day in await self._partitions.days():
             if (day + 1) * DAY_MS > rows_before or not await self._is_over(day, rows_before):
                 break
-            await self._partitions.drop(day)
+            try:
+                await self._partitions.drop(day)
+            except StoreDown:
+                break  # somebody reads it still: the next walk goes on where this one was stopped
 
     async def _is_over(self, day: int, before: int) -> bool:
         span = [ids.floor(prefix, each * DAY_MS) for prefix in (ids.MESSAGE, ids.NOTIFICATION) for each in (day, day + 1)]
