@@ -12,7 +12,7 @@ from typing import Any
 import aiormq
 import pytest
 
-from sendwright.drivers.bus.rabbitmq import RabbitBus, open_rabbitmq, topology
+from sendwright.drivers.bus.rabbitmq import RabbitBus, open_rabbitmq, publisher, topology
 from sendwright.drivers.bus.rabbitmq.dead import bury
 from sendwright.drivers.embedded import open_sqlite
 from sendwright.engine.telling import Telling, Trouble
@@ -288,6 +288,30 @@ async def test_a_confirm_that_does_not_come_is_a_maybe_when_the_time_is_over(own
         assert failures[0].maybe
         assert time.monotonic() - started < 3
         proxy.answers.set()
+
+
+async def test_a_line_on_which_nothing_is_heard_is_made_anew(own: Place, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publisher, "SILENT_S", 0.2)
+    async with Proxy(broker.port) as proxy, own.open([LANE], proxy.url, limits_s={Priority.NORMAL: 0.5}) as bus:
+        before = bus._publishing.connection
+        proxy.answers.clear()
+        with pytest.raises(BusDown):
+            await bus.publish(LANE, [parcel(1)])
+
+        async def hung_up() -> bool:
+            return bus._publishing.connection is not before
+
+        await until(hung_up, 5)
+        proxy.answers.set()
+
+        async def publishes() -> bool:
+            try:
+                await bus.publish(LANE, [parcel(2)])
+            except BusDown:
+                return False
+            return True
+
+        await until(publishes)
 
 
 async def test_an_acknowledgement_from_before_a_lost_connection_touches_nothing(own: Place, broker: Broker) -> None:

@@ -7,6 +7,7 @@ must go on, or the alarm would feed itself.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -19,7 +20,7 @@ from sendwright.drivers.bus.rabbitmq.consumer import Consumer, Hands
 from sendwright.drivers.bus.rabbitmq.dead import Dead, read_dead
 from sendwright.drivers.bus.rabbitmq.gauge import Gauge, Seen
 from sendwright.drivers.bus.rabbitmq.ingress import Ingress, Posted, read_posted
-from sendwright.drivers.bus.rabbitmq.link import CONNECT_S, Link
+from sendwright.drivers.bus.rabbitmq.link import CONNECT_S, Link, end
 from sendwright.drivers.bus.rabbitmq.publisher import LIMITS_S, Publisher
 from sendwright.drivers.bus.rabbitmq.reading import seen_of
 from sendwright.drivers.bus.rabbitmq.topology import DEAD, INGRESS, Names, Topology, said
@@ -112,7 +113,8 @@ class RabbitBus:
         try:
             await self._publishing.open()
             await self._taking.open()
-            await asyncio.wait_for(self.declare([DEAD, *lanes]), CONNECT_S)
+            async with asyncio.timeout(CONNECT_S):
+                await self.declare([DEAD, *lanes])
         except BusUnusable:
             raise
         except Exception as error:
@@ -125,9 +127,7 @@ class RabbitBus:
         self._closed = True
         await self._publisher.close()
         await asyncio.gather(*(consumer.close() for consumer in self._consumers.values()))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         await asyncio.gather(self._publishing.close(), self._taking.close())
 
     def _consumer(self, lane: str, read: Callable[[int, DeliveredMessage], tuple[Seen, T]]) -> Consumer[T]:
@@ -149,7 +149,8 @@ class RabbitBus:
     async def _look_again_and_again(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._asked.wait()
             self._asked.clear()
             for lane in list(self._gauges):
                 if self._topology.declared(lane) or time.monotonic() >= self._absent.get(lane, 0.0):
@@ -195,6 +196,7 @@ async def open_rabbitmq(
     `lanes` are declared and checked at once, others when they are first used. `limits_s` is the time limit of a publish, by
     priority. Raises `BusUnusable` where the operator must act (refused user, a queue with other arguments), `BusDown` when
     there is no broker; after that lost connections are made again, and told about."""
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # its lines may hold bodies; what matters of them is told
     bus = RabbitBus(url, prefix, tell, {**LIMITS_S, **(limits_s or {})})
     try:
         await bus.open(lanes)

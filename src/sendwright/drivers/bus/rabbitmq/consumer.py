@@ -19,7 +19,7 @@ import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 
 from sendwright.drivers.bus.rabbitmq.gauge import Gauge, Seen
-from sendwright.drivers.bus.rabbitmq.link import Backoff, Link
+from sendwright.drivers.bus.rabbitmq.link import Backoff, Link, end
 from sendwright.drivers.bus.rabbitmq.topology import RPC_S, Names, declare, prefetch_of, said
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import BusDown, BusUnusable
@@ -166,8 +166,7 @@ class Consumer(Generic[T]):
         asyncio.get_running_loop().call_later(COMES_BACK_S, self._returned, arrived.name)
 
     async def close(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end([self._task])
         self._fail_takers(BusDown("the bus is closed"))
 
     async def _run(self) -> None:
@@ -176,7 +175,7 @@ class Consumer(Generic[T]):
             connection = await self._link.up()
             try:
                 await self._consume(connection, backoff)
-                self._tell(Trouble("bus", f"{self._lane}: no longer consumed"))
+                self._trouble(connection, "no longer consumed")
             except asyncio.CancelledError:
                 if asyncio.current_task().cancelling():  # type: ignore[union-attr]
                     raise
@@ -184,10 +183,15 @@ class Consumer(Generic[T]):
             except BusUnusable as error:
                 self._fail_takers(BusDown(str(error)))
             except Exception as error:  # noqa: BLE001 — whatever it is, a lane is never left without its consumer
-                self._tell(Trouble("bus", f"{self._lane}: {said(error)}"))
+                self._trouble(connection, said(error))
             finally:
                 self._lost()
             await asyncio.sleep(backoff.pause_s())
+
+    def _trouble(self, connection: AbstractConnection, what: str) -> None:
+        """A lost connection is told of once, by its link, and not by every lane."""
+        if self._link.connection is connection:
+            self._tell(Trouble("bus", f"{self._lane}: {what}"))
 
     async def _consume(self, connection: AbstractConnection, backoff: Backoff) -> None:
         """Returns when the channel or the queue is lost."""
@@ -210,7 +214,8 @@ class Consumer(Generic[T]):
             self._channel = None
             closing.cancel()
             with suppress(Exception):
-                await asyncio.wait_for(channel.close(), RPC_S)
+                async with asyncio.timeout(RPC_S):
+                    await channel.close()
 
     async def _arrived(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
         delivery, name = message.delivery, message.header.properties.message_id or ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from asyncio import StreamReader, StreamWriter
+from collections.abc import Iterable
 from typing import Any
 
 import aiormq
@@ -21,6 +22,7 @@ HEARTBEAT_S = 5
 """A broker that says nothing for three of these (the library's patience) is taken for lost."""
 PAUSE_FIRST_S = 0.1
 PAUSE_MAX_S = 5.0
+CANCEL_AGAIN_S = 0.5
 
 REFUSALS = (aiormq.AuthenticationError, aiormq.ProbableAuthenticationError, aiormq.exceptions.ConnectionNotAllowed)
 """What no repeating mends: the user, the password, the vhost."""
@@ -38,6 +40,16 @@ class Backoff:
     def pause_s(self) -> float:
         length_s, self._next_s = self._next_s, min(PAUSE_MAX_S, 2 * self._next_s)
         return length_s * random.uniform(0.5, 1.0)  # noqa: S311 — a pause, not a secret
+
+
+async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancels until they have ended: in Python 3.11 `wait_for`, which the library is full of, loses a cancellation that comes
+    just when what it waits for is there."""
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
 
 
 class Link:
@@ -116,14 +128,16 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
-                await asyncio.wait_for(connection.close(), 2 * PAUSE_MAX_S)
+                async with asyncio.timeout(2 * PAUSE_MAX_S):
+                    await connection.close()
             except TimeoutError:
                 self.cut()
 
     async def _connected(self) -> AbstractConnection:
         made = aiormq.Connection(self._url, transport_factory=_Kept(self))
         try:
-            await asyncio.wait_for(made.connect(), CONNECT_S)
+            async with asyncio.timeout(CONNECT_S):
+                await made.connect()
         except BaseException:
             self.cut()
             raise

@@ -18,7 +18,7 @@ from aiormq.abc import AbstractChannel, AbstractConnection
 from msgspec import Struct
 
 from sendwright.drivers.bus.rabbitmq.gauge import Gauge, Seen
-from sendwright.drivers.bus.rabbitmq.link import Link
+from sendwright.drivers.bus.rabbitmq.link import Link, end
 from sendwright.drivers.bus.rabbitmq.topology import RPC_S, Topology, priority_of, said
 from sendwright.errors import BusDown, BusUnusable
 from sendwright.model.notification import Priority
@@ -116,8 +116,8 @@ class Publisher:
         self._pending: set[Call] = set()
         self._look: asyncio.TimerHandle | None = None
         self._names = map(f"{secrets.token_hex(6)}-{{}}".format, itertools.count(1))
-        self._heard = time.monotonic()
-        """When the last confirm came."""
+        self._silent_since: float | None = None
+        """Since when something has been sent and nothing confirmed."""
         self._closed = False
 
     def publish(self, lane: str, parcels: Sequence[bytes]) -> Awaitable[None]:
@@ -143,10 +143,7 @@ class Publisher:
     async def close(self) -> None:
         """What is not confirmed by now fails."""
         self._closed = True
-        flights = list(self._flights.values())
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        await end(self._flights.values())
         for call in list(self._pending):
             call.fail("the bus is closed")
         if self._look is not None:
@@ -237,6 +234,7 @@ class Publisher:
         properties = aiormq.spec.Basic.Properties(
             content_type="application/json", delivery_mode=2, message_id=name, headers={COUNT: out.count, AT: at}
         )
+        self._silent_since = self._silent_since or time.monotonic()
         try:
             await channel.basic_publish(
                 out.body,
@@ -252,7 +250,8 @@ class Publisher:
         except aiormq.DeliveryError:
             return BusDown("RabbitMQ could not keep it", maybe=True)
         except TimeoutError:
-            if not self._link.blocked and time.monotonic() - self._heard > SILENT_S:
+            if not self._link.blocked and self._silent_since and time.monotonic() - self._silent_since > SILENT_S:
+                self._silent_since = None
                 self._link.cut()  # it hears us or it does not: a new connection will show
             return BusDown("RabbitMQ did not confirm it in time", maybe=True)
         except asyncio.CancelledError:
@@ -263,5 +262,5 @@ class Publisher:
             if isinstance(error, aiormq.ChannelNotFoundEntity):
                 self._topology.forget_all()  # the exchange is gone
             return BusDown(f"RabbitMQ: {said(error)}", maybe=True)
-        self._heard = time.monotonic()
+        self._silent_since = None
         return None

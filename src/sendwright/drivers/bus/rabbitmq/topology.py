@@ -119,9 +119,11 @@ async def declare(channel: AbstractChannel, names: Names, lane: str) -> None:
 
 
 def said(error: BaseException) -> str:
-    """The broker's own words, which name queues, arguments and users, but no secret."""
-    words = str(error.args[-1]) if isinstance(error, aiormq.AMQPError) and error.args else ""
-    return words or type(error).__name__
+    """The broker's own words, which name queues, arguments and users, but no secret and nothing of a message. Of the library's
+    other errors, some of which hold what was being read, only the kind."""
+    if isinstance(error, aiormq.AMQPChannelError | aiormq.AMQPConnectionError) and error.args and isinstance(error.args[-1], str):
+        return error.args[-1]
+    return type(error).__name__
 
 
 class Topology:
@@ -176,5 +178,6 @@ class Topology:
         except BaseException:
             self._channel = None  # most refusals have closed it
             with suppress(Exception):
-                await asyncio.wait_for(channel.close(), RPC_S)
+                async with asyncio.timeout(RPC_S):
+                    await channel.close()
             raise
