@@ -293,6 +293,7 @@ async def test_a_confirm_that_does_not_come_is_a_maybe_when_the_time_is_over(own
 async def test_a_line_on_which_nothing_is_heard_is_made_anew(own: Place, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher, "SILENT_S", 0.2)
     async with Proxy(broker.port) as proxy, own.open([LANE], proxy.url, limits_s={Priority.NORMAL: 0.5}) as bus:
+        await bus.publish(LANE, [parcel(0)])
         before = bus._publishing.connection
         proxy.answers.clear()
         with pytest.raises(BusDown):
