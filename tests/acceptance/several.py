@@ -39,6 +39,7 @@ class Several(House):
         self.workers: list[Process] = []
         self.schedulers: list[Process] = []
         self.urls: list[str] = []
+        self.names = Names(prefix)
 
     def start(self, env: dict[str, str] | None = None, *, ready: bool = True, stderr: int | None = None) -> float:
         raise NotImplementedError("each role is started by itself")
@@ -78,6 +79,10 @@ class Several(House):
     def processes(self) -> list[Process]:
         return [*self.apis, *self.workers, *self.schedulers]
 
+    def publish(self, body: bytes, message_id: str | None = None) -> None:
+        """As a producer on the bus does."""
+        asyncio.run(_published(self.names.public, body, message_id))
+
     def end(self) -> None:
         for process in self.processes:
             process.kill()
@@ -113,6 +118,16 @@ async def _on_server(statement: str) -> None:
         await db.execute(statement)
     finally:
         await db.close()
+
+
+async def _published(exchange: str, body: bytes, message_id: str | None) -> None:
+    connection = await aiormq.connect(URL)
+    try:
+        channel = await connection.channel()
+        properties = aiormq.spec.Basic.Properties(message_id=message_id, delivery_mode=2)
+        await channel.basic_publish(body, exchange=exchange, routing_key=INGRESS, properties=properties, mandatory=True)
+    finally:
+        await connection.close()
 
 
 async def _cleaned(prefix: str) -> None:

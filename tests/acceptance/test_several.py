@@ -149,3 +149,25 @@ def test_workers_api_and_scheduler_are_killed_under_load_and_nothing_is_lost(tmp
             assert recounted(house)["violations"] == []
     finally:
         oracle.stop()
+
+
+def test_what_is_published_to_the_bus_is_taken_as_if_it_were_posted(house: Several, oracle: Oracle) -> None:
+    # Given
+    house.start_all()
+    event = {"specversion": "1.0", "type": "sendwright.notification", "source": "/shop", "id": "42", "data": sms(1)}
+
+    # When: a payload under its message's id, an event, both of them twice, and what is none
+    for _ in range(2):
+        house.publish(json.dumps(sms(2)).encode(), message_id="m-1")
+        house.publish(json.dumps(event).encode())
+    house.publish(b'{"to": {"phone": "+1"}, "content": {"body": "x"}}', message_id="m-2")
+
+    # Then
+    wait_until(lambda: all_done(house, 2), 30, "both are delivered")
+    for key in ("m-1", "/shop%2342"):
+        path = f"/v1/notifications?idempotency_key={key}"
+        wait_until(lambda path=path: [row["state"] for row in house.pages(path)] == ["delivered"], 20, key)
+    (dead,) = wait_until(lambda: house.api("GET", "/v1/dead")[1]["parcels"], 10, "the third is with the dead")
+    assert dead["kind"] == "ingress"
+    assert json.loads(dead["problem"])["errors"][0]["pointer"] == "#/to/phone"
+    assert all(len(attempts) == 1 for attempts in oracle.taken().by_message.values())

@@ -28,6 +28,7 @@ from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.telling import Tell, Telling
 from sendwright.engine.worker import Flight, Worker
 from sendwright.model.ids import IdMint
+from sendwright.policy.admission import LINK_SCHEMES, Rules
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.limit import Reserve, parse_rate
 from sendwright.providers import registry
@@ -156,6 +157,14 @@ def new_token() -> Callable[[], str]:
     """Tokens that are never used twice: this incarnation's name and a count."""
     name, count = secrets.token_hex(6), iter(range(1, 1 << 62))
     return lambda: f"{name}-{next(count)}"
+
+
+def rules_of(parts: Parts) -> Rules:
+    """By which a notification is judged, however it comes."""
+    return Rules(
+        known=frozenset({*EVERY_CHANNEL, *parts.fleet.channels}),
+        schemes=LINK_SCHEMES | frozenset(parts.settings.api.link_schemes),
+    )
 
 
 def _delivered(settings: Settings, fleet: Fleet) -> list[str]:

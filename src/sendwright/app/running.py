@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from sendwright.app import upkeep
+from sendwright.app import ingress, upkeep
 from sendwright.app.engines import open_engines
 from sendwright.app.parts import Parts, Subscribers, assemble, make_providers, routes_of
 from sendwright.errors import OperatorError
@@ -105,6 +105,8 @@ class Running:
             loops |= {"roll": parts.roll.run, "switches": partial(upkeep.keep_switches, parts)}
         if roles.works:
             loops |= upkeep.of_bus(parts)
+            taking = ingress.loop_of(parts)
+            loops |= {"ingress": taking} if taking is not None else {}
         return loops | {"figures": partial(upkeep.keep_figures, parts)}
 
     async def drain(self) -> bool:

@@ -21,12 +21,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sendwright.app import descriptors, logs
 from sendwright.app.metrics import Metrics
-from sendwright.app.parts import SANDBOX, Parts
+from sendwright.app.parts import SANDBOX, Parts, rules_of
 from sendwright.app.running import Roles, Running
 from sendwright.app.standings import Standings
 from sendwright.errors import OperatorError, Unavailable
-from sendwright.policy.admission import LINK_SCHEMES, Rules
-from sendwright.providers.contract import EVERY_CHANNEL
 from sendwright.settings import Loaded, Settings, address_of, host_port
 from sendwright.web.api.app import build_served, build_watched
 from sendwright.web.api.services import Services
@@ -204,10 +202,8 @@ def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Ev
         admin_key=parts.keys.admin_key,
         signing_key=parts.keys.secret_key.reveal().encode(),
         public_url=(settings.api.public_url or address_of(*settings.listens_on())).rstrip("/"),
-        rules=Rules(
-            known=frozenset({*EVERY_CHANNEL, *parts.fleet.channels}),
-            schemes=LINK_SCHEMES | frozenset(settings.api.link_schemes),
-        ),
+        rules=rules_of(parts),
+        ingress_tenant=settings.bus.ingress_tenant,
         docs_open=_is_loopback(settings.listens_on()[0]),
         metrics_key=settings.api.metrics_key,
         draining=draining,

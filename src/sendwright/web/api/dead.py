@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from msgspec import UNSET, UnsetType
 
+from sendwright.engine.ingest import INGRESS
 from sendwright.model import ids
 from sendwright.model.parcel import sound
-from sendwright.model.records import MessageRecord, Page
-from sendwright.policy.admission import INVALID_TIME
+from sendwright.model.records import MessageRecord, Page, Taken
+from sendwright.policy.admission import INVALID_TIME, Refused
 from sendwright.policy.duration import instant_ms
+from sendwright.policy.ingress import wanted
 from sendwright.policy.payload_schema import Fault
 from sendwright.web.api import problems
 from sendwright.web.api.auth import ADMIN_TENANT
@@ -70,15 +72,29 @@ async def replay_dead(ask: Ask) -> Handled:
         if found is None:
             return _GONE
         row, raw = found
-        if not sound(raw):
+        if row.lane == INGRESS:
+            if not await _ingested(ask, row.id, raw):
+                return "unreadable"
+        elif not sound(raw):
             return "unreadable"
-        await bus.publish(row.lane, [raw])
+        else:
+            await bus.publish(row.lane, [raw])
         await parcels.drop(row.id, row.at)  # unless a worker has been faster, and kept it again
         return None
 
     handled = await _handle(ask, revive, publish)
     ask.services.poke()
     return handled
+
+
+async def _ingested(ask: Ask, id_: str, raw: bytes) -> bool:
+    """Takes what a producer published, judged by the rules of now; its key is its own, else the dead letter's id."""
+    services = ask.services
+    found = wanted(raw, id_, services.rules, services.channels(), services.clock.now_ms())
+    if isinstance(found, Refused) or found.again is not None:
+        return False
+    taken = await services.accept.accept(services.ingress_tenant, found.admitted.payload, found.admitted.raw, found.key)
+    return isinstance(taken, Taken)
 
 
 async def drop_dead(ask: Ask) -> Handled:

@@ -152,6 +152,8 @@ class Services:
     """How long an id that the store does not know may still be waiting on the bus."""
     connections_max: Callable[[], int] = lambda: 1 << 30
     """How many callers may be connected at this moment. Asked for every connection: must cost nothing."""
+    ingress_tenant: str = "default"
+    """Whose is what producers publish to the bus."""
     currency: str = "USD"
     body_max: int = MEGABYTE
     batch_body_max: int = 20 * MEGABYTE

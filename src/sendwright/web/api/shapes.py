@@ -199,9 +199,10 @@ class DeadCause(Struct, frozen=True):
 
 
 class ParcelRow(Struct, frozen=True):
-    """A parcel that no worker could read, or that broke its story every time. `size` counts its bytes."""
+    """A parcel that no worker could read, or that broke its story every time; or (`ingress`) what a producer published to
+    the bus that is no notification, with its problem document. `size` counts its bytes."""
 
-    kind: Literal["parcel"]
+    kind: Literal["parcel", "ingress"]
     id: str
     lane: str
     at: Time

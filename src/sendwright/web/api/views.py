@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from sendwright.engine.ingest import INGRESS
 from sendwright.model import ids
 from sendwright.model.notification import state_of
 from sendwright.model.records import AttemptRecord, DeadParcel, Event, MessageRecord, NotificationRecord, Wait
@@ -113,6 +114,8 @@ def dead_row(row: MessageRecord) -> DeadRow:
 
 
 def parcel_row(row: DeadParcel) -> ParcelRow:
+    if row.lane == INGRESS:  # a problem document repeats no value
+        return ParcelRow("ingress", row.id, row.lane, rfc3339(row.at), row.problem, row.size)
     return ParcelRow("parcel", row.id, row.lane, rfc3339(row.at), masked_problem(row.problem), row.size)
 
 
