@@ -323,7 +323,8 @@ async def sent_at(backend: PostgresBackend, at: int) -> str:
 @pytest.fixture
 async def scratch() -> AsyncIterator[str]:
     """The address of an empty database."""
-    name = f"{NAME}_scratch"
+    name = NAME.replace("test_", "test_scratch_")
+    await make_postgres()
     server = await asyncpg.connect(SERVER)
     await server.execute(f"drop database if exists {name} with (force)")
     await server.execute(f"create database {name}")
