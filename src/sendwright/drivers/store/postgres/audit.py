@@ -88,7 +88,7 @@ def _read(body: bytes, kind: type[K]) -> Iterator[K]:
 async def recount(db: Db, in_flight: InFlight | None) -> Audit:
     """Both counts within one snapshot."""
     await db.execute("begin isolation level repeatable read read only")
-    for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+    for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan"):
         await db.execute(f"set local {setting} = on")
     await db.execute(f"set local statement_timeout = '{RECOUNT_S}s'")
     # Before the snapshot and after it: what moves on while it is taken is in one of them.

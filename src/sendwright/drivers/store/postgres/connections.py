@@ -52,6 +52,7 @@ SETTINGS = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "enable_bitmapscan": "off",  # rows are locked in the order in which they are found: by their ids, not by their places
     "jit": "off",
     "timezone": "UTC",
 }

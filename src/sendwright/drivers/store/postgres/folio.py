@@ -42,7 +42,7 @@ async def locked(db: Db, wanted: Iterable[str], *, contents: bool = False) -> Fo
     names = [message.id for message in messages]
     tried = [message.id for message in messages if message.number > 0]
     lows, highs = bounds(ids.ATTEMPT, tried)
-    attempts = [attempt_from(row) for row in await db.fetch(SQL["attempts_of"], lows, highs, lows[0], highs[-1])] if tried else []
+    attempts = [attempt_from(row) for row in await db.fetch(SQL["attempts_of"], lows, highs)] if tried else []
     unsettled = [message.id for message in messages if not message.state.settled]
     waits = {row[0]: wait_from(row[1:]) for row in await db.fetch(SQL["waits_of"], unsettled)} if unsettled else {}
     gone: set[str] = set()
@@ -70,8 +70,6 @@ async def save(db: Db, folio: Folio, now: int, *, events_before: int = 0) -> int
         SQL["save"],
         *columns([_message_row(m) for m in changed], 13),
         *columns([(a.id, a.state, a.finished_at, clean(a.ref), clean(a.reason), clean(a.detail), a.twice) for a in attempts], 7),
-        attempts[0].id if attempts else "",
-        attempts[-1].id if attempts else "",
         sorted(folio.gone_waits),
         *columns([(m.id, w.key, m.priority, w.due_at, w.kind, w.name, w.until, now) for m, w in waits], 8),
         events_before,

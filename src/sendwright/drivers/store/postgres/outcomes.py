@@ -102,9 +102,8 @@ class SettleAll:
         """Settles what its claim still holds; returns the others, untouched."""
         which.sort(key=lambda index: items[index].message)
         cols = columns([_settle_row(items[index]) for index in which], 9)
-        attempts = cols[0]
-        days = [day_of(attempt) for attempt in attempts]
-        rows = await self._connections.statement("settle", "settle_straight", *cols, min(attempts), max(attempts), days)
+        days = [day_of(attempt) for attempt in cols[0]]
+        rows = await self._connections.statement("settle", "settle_straight", *cols, days)
         held = {which[row[0] - 1] for row in rows}
         return [index for index in which if index not in held]
 
@@ -113,7 +112,7 @@ class SettleAll:
         if not told:
             return
         attempts, refs = columns(told, 2)
-        found = await self._connections.read("strays_of", attempts, refs, min(attempts), max(attempts))
+        found = await self._connections.read("strays_of", attempts, refs)
         if not found:
             return
         now = max(s.at for s in items)

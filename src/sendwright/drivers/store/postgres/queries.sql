@@ -1,5 +1,6 @@
 -- Statements of the PostgreSQL store. Rows come as arrays of one type each, one per column, which `unnest` puts side by side: a fixed
--- number of statements per flush. Arrays are sorted by id where rows are locked, and joins begin at them (connections.py sees to
+-- number of statements per flush. No condition on attempts but the one that joins them: any other would tempt the planner to read by that
+-- one, and to compare each with each. Arrays are sorted by id where rows are locked, and joins begin at them (connections.py sees to
 -- that), so that no two flushes ever wait for each other in a circle. The order of locks is: notifications, messages, waits.
 
 -- name: plan_fresh
@@ -86,10 +87,10 @@ select {message} from messages m where m.id = any($1::text[]);
 select value from epoch;
 
 -- name: settle_straight
--- The straight path: a first attempt was accepted, and its claim still holds. $10, $11: the least and the greatest attempt's id. Returns
--- the places of those for which that is so; of the others nothing is written.
+-- The straight path: a first attempt was accepted, and its claim still holds. Returns the places of those for
+-- which that is so; of the others nothing is written.
 with c as materialized (
-  select * from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::smallint[], $6::bigint[], $7::text[], $8::text[], $9::text[], $12::integer[])
+  select * from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::smallint[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::integer[])
     with ordinality as c (attempt, message, number, token, state, at, ref, reason, detail, day, place)
 ), won as (
   update messages m set state = 40, token = null, updated_at = c.at, reason = null, detail = '', backoff_s = 0, round = '[]'
@@ -101,7 +102,7 @@ with c as materialized (
     state = greatest(attempts.state, won.state), finished_at = coalesce(attempts.finished_at, won.at), ref = coalesce(won.ref, attempts.ref),
     reason = coalesce(won.reason, attempts.reason), detail = coalesce(nullif(won.detail, ''), attempts.detail)
   from won
-  where attempts.id = won.attempt and attempts.id >= $10 and attempts.id <= $11
+  where attempts.id = won.attempt
 ), e as (
   insert into events (seq, day, at, tenant, type, subject)
   select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + won.place - 1, won.day, won.at, won.tenant, 'message.sent', won.message
@@ -110,10 +111,10 @@ with c as materialized (
 select place from won;
 
 -- name: strays_of
--- Receipts that came before the reference did. $1 attempts, $2 their references, $3 and $4 the least and the greatest attempt's id.
+-- Receipts that came before the reference did. $1 attempts, $2 their references.
 select s.id, a.id as attempt from unnest($1::text[], $2::text[]) c (attempt, ref)
-join attempts a on a.id = c.attempt and a.id >= $3 and a.id <= $4
-join strays s on s.provider = a.provider and s.ref = c.ref
+join attempts a on a.id = c.attempt
+cross join lateral (select id from strays where provider = a.provider and ref = c.ref offset 0) s -- offset: by the index, whatever it takes it for
 where (select exists (select from strays));
 
 -- name: strays_left_over
@@ -140,15 +141,15 @@ join attempts a on a.provider = c.provider and a.ref = c.ref and a.by_ref and a.
 select {message} from messages m where m.id = any($1::text[]) order by m.id for update;
 
 -- name: attempts_of
--- $1, $2: the bounds of each message's attempts; $3, $4: of all of them.
+-- $1, $2: the bounds of each message's attempts.
 select {attempt} from unnest($1::text[], $2::text[]) c (low, high)
-join attempts a on a.id > c.low and a.id < c.high and a.id > $3 and a.id < $4 order by a.id;
+join attempts a on a.id > c.low and a.id < c.high order by a.id;
 
 -- name: waits_of
 select message, kind, due_at, key, name, until, serial from waits where message = any($1::text[]);
 
 -- name: save
--- Everything that a folio has changed. The messages are locked. $21, $22: the least and the greatest attempt's id.
+-- Everything that a folio has changed. The messages are locked.
 with m as (
   update messages m set
     state = c.state, step = c.step, calls = c.calls, token = c.token, updated_at = c.updated_at, reason = c.reason, detail = c.detail,
@@ -161,18 +162,18 @@ with m as (
   update attempts a set state = c.state, finished_at = c.finished_at, ref = c.ref, reason = c.reason, detail = c.detail, twice = c.twice
   from unnest($14::text[], $15::smallint[], $16::bigint[], $17::text[], $18::text[], $19::text[], $20::boolean[])
     c (id, state, finished_at, ref, reason, detail, twice)
-  where a.id = c.id and a.id >= $21 and a.id <= $22
+  where a.id = c.id
 ), g as (
-  delete from waits where message = any($23::text[])
+  delete from waits where message = any($21::text[])
 ), w as (
   insert into waits (message, key, priority, due_at, kind, name, until, at)
-  select * from unnest($24::text[], $25::text[], $26::smallint[], $27::bigint[], $28::text[], $29::text[], $30::bigint[], $31::bigint[])
+  select * from unnest($22::text[], $23::text[], $24::smallint[], $25::bigint[], $26::text[], $27::text[], $28::bigint[], $29::bigint[])
   on conflict (message) do update set key = excluded.key, due_at = excluded.due_at, kind = excluded.kind, name = excluded.name,
     until = excluded.until, at = excluded.at, serial = excluded.serial, holder = null, leased_until = null
 ), e as (
   insert into events (seq, day, at, tenant, type, subject, detail)
-  select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + $32::integer + c.place - 1, c.day, c.at, c.tenant, c.type, c.subject, c.detail
-  from unnest($33::integer[], $34::bigint[], $35::text[], $36::text[], $37::text[], $38::text[])
+  select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + $30::integer + c.place - 1, c.day, c.at, c.tenant, c.type, c.subject, c.detail
+  from unnest($31::integer[], $32::bigint[], $33::text[], $34::text[], $35::text[], $36::text[])
     with ordinality c (day, at, tenant, type, subject, detail, place)
 )
 select 1;
@@ -371,8 +372,8 @@ delete from repeats where notification = any($1::text[]);
 delete from events where subject = any($1::text[]) and day >= $2 and day <= $3;
 
 -- name: delete_attempts
--- $1, $2: the bounds of each notification's attempts; $3, $4: of all of them.
-delete from attempts a using unnest($1::text[], $2::text[]) c (low, high) where a.id > c.low and a.id < c.high and a.id > $3 and a.id < $4;
+-- $1, $2: the bounds of each notification's attempts.
+delete from attempts a using unnest($1::text[], $2::text[]) c (low, high) where a.id > c.low and a.id < c.high;
 
 -- name: delete_messages
 delete from messages where id = any($1::text[]);

@@ -108,7 +108,7 @@ class PostgresRecords:
 
     async def attempts(self, message: str) -> Sequence[AttemptRecord]:
         lows, highs = bounds(ids.ATTEMPT, [message])
-        return [attempt_from(row) for row in await self._connections.read("attempts_of", lows, highs, lows[0], highs[0])]
+        return [attempt_from(row) for row in await self._connections.read("attempts_of", lows, highs)]
 
     async def timeline(self, message: str) -> Sequence[Event]:
         subjects = [message, ids.notification_of(message)]

@@ -126,7 +126,7 @@ async def _forget(db: Db, candidates: list[str], content_before: int, rows_befor
         ("forget_numbers", [old]),
         ("delete_repeats", [old]),
         ("delete_events", [[*old, *messages], min(days), max(days)]),
-        ("delete_attempts", [lows, highs, min(lows), max(highs)]),
+        ("delete_attempts", [lows, highs]),
         ("delete_messages", [messages]),
         ("delete_notifications", [old]),
     ]
