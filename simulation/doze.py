@@ -22,6 +22,8 @@ Wakes = Callable[["Life"], float | None]
 """When there will be something to see for this life: loop seconds, past ones for now; None: not as things stand."""
 
 PERIOD_S = min(EVERY_S, IDLE_S)
+SAME_S = 1e-6
+"""Times closer than this are one."""
 
 
 class Doze:
@@ -49,12 +51,13 @@ class Doze:
             return
         self._since_s = self._world.loop.time()
         self._sleeper = self._world.loop.create_future()
-        self._world.dozing[self] = None
+        dozing = self._world.dozing if self.repairs is None else self._world.dozing_repairers
+        dozing[self] = None
         self.look()
         try:
             await self._sleeper
         finally:
-            self._world.dozing.pop(self, None)
+            dozing.pop(self, None)
             if self._alarm is not None:
                 self._alarm.cancel()
 
@@ -73,12 +76,17 @@ class Doze:
             return
         now_s = self._world.loop.time()
         at_s = now_s if anyway else self._wakes(self._life)
+        rings_s = None
+        if at_s is not None:
+            turns = max(1, math.ceil((max(at_s, now_s) - self._since_s) / PERIOD_S - SAME_S))
+            rings_s = self._since_s + turns * PERIOD_S
         if self._alarm is not None:
+            if rings_s == self._alarm.when() and not anyway:
+                return
             self._alarm.cancel()
             self._alarm = None
-        if at_s is not None:
-            turns = max(1, math.ceil((at_s - self._since_s) / PERIOD_S - 1e-9))
-            self._alarm = self._world.later(max(0.0, self._since_s + turns * PERIOD_S - now_s), self._ring, anyway)
+        if rings_s is not None:
+            self._alarm = self._world.at(rings_s, self._ring, anyway)
 
     def _ring(self, anyway: bool) -> None:  # noqa: FBT001 — a timer's argument
         self._alarm = None
@@ -86,7 +94,7 @@ class Doze:
         if sleeper is None or sleeper.done():
             return
         wakes_s = self._wakes(self._life)
-        if not anyway and (wakes_s is None or wakes_s > now_s):
+        if not anyway and (wakes_s is None or wakes_s > now_s + SAME_S):
             self.look()
             return
         self._seen(now_s)

@@ -42,11 +42,12 @@ class SimLoop(asyncio.BaseEventLoop):
     """An event loop without files or sockets."""
 
     _ready: Any
-    _scheduled: list[Any]
 
     def __init__(self) -> None:
         super().__init__()
         self._now_s = START_S
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._count = 0
         self._spins = 0
         self.set_exception_handler(self._listen)
         self.broke: BaseException | None = None
@@ -62,7 +63,8 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def call_at(self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._scheduled, timer)
+        self._count += 1
+        heapq.heappush(self._timers, (when, self._count, timer))
         return timer
 
     def call_later(
@@ -75,17 +77,18 @@ class SimLoop(asyncio.BaseEventLoop):
         self._ready.extend(handles)
 
     def _run_once(self) -> None:
-        ready, timers = self._ready, self._scheduled
+        ready, timers = self._ready, self._timers
         if not ready:
-            while timers and timers[0]._cancelled:
+            while timers and timers[0][2]._cancelled:
                 heapq.heappop(timers)
             if not timers:
                 raise StuckError("everybody waits for something that can't happen any more")
-            self._now_s = max(self._now_s, timers[0]._when)
-            self._spins = 0
+            if timers[0][0] > self._now_s:
+                self._now_s = timers[0][0]
+                self._spins = 0
         now_s = self._now_s
-        while timers and timers[0]._when <= now_s:
-            timer = heapq.heappop(timers)
+        while timers and timers[0][0] <= now_s:
+            timer = heapq.heappop(timers)[2]
             if not timer._cancelled:
                 ready.append(timer)
         self._spins += 1

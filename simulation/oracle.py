@@ -77,8 +77,9 @@ class Oracle:
         """Messages that a person declared sent or failed."""
         self.never: set[str] = set()
         """Notifications of which a caller was told that they are cancelled before they were planned."""
+        self.expired_at: dict[str, int] = {}
+        """Messages, and the true time at which they were called expired."""
         self._written: set[str] = set()
-        self._zombies: set[str] = set()
         self._in_flight: dict[tuple[Life, str], list[int]] = {}
         """By priority."""
         self._calls: dict[tuple[Life, str], deque[float]] = defaultdict(deque)
@@ -293,7 +294,11 @@ class Oracle:
         takes, fail = self.takes.get(message.id, []), self._world.fail
         if message.state in PROVEN and not takes and message.id not in self.declared:
             fail("I4", f"{message.id} is {message.state}, and no provider took it")
-        if message.state in NEVER_SENT and message.id not in self.declared | self.by_hand:
+        if message.state == MessageState.EXPIRED:
+            now = self.expired_at[message.id] = true_ms(self._world.loop.time())
+            if now < (message.expires_at or 0) and not self._world.clock_moved:
+                fail("I4", f"{message.id} is called expired {(message.expires_at or 0) - now} ms before its time")
+        if message.state in NEVER_SENT and message.id not in self.declared and message.id not in self.by_hand:
             for vendor, id_ in takes:
                 attempt = t.attempts.get(id_)
                 if attempt is None or attempt.state != AttemptState.FAILED or id_ not in self.failing:

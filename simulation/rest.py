@@ -93,7 +93,8 @@ def _accepted(world: World) -> None:
 
 def _ended(world: World, message: MessageRecord, calm_ms: int) -> None:
     takes = world.oracle.kept(message.id)
-    if message.state == MessageState.EXPIRED and message.updated_at > calm_ms and (message.expires_at or 0) > calm_ms + TIME_LEFT_MS:
+    expired_at = world.oracle.expired_at.get(message.id, 0)
+    if message.state == MessageState.EXPIRED and expired_at > calm_ms and (message.expires_at or 0) > calm_ms + TIME_LEFT_MS:
         world.fail("I9", f"{message.id} expired, with all well for {TIME_LEFT_MS // 1000} s")
     if message.id in world.oracle.by_hand | world.oracle.declared or len(takes) < 2:
         return

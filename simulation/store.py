@@ -28,9 +28,9 @@ Committing = Callable[[str, Tables], None]
 
 class SimStore(MemoryStore):
     """Transactions never wait for one another here: each is one step of the simulation. `committing` is shown every one
-    before it is committed, `committed` is told afterwards."""
+    before it is committed; `committed` hears afterwards whether waits or open attempts changed."""
 
-    def __init__(self, committing: Committing, committed: Callable[[str, Tables], None]) -> None:
+    def __init__(self, committing: Committing, committed: Callable[[bool, bool], None]) -> None:
         super().__init__()
         self._committing = committing
         self._committed = committed
@@ -42,14 +42,14 @@ class SimStore(MemoryStore):
         return _Transaction(self, method)
 
     def commit(self, method: str) -> None:
-        self._committing(method, self.tables)
-        changed = False
+        t = self.tables
+        self._committing(method, t)
+        waits, opened = bool(t.waits._draft), bool(t.open._draft)
         for part in self._parts:
-            if part._draft or getattr(part, "_gone", None):
+            if part._draft:
                 part.commit()
-                changed = True
-        if changed:
-            self._committed(method, self.tables)
+        if waits or opened:
+            self._committed(waits, opened)
 
     def rollback(self) -> None:
         self.tables.rollback()

@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from sendwright.drivers.store.memory_tables import Tables
-
 from simulation import points, rest
 from simulation.bus import Broker
 from simulation.callers import Callers, bursts
@@ -81,6 +79,7 @@ class World:
         self.vendors = {kind.name: SimVendor(self, kind) for kind in KINDS}
         self.receipts = Receipts(self)
         self.dozing: dict[Doze, None] = {}
+        self.dozing_repairers: dict[Doze, None] = {}
         self._stirred = False
         self._dead: set[str] = set()
         self.clock_moved = False
@@ -175,7 +174,7 @@ class World:
 
     def _declare(self, life: Life) -> None:
         self._dead.add(life.label)
-        self._stir(anyway=True)
+        self._wake()
 
     def _start(self, machine: Machine) -> None:
         before = self.lives.get(machine.name)
@@ -219,7 +218,7 @@ class World:
     def _set_clock(self, machine: Machine, offset_ms: int) -> None:
         self.clock_moved = True
         machine.offset_ms = offset_ms
-        self._stir(anyway=True)
+        self._wake()
 
     def _turn(self, window: Window, begins: bool) -> None:  # noqa: FBT001 — a timer's argument
         if self.calm:
@@ -230,7 +229,7 @@ class World:
             self.note("bus", "bus_down") if begins else None
             self.broker.set_down(down=begins)
         if window.fault in {"store_down", "store_cut"}:
-            self._stir(anyway=True)
+            self._wake()
 
     # Who dozes
 
@@ -255,15 +254,23 @@ class World:
         """When the repairer would: while anything is open it looks."""
         return self.loop._now_s if self.store.tables.open.rows else None
 
-    def _committed(self, _method: str, _t: Tables) -> None:
-        if self.dozing and not self._stirred:
+    def _committed(self, waits: bool, opened: bool) -> None:  # noqa: FBT001 — as the store tells it
+        if not self._stirred and ((waits and self.dozing) or (opened and self.dozing_repairers)):
             self._stirred = True
             self.loop.call_soon(self._stir, context=self._context)
 
-    def _stir(self, *, anyway: bool = False) -> None:
+    def _stir(self) -> None:
         self._stirred = False
         for dozer in list(self.dozing):
-            dozer.look(anyway=anyway)
+            dozer.look()
+        if self.store.tables.open.rows:
+            for dozer in list(self.dozing_repairers):
+                dozer.look()
+
+    def _wake(self) -> None:
+        """Something else than the store's rows changed: everybody looks at the next turn."""
+        for dozer in [*self.dozing, *self.dozing_repairers]:
+            dozer.look(anyway=True)
 
     # From beginning to end
 
@@ -310,7 +317,7 @@ class World:
             if life.stopped and not life.dead:
                 self._resume(life)
             self._start(machine)
-        self._stir(anyway=True)
+        self._wake()
         self.spawn(rest.judge(self))
 
 
@@ -319,6 +326,7 @@ def simulate(seed: int, days: float = 1 / 24, tail: int = 40) -> Verdict:
     began = time.process_time()
     collecting = gc.isenabled()
     gc.disable()  # what the dead leave behind is torn down after the verdict
+    gc.freeze()
     try:
         world = World(seed, days)
         world.run()
@@ -337,6 +345,7 @@ def simulate(seed: int, days: float = 1 / 24, tail: int = 40) -> Verdict:
             warnings.simplefilter("ignore", RuntimeWarning)  # what the dead had not even begun
             gc.collect()
     finally:
+        gc.unfreeze()
         if collecting:
             gc.enable()
     return verdict._replace(cpu_s=time.process_time() - began)
