@@ -17,7 +17,7 @@ from simulation.world import Verdict, World, simulate
 BRANCHES = (
     "doubt_held", "resend", "repeat", "repeat_known", "failover", "retry", "next_step", "doubt_settled", "repaired", "doubled",
     "redelivered", "zombie", "zombie_write", "refused_state", "refused_number", "refused_epoch", "refused_expired",
-    "breaker_open", "breaker_half_open", "breaker_closed", "cancelled", "expired", "failed", "sent", "delivered", "read",
+    "breaker_open", "breaker_closed", "cancelled", "expired", "failed", "sent", "delivered", "read",
     "cancel_too_late", "cancel_unplanned", "by_hand_resolve", "by_hand_revive", "switched", "outcome_accepted",
     "outcome_rejected", "outcome_later", "outcome_unsure", "outcome_misconfigured",
 )  # fmt: skip

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MERGED = 0.3
 """How often parcels join the last bundle of their lane, where it is still there."""
 
+OVERTAKEN_S = (0.02, 0.5, 3.0, 20.0)
+
 
 class _Bundle:
     __slots__ = ("at_s", "lane", "parcels", "redelivered")
@@ -51,6 +53,7 @@ class Broker:
         self._rng = world.draw.stream("bus")
         self._lanes: dict[str, _Lane] = {}
         self._taken: dict[int, tuple[Life, _Bundle]] = {}
+        self._overtaken: list[_Bundle] = []
         self._tag = 0
         self.down = False
 
@@ -71,6 +74,18 @@ class Broker:
         self._offer(_Bundle(name, parcels, self._world.loop.time()))
 
     def _offer(self, one: _Bundle) -> None:
+        if self._world.weather.bus("reordered"):
+            self._world.note("bus", "reordered", one.lane)
+            self._overtaken.append(one)
+            self._world.later(pick(self._rng, OVERTAKEN_S), self._late, one)
+            return
+        place = self.lane(one.lane)
+        place.ready.append(one)
+        self._serve(place)
+
+    def _late(self, one: _Bundle) -> None:
+        """What came after it has been taken meanwhile."""
+        self._overtaken.remove(one)
         place = self.lane(one.lane)
         place.ready.append(one)
         self._serve(place)
@@ -93,12 +108,7 @@ class Broker:
         return chosen
 
     def given(self, life: Life, place: _Lane) -> Delivery:
-        index = 0
-        if len(place.ready) > 1 and self._world.weather.bus("reordered"):
-            index = int(self._rng.random() * len(place.ready))
-            if index:
-                self._world.note("bus", "reordered", place.ready[index].lane)
-        one = place.ready.pop(index)
+        one = place.ready.pop(0)
         self._tag += 1
         self._taken[self._tag] = (life, one)
         delivery = Delivery(one.lane, self._tag, bundle(one.parcels), len(one.parcels), redelivered=one.redelivered)
@@ -146,7 +156,8 @@ class Broker:
 
     def undone(self) -> Iterator[tuple[str, bytes]]:
         """(lane, body) of every bundle that is not done, taken or not: for the recount."""
-        for one in [*(b for place in self._lanes.values() for b in place.ready), *(b for _, b in self._taken.values())]:
+        ready = (one for place in self._lanes.values() for one in place.ready)
+        for one in (*ready, *self._overtaken, *(one for _, one in self._taken.values())):
             yield one.lane, bundle(one.parcels)
 
 

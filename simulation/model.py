@@ -1,7 +1,7 @@
 """The protocol of claim, lease and doubt alone, small enough to be searched whole: 3 workers, 2 messages, one of them to be
 held in doubt. Every interleaving of every step, breadth first, and the invariants in every state that can be reached.
 
-  ask       an idle worker asks for a message with a parcel of its present number, or of an older one (a bus delivers twice)
+  ask       an idle worker asks for a message, with a parcel of its present number; a bus delivers twice, so several may
   commit    the store compares and sets the row: it is loose, and at that number; or it carries this very token (the answer
             was lost, and the worker asks again). The worker hears it, or not; if it died meanwhile, nobody does
   write     the request leaves: taken and answered, taken and not answered, lost on the way, or put off
@@ -67,7 +67,7 @@ class Phase(IntEnum):
 LOOSE = frozenset({Row.QUEUED, Row.AGAIN})
 FINAL = frozenset({Row.IN_DOUBT, Row.SENT, Row.FAILED, Row.CANCELLED})
 BUGS = (
-    "token_not_compared", "any_token_is_mine", "number_not_compared", "held_doubt_resent", "doubt_cancelled",
+    "token_not_compared", "any_token_is_mine", "state_not_compared", "held_doubt_resent", "doubt_cancelled",
     "living_owner_repaired", "repaired_at_death_only", "written_before_commit", "doubt_taken_for_failure",
 )  # fmt: skip
 
@@ -84,6 +84,8 @@ class Message(NamedTuple):
     token: int = NONE
     attempts: tuple[Attempt, ...] = ()
     hold: bool = False
+    cancelled: bool = False
+    """Whether a person was told so."""
 
     @property
     def number(self) -> int:
@@ -175,16 +177,17 @@ class Model:
         yield from self._tell(s)
 
     def _ask(self, s: State, w: int) -> Iterator[Step]:
+        """Parcels of older numbers are left out: they are refused whatever comes, for numbers only rise."""
+        declared = s.workers[w].declared
         for m, message in enumerate(s.messages):
-            for number in {message.number, max(0, message.number - 1)}:
-                if number < self._bounds.attempts and (message.row in LOOSE or number < message.number):
-                    if number < message.number and "number_not_compared" not in self._bugs:
-                        continue  # refused, as the store stands: nothing changes
-                    worker = Worker(Phase.ASKED, s.tokens, m, number, s.workers[w].declared)
-                    yield f"ask {w} {m} {number}", s._replace(
-                        workers=_with(s.workers, w, worker), wire=s.wire | {(m, number, s.tokens)}, tokens=s.tokens + 1,
-                        gone=s.gone | {s.tokens} if worker.declared else s.gone,
-                    )  # fmt: skip
+            if message.row in LOOSE and message.number < self._bounds.attempts:
+                worker = Worker(Phase.ASKED, s.tokens, m, message.number, declared)
+                yield f"ask {w} {m}", s._replace(
+                    workers=_with(s.workers, w, worker),
+                    wire=s.wire | {(m, message.number, s.tokens)},
+                    tokens=s.tokens + 1,
+                    gone=s.gone | {s.tokens} if declared else s.gone,
+                )
 
     def _ask_again(self, s: State, w: int) -> Iterator[Step]:
         worker = s.workers[w]
@@ -199,7 +202,8 @@ class Model:
         message, s = s.messages[m], s._replace(wire=s.wire - {entry})
         mine = message.row == Row.SENDING and message.number == number + 1
         mine = mine and (message.token == token or "any_token_is_mine" in self._bugs)
-        if not mine and message.row in LOOSE and (message.number == number or "number_not_compared" in self._bugs):
+        loose = message.row in LOOSE or "state_not_compared" in self._bugs
+        if not mine and loose and message.number == number:
             attempts = (*message.attempts, Attempt(Try.OPEN, token))
             s = s._replace(messages=_with(s.messages, m, message._replace(row=Row.SENDING, token=token, attempts=attempts)))
             mine, number = True, len(attempts) - 1
@@ -301,7 +305,7 @@ class Model:
                     yield f"receipt {m} {number}", s._replace(messages=_with(s.messages, m, told))
             refuted = all(attempt.state == Try.REFUTED for attempt in message.attempts)
             if message.row in LOOSE and (refuted or "doubt_cancelled" in self._bugs):
-                yield f"cancel {m}", s._replace(messages=_with(s.messages, m, message._replace(row=Row.CANCELLED)))
+                yield f"cancel {m}", s._replace(messages=_with(s.messages, m, message._replace(row=Row.CANCELLED, cancelled=True)))
 
 
 def wrong_in(s: State) -> str:
@@ -316,7 +320,7 @@ def wrong_in(s: State) -> str:
             return f"I2: message {m} was taken {taken} times, and is not listed as doubled"
         if message.hold and Try.DOUBT in states[:-1]:
             return f"I2: message {m} was sent again over a doubt that is to be held"
-        if message.row == Row.CANCELLED and taken:
+        if message.cancelled and taken:
             return f"I3: message {m} is cancelled, and was taken"
         if message.row == Row.FAILED and taken:
             return f"I4: message {m} is failed, and was taken"

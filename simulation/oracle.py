@@ -103,7 +103,8 @@ class Oracle:
         """What was taken of a message and, as far as the store has heard, not reported as failed: more than one is a double."""
         rows = self._world.store.tables.attempts.rows
         takes = self.takes.get(message, [])
-        return [(v, a) for v, a in takes if a not in self.failing or rows[a].state != AttemptState.FAILED]
+        failed = {a for _, a in takes if a in self.failing and (rows[a].state == AttemptState.FAILED or a in self.own_doubles)}
+        return [(vendor, attempt) for vendor, attempt in takes if attempt not in failed]
 
     def will_fail(self, _vendor: str, attempt: str) -> None:
         self.failing.add(attempt)
@@ -139,8 +140,9 @@ class Oracle:
     def _expiry(self, life: Life, message: MessageRecord) -> None:
         if message.expires_at is None or life.clock.now_ms() < message.expires_at:
             return
-        if life.drift.held() and true_ms(self._world.loop.time()) < message.expires_at + BEGIN_MS:
-            return  # right after a step of the wall clock nobody's time is up by it
+        clocks = (life.clock.now_ms(), true_ms(self._world.loop.time()))
+        if life.drift.held() and min(clocks) < message.expires_at + BEGIN_MS:
+            return  # right after a step of the wall clock nobody's time is up by it, once it has been claimed in time
         self._world.fail("I3", f"{message.id} is written {life.clock.now_ms() - message.expires_at} ms after its expiry")
 
     def written(self, life: Life, vendor: SimVendor, said: Said) -> Flight:

@@ -144,7 +144,7 @@ class SimVendor:
                 return Reply(429, (*wait, ("x-scope", "recipient"))), latency_s
             case "says_401":
                 return Reply(pick(rng, (401, 403))), latency_s
-            case "says_400":
+            case "says_400" if not self._knows(said):  # what it took it does not refuse when it is asked again
                 return Reply(400), latency_s
             case "hangs_taken" | "hangs_lost":
                 self._take_if(said, taken=mood.endswith("taken"))
@@ -164,6 +164,10 @@ class SimVendor:
                 ref = self._take(said)
                 return Reply(202, body=_ENCODER.encode({"id": ref})), latency_s
 
+    def _knows(self, said: Said) -> bool:
+        known = self._keys.get(said.key)
+        return known is not None and self._world.loop.time() - known[1] < self.kind.idempotency_s
+
     def _take_if(self, said: Said, *, taken: bool) -> None:
         if taken:
             self._take(said)
@@ -171,10 +175,9 @@ class SimVendor:
     def _take(self, said: Said) -> str:
         """The reference under which it has it; a repeat that it knows by its key is not another message."""
         now_s = self._world.loop.time()
-        known = self._keys.get(said.key)
-        if known is not None and now_s - known[1] < self.kind.idempotency_s:
+        if self._knows(said):
             self._world.note(self.name, "repeat_known", said.attempt)
-            return known[0]
+            return self._keys[said.key][0]
         self._count += 1
         ref = f"{self.name}-{self._count}"
         if self.kind.idempotency_s:

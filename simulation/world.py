@@ -230,6 +230,8 @@ class World:
             self.broker.set_down(down=begins)
         if window.fault in {"store_down", "store_cut"}:
             self._wake()
+        if window.fault == "flaps" and begins:
+            self.note(window.whom, "flaps")
 
     # Who dozes
 
