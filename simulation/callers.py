@@ -166,6 +166,9 @@ class Callers:
             body["on_doubt"] = pick(rng, ("hold", "resend"))
         if chance(rng, 0.15):
             body["send_at"] = rfc3339(true_ms(at_s) + pick(rng, (500, 1000, 5000, 30_000, 120_000)))
+        if chance(rng, 0.08):  # so little time that it may be up on the way
+            body["send_at"] = rfc3339(true_ms(at_s) + 500)
+            body["expires_at"] = rfc3339(true_ms(at_s) + 500 + pick(rng, (1, 10, 50, 100)))
         if chance(rng, 0.15):
             body["category"] = "marketing"
         key = f"key-{place}" if chance(rng, 0.6) else None

@@ -85,6 +85,8 @@ class Oracle:
         self._calls: dict[tuple[Life, str], deque[float]] = defaultdict(deque)
         self._left_alone: dict[tuple[Life, str], tuple[float, float]] = {}
         """Since when and until when a vendor asked a life for rest."""
+        self._asked_to_wait: dict[str, float] = {}
+        """Attempts that were put off, and until when."""
         self._claims: dict[str, deque[float]] = defaultdict(deque)
         self._seq = 0
 
@@ -176,11 +178,13 @@ class Oracle:
         if len(calls) > rate.n + account.own_concurrency:
             self._world.fail("I8", f"{len(calls)} calls of {place[0].label} at {place[1]} within {rate.unit_s} s")
 
-    def answered(self, life: Life, vendor: SimVendor, reply: Reply, after_s: float) -> None:
-        """A 429 of the account asks for rest, from when it is heard."""
-        if reply.status == 429 and reply.header("x-scope") is None:
-            wait_s = believed_s(retry_after_s(reply))
-            if wait_s:
+    def answered(self, life: Life, vendor: SimVendor, said: Said, reply: Reply, after_s: float) -> None:
+        """Who asks for rest is asked again no sooner, from when it is heard: for this message, and by a 429 of the account for
+        all that this life has."""
+        wait_s = believed_s(retry_after_s(reply)) if reply.status in {429, 503} else 0.0
+        if wait_s:
+            self._asked_to_wait[said.attempt] = self._world.loop.time() + after_s + wait_s - 0.01
+            if reply.status == 429 and reply.header("x-scope") is None:
                 self._world.later(after_s, self._rests, (life, vendor.name), wait_s)
 
     def _rests(self, place: tuple[Life, str], wait_s: float) -> None:
@@ -248,6 +252,8 @@ class Oracle:
                 world.fail("I2", f"{attempt.id} is claimed, and {a.id} is {a.state}")
             if a.state == AttemptState.IN_DOUBT and message.on_doubt == "hold" and message.id not in self.by_hand:
                 world.fail("I2", f"{attempt.id} is claimed, and {a.id} is in doubt, which is to be held")
+            if a.provider == attempt.provider and a.state == AttemptState.FAILED and now_s < self._asked_to_wait.get(a.id, 0.0):
+                world.fail("I8", f"{attempt.id} is claimed for {a.provider}, which asked it to wait")
             if a.step > attempt.step:
                 world.fail("I5", f"{attempt.id} is of step {attempt.step}, and {a.id} was of step {a.step}")
         self._counted(message, attempt, earlier)

@@ -224,7 +224,7 @@ class SimLine:
         if after_s >= within_s:
             answer, after_s = Lost("wait", "no answer in time"), within_s
         if isinstance(answer, Reply):
-            world.oracle.answered(life, vendor, answer, after_s)
+            world.oracle.answered(life, vendor, said, answer, after_s)
         future: asyncio.Future[Answer] = world.loop.create_future()
         world.later(after_s, _set, future, answer)
         try:
