@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 from simulation.draw import FAULTS
-from simulation.world import Verdict, World, simulate
+from simulation.world import TAIL, Verdict, simulate
 
 BRANCHES = (
     "doubt_held", "resend", "repeat", "repeat_known", "failover", "retry", "next_step", "doubt_settled", "repaired", "doubled",
@@ -41,12 +41,9 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _one(seed: int, days: float, *, trace: bool) -> int:
-    if trace:
-        world = World(seed, days)
-        world.run()
-        for line in world.trace.lines():
-            print(line)
-    verdict = simulate(seed, days)
+    verdict = simulate(seed, days, tail=None if trace else TAIL)
+    if trace and not verdict.broken:
+        print("\n".join(verdict.tail))
     _say(verdict, days)
     return 1 if verdict.broken else 0
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from sendwright.engine.ports import Delivery
 from sendwright.errors import BusDown
 from sendwright.model.parcel import PARCELS_MAX, bundle
-
 from simulation.draw import chance, pick
 
 if TYPE_CHECKING:
@@ -68,7 +67,12 @@ class Broker:
     def _put(self, name: str, parcels: tuple[bytes, ...]) -> None:
         place = self.lane(name)
         last = place.ready[-1] if place.ready else None
-        if last is not None and not last.redelivered and len(last.parcels) + len(parcels) <= PARCELS_MAX and chance(self._rng, MERGED):
+        if (
+            last is not None
+            and not last.redelivered
+            and len(last.parcels) + len(parcels) <= PARCELS_MAX
+            and chance(self._rng, MERGED)
+        ):
             last.parcels += parcels
             return
         self._offer(_Bundle(name, parcels, self._world.loop.time()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,7 +17,6 @@ from sendwright.model.notification import Payload
 from sendwright.model.records import Cancelled, Switch, Taken
 from sendwright.model.states import MessageState
 from sendwright.policy.duration import rfc3339
-
 from simulation.draw import HOUR_S, Draw, chance, pick
 from simulation.loop import START_S
 from simulation.process import true_ms
@@ -93,9 +93,9 @@ class Callers:
         for message in list(tables.messages.rows.values()):
             if message.state == MessageState.IN_DOUBT and chance(self._rng, 0.4):
                 verdict = pick(self._rng, ("sent", "failed", "resend"))
-                await self._ask(lambda life, id_=message.id, verdict=verdict: life.ledger.resolve(TENANT, id_, verdict, life.clock.now_ms()))  # type: ignore[misc]
+                await self._ask(partial(_resolve, message.id, verdict))
             elif message.dead and chance(self._rng, 0.2):
-                await self._ask(lambda life, id_=message.id: life.ledger.revive(TENANT, id_, life.clock.now_ms()))  # type: ignore[misc]
+                await self._ask(partial(_revive, message.id))
 
     def _start(self, coro: Coroutine[Any, Any, None]) -> None:
         self._world.spawn(coro)
@@ -131,7 +131,16 @@ class Callers:
     async def _switch(self) -> None:
         rng = self._rng
         kind = pick(rng, KINDS)
-        switch = Switch(kind.name, **pick(rng, ({"enabled": False}, {"enabled": True}, {"concurrency": 2}, {"rate": "1/s"}, {"rate": None})))  # type: ignore[arg-type]
+        switch = pick(
+            rng,
+            (
+                Switch(kind.name, enabled=False),
+                Switch(kind.name, enabled=True),
+                Switch(kind.name, concurrency=2),
+                Switch(kind.name, rate="1/s"),
+                Switch(kind.name),
+            ),
+        )
         await self._ask(lambda life: self._switched(life, switch))
         await asyncio.sleep(pick(rng, (2.0, 10.0, 60.0)))
         await self._ask(lambda life: self._switched(life, Switch(kind.name)))
@@ -179,6 +188,14 @@ class Callers:
         number = 1000 * ordinal + place
         phone, email = {"phone": f"+1555{number:07d}"}, {"email": f"n{number}@example.org"}
         return pick(rng, (phone, phone, email, email, phone | email))
+
+
+async def _resolve(message: str, verdict: str, life: Life) -> Any:
+    return await life.ledger.resolve(TENANT, message, verdict, life.clock.now_ms())
+
+
+async def _revive(message: str, life: Life) -> Any:
+    return await life.ledger.revive(TENANT, message, life.clock.now_ms())
 
 
 async def _serve(story: Coroutine[Any, Any, Any], answer: asyncio.Future[Any]) -> None:

@@ -88,7 +88,7 @@ class Doze:
         if rings_s is not None:
             self._alarm = self._world.at(rings_s, self._ring, anyway)
 
-    def _ring(self, anyway: bool) -> None:  # noqa: FBT001 — a timer's argument
+    def _ring(self, anyway: bool) -> None:
         self._alarm = None
         sleeper, now_s = self._sleeper, self._world.loop.time()
         if sleeper is None or sleeper.done():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+from contextvars import Context
 from typing import Any, Protocol
 
 START_S = 1000.0
@@ -56,19 +57,22 @@ class SimLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self._now_s
 
-    def call_soon(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
+    # The loop's callbacks are not checked against their arguments here.
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.TimerHandle:
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         self._count += 1
         heapq.heappush(self._timers, (when, self._count, timer))
         return timer
 
-    def call_later(
-        self, delay: float, callback: Any, *args: Any, context: contextvars.Context | None = None
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         return self.call_at(self._now_s + delay, callback, *args, context=context)
 
@@ -106,7 +110,7 @@ class SimLoop(asyncio.BaseEventLoop):
         if self.broke is not None:
             raise self.broke
 
-    def world_task(self, coro: Any, context: contextvars.Context) -> asyncio.Task[Any]:
+    def world_task(self, coro: Any, context: Context) -> asyncio.Task[Any]:
         """A task that must not break."""
         task = self.create_task(coro, context=context)
         task.add_done_callback(self._ended)
@@ -131,13 +135,12 @@ class SimLoop(asyncio.BaseEventLoop):
         """There is one thread."""
 
 
-def owned_by(owner: Owner | None) -> contextvars.Context:
+def owned_by(owner: Owner | None) -> Context:
     """A context whose callbacks belong to `owner`; None: to the world."""
     context = contextvars.copy_context()
     context.run(OWNER.set, owner)
     return context
 
 
-def spawn(loop: SimLoop, coro: Any, context: contextvars.Context) -> asyncio.Task[Any]:
+def spawn(loop: SimLoop, coro: Any, context: Context) -> asyncio.Task[Any]:
     return loop.create_task(coro, context=context)
-

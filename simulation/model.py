@@ -147,9 +147,9 @@ class Model:
             state = ahead.popleft()
             wrong = wrong_in(state)
             progress = False
-            for name, following in () if wrong else self._steps(state):
+            for name, step in () if wrong else self._steps(state):
                 progress = progress or not name.startswith(("crash", "declare"))
-                following = _same(following)
+                following = _same(step)
                 if following not in came_from:
                     came_from[following] = (state, name)
                     ahead.append(following)
@@ -182,11 +182,14 @@ class Model:
         for m, message in enumerate(s.messages):
             if message.row in LOOSE and message.number < self._bounds.attempts:
                 worker = Worker(Phase.ASKED, s.tokens, m, message.number, declared)
-                yield f"ask {w} {m}", s._replace(
-                    workers=_with(s.workers, w, worker),
-                    wire=s.wire | {(m, message.number, s.tokens)},
-                    tokens=s.tokens + 1,
-                    gone=s.gone | {s.tokens} if declared else s.gone,
+                yield (
+                    f"ask {w} {m}",
+                    s._replace(
+                        workers=_with(s.workers, w, worker),
+                        wire=s.wire | {(m, message.number, s.tokens)},
+                        tokens=s.tokens + 1,
+                        gone=s.gone | {s.tokens} if declared else s.gone,
+                    ),
                 )
 
     def _ask_again(self, s: State, w: int) -> Iterator[Step]:
@@ -310,33 +313,31 @@ class Model:
 
 def wrong_in(s: State) -> str:
     """Which invariant does not hold here; empty when all do."""
-    for m, message in enumerate(s.messages):
-        states, taken = [a.state for a in message.attempts], sum(a.taken for a in message.attempts)
-        if any(state == Try.OPEN for state in states[:-1]):
-            return f"I2: message {m} was claimed anew over an attempt that is open"
-        if message.hold and taken > 1:
-            return f"I2: message {m} was to be held in doubt, and was taken {taken} times"
-        if taken > 1 and sum(state != Try.REFUTED for state in states) < 2:
-            return f"I2: message {m} was taken {taken} times, and is not listed as doubled"
-        if message.hold and Try.DOUBT in states[:-1]:
-            return f"I2: message {m} was sent again over a doubt that is to be held"
-        if message.cancelled and taken:
-            return f"I3: message {m} is cancelled, and was taken"
-        if message.row == Row.FAILED and taken:
-            return f"I4: message {m} is failed, and was taken"
-        if message.row == Row.SENT and not taken:
-            return f"I4: message {m} is sent, and nobody took it"
-        if message.row == Row.SENDING and (not states or states[-1] != Try.OPEN):
-            return f"I1: message {m} is held by an attempt that is not open"
-    for worker in s.workers:
-        if worker.phase < Phase.CLAIMED:
-            continue
-        message = s.messages[worker.message]
-        if worker.number >= message.number or message.attempts[worker.number].token != worker.token:
-            return f"I3: message {worker.message} is written without a row of the writer's"
-        if not worker.declared and message.attempts[worker.number].state == Try.DOUBT:
-            return f"I2: attempt {worker.number} of message {worker.message} is in doubt, and its owner lives and works on it"
-    return ""
+    wrong = (*map(_wrong_message, s.messages), *(_wrong_worker(s, w) for w in s.workers if w.phase >= Phase.CLAIMED))
+    return next(filter(None, wrong), "")
+
+
+def _wrong_message(m: Message) -> str:
+    states, taken = [a.state for a in m.attempts], sum(a.taken for a in m.attempts)
+    rules = (
+        ("I2: claimed anew over an attempt that is open", Try.OPEN in states[:-1]),
+        ("I2: to be held in doubt, and taken more than once", m.hold and taken > 1),
+        ("I2: taken more than once, and not listed as doubled", taken > 1 and sum(x != Try.REFUTED for x in states) < 2),
+        ("I2: sent again over a doubt that is to be held", m.hold and Try.DOUBT in states[:-1]),
+        ("I3: cancelled, and taken", m.cancelled and taken),
+        ("I4: failed, and taken", m.row == Row.FAILED and taken),
+        ("I4: sent, and nobody took it", m.row == Row.SENT and not taken),
+        ("I1: held by an attempt that is not open", m.row == Row.SENDING and states[-1:] != [Try.OPEN]),
+    )
+    return next((rule for rule, broken in rules if broken), "")
+
+
+def _wrong_worker(s: State, worker: Worker) -> str:
+    message = s.messages[worker.message]
+    if worker.number >= message.number or message.attempts[worker.number].token != worker.token:
+        return "I3: written without a row of the writer's"
+    doubted = message.attempts[worker.number].state == Try.DOUBT
+    return "I2: put in doubt, and its owner lives and works on it" if doubted and not worker.declared else ""
 
 
 def _joined(message: Message, number: int, word: Try) -> Message:

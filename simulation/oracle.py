@@ -34,7 +34,6 @@ from sendwright.policy.limit import ceiling, parse_rate
 from sendwright.policy.retry import believed_s
 from sendwright.providers.contract import Reply
 from sendwright.providers.throttle import retry_after_s
-
 from simulation.process import RESERVE, RETRY, Life, true_ms
 
 if TYPE_CHECKING:
@@ -252,7 +251,8 @@ class Oracle:
                 world.fail("I2", f"{attempt.id} is claimed, and {a.id} is {a.state}")
             if a.state == AttemptState.IN_DOUBT and message.on_doubt == "hold" and message.id not in self.by_hand:
                 world.fail("I2", f"{attempt.id} is claimed, and {a.id} is in doubt, which is to be held")
-            if a.provider == attempt.provider and a.state == AttemptState.FAILED and now_s < self._asked_to_wait.get(a.id, 0.0):
+            until_s = self._asked_to_wait.get(a.id, 0.0) if a.state == AttemptState.FAILED else 0.0
+            if a.provider == attempt.provider and now_s < until_s and message.id not in self.by_hand:
                 world.fail("I8", f"{attempt.id} is claimed for {a.provider}, which asked it to wait")
             if a.step > attempt.step:
                 world.fail("I5", f"{attempt.id} is of step {attempt.step}, and {a.id} was of step {a.step}")

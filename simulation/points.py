@@ -10,10 +10,11 @@ from typing import Any
 
 import sendwright.engine
 from sendwright.engine import crash
-
 from simulation.loop import OWNER
 
-_MODULES = [importlib.import_module(f"sendwright.engine.{found.name}") for found in pkgutil.iter_modules(sendwright.engine.__path__)]
+_MODULES = [
+    importlib.import_module(f"sendwright.engine.{found.name}") for found in pkgutil.iter_modules(sendwright.engine.__path__)
+]
 STORIES = [module for module in _MODULES if module is not crash and hasattr(module, "crashpoint")]
 
 

@@ -8,7 +8,8 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from sendwright.app.upkeep import kept_up
-from sendwright.drivers.store.memory import MemoryDesk, MemoryLedger, MemorySwitchboard, MemoryWaiting
+from sendwright.drivers.store.memory import MemoryDesk, MemorySwitchboard, MemoryWaiting
+from sendwright.drivers.store.memory_ledger import MemoryLedger
 from sendwright.engine.accept import Accept
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import Drift
@@ -25,7 +26,6 @@ from sendwright.model.ids import IdMint
 from sendwright.model.records import Absent, Conflict, Offer, Running, Taken
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.limit import Reserve, parse_rate
-
 from simulation.bus import BusLink
 from simulation.doze import Doze
 from simulation.loop import START_MS, START_S, owned_by, spawn
@@ -131,9 +131,7 @@ class Life:
             Flight(CONCURRENCY, RESERVE),
         )
         self.doze = Doze(self, world.open_wakes)
-        self.repairer = Repairer(
-            self.ledger, self.doze, world.alive, fleet.patience, RETRY.attempts_max, tell, poke, drift.held
-        )
+        self.repairer = Repairer(self.ledger, self.doze, world.alive, fleet.patience, RETRY.attempts_max, tell, poke, drift.held)
         self.doze.repairs = self.repairer
         self.accepting = Accept(desk, MINT, clock, world.draw.stream(f"ids:{self.label}").randbytes, tell)
 

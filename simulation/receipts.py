@@ -8,7 +8,6 @@ from sendwright.errors import Unavailable
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import INBOUND, Sighting, pack
 from sendwright.model.states import AttemptState
-
 from simulation.draw import chance, pick
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
 """The invariants at rest: the faults have stopped, and everything had time to settle.
 
-  I1  nothing is lost: every notification that was answered 202 is planned for each of its recipients, and every message ends
-      in a final state that the oracle's own books bear out; what the recount (`audit`) can't explain is a loss
-  I2  what a provider took twice is listed as doubled or held in doubt, and with `on_doubt: hold` there is no such thing
-  I9  it recovers by itself: what is posted now is sent at once, nothing that still had time expires, and nothing is left
-      on a lane, waiting, or open
+I1  nothing is lost: every notification that was answered 202 is planned for each of its recipients, and every message ends
+    in a final state that the oracle's own books bear out; what the recount (`audit`) can't explain is a loss
+I2  what a provider took twice is listed as doubled or held in doubt, and with `on_doubt: hold` there is no such thing
+I9  it recovers by itself: what is posted now is sent at once, nothing that still had time expires, and nothing is left
+    on a lane, waiting, or open
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from sendwright.drivers.store.memory_records import MemoryRecords
 from sendwright.model.ids import message_id, notification_of
 from sendwright.model.records import MessageRecord
 from sendwright.model.states import MessageState
-
 from simulation.process import true_ms
 
 if TYPE_CHECKING:
@@ -70,7 +69,9 @@ def _left(world: World) -> None:
     tables = world.store.tables
     for message in tables.messages.rows.values():
         if message.state in OPEN:
-            world.fail("I1", f"{message.id} is {message.state} at the end of its time, step {message.step}, number {message.number}")
+            world.fail(
+                "I1", f"{message.id} is {message.state} at the end of its time, step {message.step}, number {message.number}"
+            )
     for id_ in tables.open.rows:
         world.fail("I9", f"{id_} is open at the end of its time")
     for lane, body in world.broker.undone():

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from sendwright.drivers.store.memory_tables import EventLog, MemoryStore, Table, Tables
 from sendwright.errors import StoreDown
-
 from simulation.weather import Fate
 
 if TYPE_CHECKING:
@@ -67,9 +66,7 @@ class _Transaction:
     async def __aenter__(self) -> Tables:
         return self._store.tables
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:
             self._store.commit(self._method)
         else:

@@ -28,7 +28,6 @@ from sendwright.providers.contract import (
     Reply,
     Request,
 )
-
 from simulation.draw import chance, pick
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
 LATENCIES_S = (0.0, 0.05, 0.1, 0.3, 1.0)
 SLOW_S = (2.0, 6.0, 9.5)
+REFUSALS = frozenset({"says_503", "says_503_after", "says_429", "says_429_odd", "throttles_recipient", "says_401", "says_400"})
 ODD_WAITS = ("-1", "1e9", "abc", "120.6", "Fri, 01 Jan 2100 00:00:00 GMT")
 
 
@@ -127,25 +127,12 @@ class SimVendor:
         """Takes it or not, and says in how many seconds which answer is there."""
         rng = self._rng
         latency_s = pick(rng, SLOW_S) if mood == "slow" else pick(rng, LATENCIES_S)
-        wait = (("retry-after", str(pick(rng, (1, 5, 30)))),)
+        if mood in REFUSALS and not self._knows(said):  # what it took it does not refuse when it is asked again
+            return self._refusal(mood), latency_s
         match mood:
-            case "says_503":
-                return Reply(503), latency_s
-            case "says_503_after":
-                return Reply(503, wait), latency_s
             case "says_500_taken" | "says_500_lost":
                 self._take_if(said, taken=mood.endswith("taken"))
                 return Reply(pick(rng, (500, 502, 504))), latency_s
-            case "says_429":
-                return Reply(429, wait), latency_s
-            case "says_429_odd":
-                return Reply(429, (("retry-after", pick(rng, ODD_WAITS)),)), latency_s
-            case "throttles_recipient":
-                return Reply(429, (*wait, ("x-scope", "recipient"))), latency_s
-            case "says_401":
-                return Reply(pick(rng, (401, 403))), latency_s
-            case "says_400" if not self._knows(said):  # what it took it does not refuse when it is asked again
-                return Reply(400), latency_s
             case "hangs_taken" | "hangs_lost":
                 self._take_if(said, taken=mood.endswith("taken"))
                 return Lost("wait", "no answer in time"), within_s
@@ -163,6 +150,26 @@ class SimVendor:
             case _:
                 ref = self._take(said)
                 return Reply(202, body=_ENCODER.encode({"id": ref})), latency_s
+
+    def _refusal(self, mood: str) -> Reply:
+        """Nothing was taken."""
+        rng = self._rng
+        wait = ("retry-after", str(pick(rng, (1, 5, 30))))
+        match mood:
+            case "says_503_after":
+                return Reply(503, (wait,))
+            case "says_429":
+                return Reply(429, (wait,))
+            case "says_429_odd":
+                return Reply(429, (("retry-after", pick(rng, ODD_WAITS)),))
+            case "throttles_recipient":
+                return Reply(429, (wait, ("x-scope", "recipient")))
+            case "says_401":
+                return Reply(pick(rng, (401, 403)))
+            case "says_400":
+                return Reply(400)
+            case _:
+                return Reply(503)
 
     def _knows(self, said: Said) -> bool:
         known = self._keys.get(said.key)
@@ -204,11 +211,10 @@ class SimLine:
 
     async def send(self, request: Request, within_s: float) -> Answer:
         world, vendor, life = self._life.world, self._vendor, self._life
-        assert isinstance(request, HttpRequest)
         if within_s <= 0:
             return NotSent("late", "no time left")
-        if self._used:
-            raise AssertionError("a line was used for two calls")
+        if self._used or not isinstance(request, HttpRequest):
+            raise AssertionError("a line takes one call, and HTTP")
         self._used = True
         said = _SAID.decode(request.body)
         world.oracle.writing(life, vendor, said)
@@ -254,5 +260,3 @@ class SimEgress:
 def _set(future: asyncio.Future[Any], result: Any) -> None:
     if not future.done():
         future.set_result(result)
-
-

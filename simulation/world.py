@@ -22,11 +22,13 @@ from simulation.process import Life, Machine
 from simulation.quarantine import Quarantine
 from simulation.receipts import Receipts
 from simulation.store import SimStore
-from simulation.trace import Trace
+from simulation.story import Trace
 from simulation.vendors import KINDS, SimVendor
 from simulation.weather import Weather, Window
 
 PROCESSES = ("p1", "p2", "p3")
+TAIL = 40
+"""Lines of its trace that a broken seed shows."""
 LEASE_S = 15.0
 """A life that was silent for so long is declared dead, for good."""
 BEAT_S = 3.0
@@ -36,7 +38,13 @@ PAUSES_S = (0.3, 2.0, 8.0, 14.0, 20.0, 60.0, 240.0)
 JUMPS_MS = (7_000, 90_000, 3_600_000, 86_400_000)
 LIFE_FAULTS_PER_BURST = 2
 HARMLESS = ("StoreDown", "BusDown")
-TROUBLES = ("the store can't be reached", "no answer of the store", "the broker can't be reached", "no confirm", "the wall clock moved")
+TROUBLES = (
+    "the store can't be reached",
+    "no answer of the store",
+    "the broker can't be reached",
+    "no confirm",
+    "the wall clock moved",
+)
 
 
 class Broken(NamedTuple):
@@ -220,13 +228,14 @@ class World:
         machine.offset_ms = offset_ms
         self._wake()
 
-    def _turn(self, window: Window, begins: bool) -> None:  # noqa: FBT001 — a timer's argument
+    def _turn(self, window: Window, begins: bool) -> None:
         if self.calm:
             return
         (self.weather.begin if begins else self.weather.end)(window)
         self.line("weather", window.fault, "begins" if begins else "ends", window.whom)
         if window.fault == "bus_down":
-            self.note("bus", "bus_down") if begins else None
+            if begins:
+                self.note("bus", "bus_down")
             self.broker.set_down(down=begins)
         if window.fault in {"store_down", "store_cut"}:
             self._wake()
@@ -256,7 +265,7 @@ class World:
         """When the repairer would: while anything is open it looks."""
         return self.loop._now_s if self.store.tables.open.rows else None
 
-    def _committed(self, waits: bool, opened: bool) -> None:  # noqa: FBT001 — as the store tells it
+    def _committed(self, waits: bool, opened: bool) -> None:
         if not self._stirred and ((waits and self.dozing) or (opened and self.dozing_repairers)):
             self._stirred = True
             self.loop.call_soon(self._stir, context=self._context)
@@ -323,8 +332,8 @@ class World:
         self.spawn(rest.judge(self))
 
 
-def simulate(seed: int, days: float = 1 / 24, tail: int = 40) -> Verdict:
-    """One seed, from its beginning to its verdict."""
+def simulate(seed: int, days: float = 1 / 24, tail: int | None = TAIL) -> Verdict:
+    """One seed, from its beginning to its verdict, with the last lines of its trace; None: all of them."""
     began = time.process_time()
     collecting = gc.isenabled()
     gc.disable()  # what the dead leave behind is torn down after the verdict
@@ -341,15 +350,13 @@ def simulate(seed: int, days: float = 1 / 24, tail: int = 40) -> Verdict:
             tuple(world.trace.lines(tail)),
             len(world.store.tables.messages.rows),
         )
-        world.loop.close()
-        del world
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # what the dead had not even begun
+            world.loop.close()
+            del world
             gc.collect()
     finally:
         gc.unfreeze()
         if collecting:
             gc.enable()
     return verdict._replace(cpu_s=time.process_time() - began)
-
-

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pytest
+from simulation.world import simulate
+
 from sendwright.drivers.store import memory_ledger
 from sendwright.engine import deliver, fleet, plan, repair, schedule, settle
 from sendwright.model.parcel import Parcel
 from sendwright.policy import fold
 from sendwright.policy.reaction import Next
-from simulation.world import simulate
 
 
 class Edit(NamedTuple):
@@ -41,7 +42,14 @@ D, S, P = deliver.Deliverer, settle.Settler, schedule.Promoter
 MUTANTS = [
     Mutant(
         "acknowledged before the claim",
-        [Edit(D, "deliver", "        ready = await self._prepare(parcel)", "        handled()\n        ready = await self._prepare(parcel)")],
+        [
+            Edit(
+                D,
+                "deliver",
+                "        ready = await self._prepare(parcel)",
+                "        handled()\n        ready = await self._prepare(parcel)",
+            )
+        ],
         "I1",
     ),
     Mutant(
@@ -77,7 +85,8 @@ MUTANTS = [
                 "_carry_out",
                 '        parcels = await persist(lambda: self._ledger.plan(plans), self._clock, self._tell, "plan")',
                 "        await self._publish([\n"
-                "            Parcel(b.id, p.tenant, b.steps, p.content, p.at, p.priority, on_doubt=p.on_doubt, expires_at=p.expires_at)\n"
+                "            Parcel(b.id, p.tenant, b.steps, p.content, p.at, p.priority,\n"
+                "                   on_doubt=p.on_doubt, expires_at=p.expires_at)\n"
                 "            for p in plans for b in p.births if b.state.label == 'queued'\n"
                 "        ])\n"
                 '        await persist(lambda: self._ledger.plan(plans), self._clock, self._tell, "plan")\n'
@@ -93,7 +102,8 @@ MUTANTS = [
                 plan.Planner,
                 "plan",
                 "        plans = None if delivery.redelivered else self._read(delivery.body)",
-                "        await self._bus.done(delivery)\n        plans = None if delivery.redelivered else self._read(delivery.body)",
+                "        await self._bus.done(delivery)\n"
+                "        plans = None if delivery.redelivered else self._read(delivery.body)",
             )
         ],
         "I1",
@@ -123,12 +133,20 @@ MUTANTS = [
     ),
     Mutant(
         "a decision without its claim",
-        [Edit(memory_ledger.MemoryLedger, "settle", "s.decision if may_decide(message, s.token, s.number) else None", "s.decision")],
+        [
+            Edit(
+                memory_ledger.MemoryLedger, "settle", "s.decision if may_decide(message, s.token, s.number) else None", "s.decision"
+            )
+        ],
         "I2 I3 I4 I5",
     ),
     Mutant(
         "a lost answer taken for a refusal that waits",
-        [Edit(S, "decide", "following = react(", 'following = Next.RETRY_LATER if reason_of(outcome) == "lost_answer" else react(')],
+        [
+            Edit(
+                S, "decide", "following = react(", 'following = Next.RETRY_LATER if reason_of(outcome) == "lost_answer" else react('
+            )
+        ],
         "I2 I4",
     ),
     Mutant(
