@@ -46,7 +46,7 @@ NEVER_SENT = frozenset({MessageState.FAILED, MessageState.EXPIRED, MessageState.
 HAND = frozenset({"revive", "resolve"})
 HOT_S, HOT_MAX = 10.0, 25
 """More claims of one message than this within so many seconds are a storm: backoff starts at a second."""
-BEGIN_MS = 500
+FAR_MS = 1 << 53
 FIRST_ROUND_CALLS = 12
 """Calls of one step that do not count against `attempts_max`: probes, and accounts that were refused."""
 
@@ -126,7 +126,7 @@ class Oracle:
             fail("I3", f"{said.message} is written to {vendor.name} after it was cancelled")
         if attempt.state != AttemptState.SENDING:
             self._zombie(life, attempt, message)
-        self._expiry(life, message)
+        self._expiry(life, message, attempt)
 
     def _zombie(self, life: Life, attempt: AttemptRecord, message: MessageRecord) -> None:
         """It was put in doubt between its claim and its first byte: only of a life that was declared dead, or by a clock that
@@ -138,13 +138,11 @@ class Oracle:
         if message.state in NEVER_SENT and message.id not in self.declared:
             self._world.fail("I3", f"{message.id} is written, and is {message.state}")
 
-    def _expiry(self, life: Life, message: MessageRecord) -> None:
-        if message.expires_at is None or life.clock.now_ms() < message.expires_at:
-            return
-        clocks = (life.clock.now_ms(), true_ms(self._world.loop.time()))
-        if life.drift.held() and min(clocks) < message.expires_at + BEGIN_MS:
-            return  # right after a step of the wall clock nobody's time is up by it, once it has been claimed in time
-        self._world.fail("I3", f"{message.id} is written {life.clock.now_ms() - message.expires_at} ms after its expiry")
+    def _expiry(self, life: Life, message: MessageRecord, attempt: AttemptRecord) -> None:
+        """By the clock of who writes. Right after a step of it nobody's time is up that was claimed in time before (drift.py)."""
+        over_ms = life.clock.now_ms() - (message.expires_at or FAR_MS)
+        if over_ms >= 0 and not (life.drift.held() and attempt.started_at < (message.expires_at or 0)):
+            self._world.fail("I3", f"{message.id} is written {over_ms} ms after its expiry")
 
     def written(self, life: Life, vendor: SimVendor, said: Said) -> Flight:
         """The first byte leaves."""
