@@ -234,6 +234,7 @@ class Oracle:
             if not over and self._world.alive(before.owner or "") and not self._world.clock_moved:
                 fail("I2", f"{after.id} is put in doubt, and its owner works on it")
             self._world.note("store", "repaired", after.id)
+            self._asked_to_wait.pop(after.id, None)  # what it heard comes too late to decide anything
         elif before.state == AttemptState.IN_DOUBT and after.state > before.state:
             self._world.note("store", "doubt_settled", after.id, after.state, method)
 

@@ -258,8 +258,10 @@ class World:
                     return now_s
                 opens = (account.opens_at() for account in life.fleet.route(channel))
                 found.extend(at for at in opens if at is not None)
-        held_s = life.drift._until
-        return None if not found else max(min(found), held_s or 0.0)
+        held_s = life.drift._until or 0.0
+        if not life.promoter._rebased:
+            return max(now_s, held_s)
+        return None if not found else max(min(found), held_s)
 
     def open_wakes(self, _life: Life) -> float | None:
         """When the repairer would: while anything is open it looks."""
