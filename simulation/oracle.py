@@ -179,10 +179,10 @@ class Oracle:
         """Who asks for rest is asked again no sooner, from when it is heard: for this message, and by a 429 of the account for
         all that this life has."""
         wait_s = believed_s(retry_after_s(reply)) if reply.status in {429, 503} else 0.0
-        if wait_s:
+        if wait_s and self._world.store.tables.attempts.rows[said.attempt].state == AttemptState.SENDING:
             self._asked_to_wait[said.attempt] = self._world.loop.time() + after_s + wait_s - 0.01
-            if reply.status == 429 and reply.header("x-scope") is None:
-                self._world.later(after_s, self._rests, (life, vendor.name), wait_s)
+        if wait_s and reply.status == 429 and reply.header("x-scope") is None:
+            self._world.later(after_s, self._rests, (life, vendor.name), wait_s)
 
     def _rests(self, place: tuple[Life, str], wait_s: float) -> None:
         if not place[0].stopped and not place[0].was_paused:
