@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from simulation import points, rest
@@ -337,10 +339,7 @@ class World:
 def simulate(seed: int, days: float = 1 / 24, tail: int | None = TAIL) -> Verdict:
     """One seed, from its beginning to its verdict, with the last lines of its trace; None: all of them."""
     began = time.process_time()
-    collecting = gc.isenabled()
-    gc.disable()  # what the dead leave behind is torn down after the verdict
-    gc.freeze()
-    try:
+    with _tearing_down_in_silence():
         world = World(seed, days)
         world.run()
         verdict = Verdict(
@@ -352,13 +351,26 @@ def simulate(seed: int, days: float = 1 / 24, tail: int | None = TAIL) -> Verdic
             tuple(world.trace.lines(tail)),
             len(world.store.tables.messages.rows),
         )
+        world.loop.close()
+        del world
+        gc.collect()
+    return verdict._replace(cpu_s=time.process_time() - began)
+
+
+@contextmanager
+def _tearing_down_in_silence() -> Iterator[None]:
+    """What the dead leave behind is torn down after the verdict, and nobody listens to what it says then: coroutines that had
+    not begun, and others that do not want to end."""
+    collecting, hook = gc.isenabled(), sys.unraisablehook
+    gc.disable()
+    gc.freeze()
+    sys.unraisablehook = lambda _: None
+    try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # what the dead had not even begun
-            world.loop.close()
-            del world
-            gc.collect()
+            warnings.simplefilter("ignore", RuntimeWarning)
+            yield
     finally:
+        sys.unraisablehook = hook
         gc.unfreeze()
         if collecting:
             gc.enable()
-    return verdict._replace(cpu_s=time.process_time() - began)

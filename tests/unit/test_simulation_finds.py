@@ -124,7 +124,7 @@ MUTANTS = [
     Mutant(
         "the number of a parcel not compared",
         [Edit(memory_ledger, "_refusal", "_moment(message) != _moment(claim.parcel)", "False")],
-        "I2 I4 I5",
+        "I2 I3 I4 I5",
     ),
     Mutant(
         "the state of a message not compared",
