@@ -8,7 +8,11 @@
   vendors.py   the providers: they take or refuse, answer or don't, report or don't, and remember what they took
   process.py   one process: the engine put together as the application does it, its clock, its death and its pauses
   callers.py   who posts, cancels, switches and decides by hand
-  oracle.py    the invariants, checked at every commit, every request and at rest
+  receipts.py  what they report, and when
+  points.py    the engine's crash points, bent
+  doze.py      polling that costs nothing while there is nothing to see
+  oracle.py    the invariants, at every commit and every request; rest.py has those at rest
+  story.py     the trace, and what occurred
   world.py     all of it together, from a seed to a verdict
   model.py     apart from all this: the protocol of claim, lease and doubt alone, searched exhaustively
 
