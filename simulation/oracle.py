@@ -251,7 +251,8 @@ class Oracle:
             if a.state == AttemptState.IN_DOUBT and message.on_doubt == "hold" and message.id not in self.by_hand:
                 world.fail("I2", f"{attempt.id} is claimed, and {a.id} is in doubt, which is to be held")
             until_s = self._asked_to_wait.get(a.id, 0.0) if a.state == AttemptState.FAILED else 0.0
-            if a.provider == attempt.provider and now_s < until_s and message.id not in self.by_hand:
+            same = (a.provider, a.step) == (attempt.provider, attempt.step)  # another step has another address
+            if same and now_s < until_s and message.id not in self.by_hand:
                 world.fail("I8", f"{attempt.id} is claimed for {a.provider}, which asked it to wait")
             if a.step > attempt.step:
                 world.fail("I5", f"{attempt.id} is of step {attempt.step}, and {a.id} was of step {a.step}")
