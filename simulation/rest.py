@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from sendwright.drivers.store.memory import MemorySwitchboard
 from sendwright.drivers.store.memory_records import MemoryRecords
 from sendwright.model.ids import message_id, notification_of
-from sendwright.model.records import MessageRecord
+from sendwright.model.records import MessageRecord, Switch
 from sendwright.model.states import MessageState
 from simulation.process import true_ms
 
@@ -37,6 +38,7 @@ ARRIVED = frozenset({MessageState.SENT, MessageState.DELIVERED, MessageState.REA
 async def judge(world: World) -> None:
     """The end of every seed."""
     calm_ms = true_ms(world.loop.time())
+    await _switched_back(world)
     await asyncio.sleep(RECOVERS_S)
     canaries = world.callers.canaries()
     await asyncio.sleep(ARRIVES_S)
@@ -56,6 +58,15 @@ async def judge(world: World) -> None:
         world.fail("I1", f"a parcel of {dead.lane} was put aside: {dead.problem}")
     if not world.over.done():
         world.over.set_result(None)
+
+
+async def _switched_back(world: World) -> None:
+    """Whoever switched something may never have come to switch it back. Every process reads it, as each will within a second."""
+    for name in world.vendors:
+        await MemorySwitchboard(world.store).set(Switch(name))
+    for life in world.lives.values():
+        life.spawn(life.fleet.reload())
+        life.promoter.poke()
 
 
 def _quiet(world: World) -> bool:
