@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help install up test quick lint types format docs chaos bench clean
+.PHONY: help install up test quick lint types format docs chaos simulate bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -46,6 +46,10 @@ docs: install ## write the generated pages anew: settings, states, glossary
 
 chaos: install ## crash-point matrix, random kill -9 and 10,000 cancels on real processes; prints lost, doubled, in doubt, recovery
 	@$(BIN)/python -m bench.chaos
+
+SEEDS ?= 1000
+simulate: install ## SEEDS=n seeds of the virtual-time simulator: the real engine, three processes, every kind of fault, invariants
+	@$(BIN)/python -m simulation --seeds $(SEEDS) --jobs 2 $(ARGS)
 
 bench: install ## accept and end to end, CPU and rate, beside the pipelines a team would build instead
 	@$(BIN)/python -m bench.run

@@ -420,3 +420,13 @@ def test_every_decision_that_a_claim_may_bring_is_a_legal_move() -> None:
     for decision, evidence in itertools.product(decisions, A):
         standing = fold(message(), (attempt(state=evidence),), NOW, decision)
         assert may_move(M.SENDING, standing.state)
+
+
+def test_a_claimer_that_was_taken_for_dead_may_still_say_that_time_was_up_before_it_wrote() -> None:
+    """Repair put its attempt in doubt, and the message is held; then it looks at the clock before its first byte, and does not
+    write. Nothing was sent, and it says so: late decisions hold while only repair has acted (ADR 12)."""
+    held = message(M.IN_DOUBT, on_doubt="hold")
+    never_written = replace(attempt(state=A.IN_DOUBT), state=A.IN_DOUBT.join(A.FAILED), reason="expired")
+    standing = fold(held, [never_written], NOW, Decision(M.EXPIRED, 0, calls=1, reason="expired"))
+    assert standing.state == M.EXPIRED
+    assert may_move(held.state, standing.state)

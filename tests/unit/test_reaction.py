@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
+from sendwright.model.parcel import Round
 from sendwright.policy.breaker import Health
-from sendwright.policy.reaction import Left, Next, health, react
+from sendwright.policy.reaction import Left, Next, health, heard, react
 
 REJECTED = {
     Scope.CALL: (Next.NEXT_PROVIDER, Next.NEXT_STEP),
@@ -83,3 +84,11 @@ def test_a_refused_recipient_is_tried_on_the_next_step_whatever_the_reason(reaso
 )
 def test_what_each_outcome_says_of_its_provider(outcome: Outcome, said: Health) -> None:
     assert health(outcome) is said
+
+
+def test_who_said_later_and_asked_for_nothing_leaves_no_time_of_a_clock_that_may_be_wrong() -> None:
+    """A day ahead, and set right again: the message would wait for that day, for `asked_until` is never undercut."""
+    a_day_ahead = 1_800_086_400_000
+    assert heard(Round(), "one", Later(), a_day_ahead).asked_until == 0
+    assert heard(Round(asked_until=7), "one", Later(after_s=-1), a_day_ahead).asked_until == 7
+    assert heard(Round(), "one", Later(after_s=2), a_day_ahead).asked_until == a_day_ahead + 2000

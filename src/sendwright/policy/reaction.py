@@ -86,7 +86,8 @@ def heard(before: Round, provider: str, outcome: Outcome, now: int) -> Round:
             keyed = None if before.keyed == provider else before.keyed  # a definite word: the doubt is over
             return replace(before, refused=(*before.refused, provider), keyed=keyed)
         case Later():
-            until = now + int(believed_s(outcome.after_s) * 1000)
+            asked_ms = int(believed_s(outcome.after_s) * 1000)
+            until = now + asked_ms if asked_ms else 0  # who asked for nothing leaves no time of a clock that may be wrong
             return replace(before, later=(*before.later, provider), asked_until=max(before.asked_until, until))
         case Misconfigured():
             return replace(before, later=(*before.later, provider))
