@@ -28,7 +28,7 @@ up: install ## start everything in one process: API, workers, scheduler, sandbox
 	@exec $(BIN)/sendwright up $(ARGS)
 
 test: install ## pass the tests
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -q
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -q
 
 quick: install ## the tests that need no real process, in under a minute
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -q -p no:schemathesis -m "not slow" --ignore tests/acceptance
