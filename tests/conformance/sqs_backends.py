@@ -35,6 +35,8 @@ def credentials() -> Iterator[None]:
 
 
 class _Sqs:
+    ordered = False
+    """A standard queue keeps no order between its messages, so the parcels of a call only keep theirs within a bundle."""
     grace_s = 0.0
     sees_lanes = False
     hold = None

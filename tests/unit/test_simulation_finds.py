@@ -161,7 +161,7 @@ MUTANTS = [
     ),
     Mutant(
         "places kept for nobody",
-        [Edit(fleet.Account, "_ceiling", "priority, self._reserve)", "Priority.CRITICAL, self._reserve)")],
+        [Edit(fleet.Account, "_ceiling", "[1][priority]", "[1][Priority.CRITICAL]")],
         "I6",
     ),
     Mutant(

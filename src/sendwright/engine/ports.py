@@ -70,7 +70,8 @@ class Bus(Protocol):
     """Lanes of bundles. At least once: what was taken and not done comes again after a crash."""
 
     def publish(self, lane: str, parcels: Sequence[bytes]) -> Awaitable[None]:
-        """Durable when it returns. Publishes to one lane at the same time may share a bundle; order within a call is kept."""
+        """Durable when it returns. Publishes to one lane at the same time may share a bundle; order within a call is kept, on
+        SQS only within a bundle."""
         ...
 
     async def take(self, lane: str) -> Delivery:
