@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help install up test quick lint types format docs chaos simulate bench clean
+.PHONY: help install up test quick lint types format docs chaos simulate mutants bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -28,10 +28,10 @@ up: install ## start everything in one process: API, workers, scheduler, sandbox
 	@exec $(BIN)/sendwright up $(ARGS)
 
 test: install ## pass the tests
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -q
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -q -m "not campaign"
 
 quick: install ## the tests that need no real process, in under a minute
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -q -p no:schemathesis -m "not slow" --ignore tests/acceptance
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -q -p no:schemathesis -m "not slow and not campaign" --ignore tests/acceptance
 
 lint: install ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -50,6 +50,9 @@ chaos: install ## crash-point matrix, random kill -9 and 10,000 cancels on real 
 SEEDS ?= 1000
 simulate: install ## SEEDS=n seeds of the virtual-time simulator: the real engine, three processes, every kind of fault, invariants
 	@$(BIN)/python -m simulation --seeds $(SEEDS) --jobs 2 $(ARGS)
+
+mutants: install ## plant mistakes in the engine and the store; the simulator must find each
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -q -p no:schemathesis -m campaign
 
 bench: install ## accept and end to end, CPU and rate, beside the pipelines a team would build instead
 	@$(BIN)/python -m bench.run

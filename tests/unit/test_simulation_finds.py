@@ -202,7 +202,7 @@ def found_in(seeds: range) -> tuple[int, str, str] | None:
     return None
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_what_is_planted_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     for edit in mutant.edits:
