@@ -79,6 +79,16 @@ def test_in_a_crowd_a_small_batch_waits_for_more() -> None:
     assert line.pause_s(0) == 0
 
 
+def test_for_more_than_the_next_flush_takes_nobody_waits() -> None:
+    """Right after urgent work flushes are small: what fills one goes, though a calm one would wait for more."""
+    line = backlog(rest=FLUSH_SMALL, urgent=1)
+    line.take(0)
+    line.take(PATIENCE_S + HOLD_S)
+    for _ in range(FLUSH_SMALL):
+        line.add(1, urgent=False)
+    assert line.pause_s(2 * PATIENCE_S) == 0
+
+
 def test_nothing_waits_while_there_is_urgent_work() -> None:
     line = backlog(rest=WORTHWHILE)
     line.take(0)

@@ -59,8 +59,8 @@ class Backlog(Generic[T]):
             return 0.0
         if now - self._urgent_at < HOLD_S and not self._overdue(now):
             return self._urgent_at + HOLD_S - now
-        if self._pace <= CROWD or len(self._rest) >= WORTHWHILE:
-            return 0.0
+        if self._pace <= CROWD or len(self._rest) >= min(WORTHWHILE, self._room(now)):
+            return 0.0  # nothing to gain: for more than a flush takes there is no use in waiting
         if self._lingers_until is None:
             self._lingers_until = now + LINGER_S
         return max(0.0, self._lingers_until - now)
