@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Protocol
 
 from sendwright.drivers.bus.sqs.checkroom import Checkroom, LateCheckroom
+from sendwright.engine.ingest import INGRESS
 from sendwright.engine.ports import Bus, DeadParcels, IntakeDesk, Ledger, Registry, Sweeper, Switchboard, Waiting
 from sendwright.engine.telling import Tell
 from sendwright.errors import OperatorError
@@ -104,7 +105,8 @@ async def open_bus(
     if url.engine == RABBITMQ:
         from sendwright.drivers.bus.rabbitmq import open_rabbitmq
 
-        async with open_rabbitmq(url, url.prefix, lanes=lanes, tell=tell) as rabbit:
+        named = [*lanes, INGRESS] if lanes else ()  # producers may publish before anybody takes
+        async with open_rabbitmq(url, url.prefix, lanes=named, tell=tell) as rabbit:
             yield rabbit
         return
     from sendwright.drivers.bus.sqs.address import sqs_address
