@@ -21,7 +21,8 @@ from typing import Any
 
 import apsw
 from tests.acceptance.crash_points import crash_points
-from tests.acceptance.harness import Caller, House, Oracle, free_port, sms, twilio
+from tests.acceptance.harness import Caller, House, Oracle, sms, twilio
+from tests.ports import free_port
 
 from bench.verdict import Verdict, judge, settle
 from sendwright.drivers.embedded import open_sqlite

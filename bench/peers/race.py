@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.acceptance.harness import free_port
+from tests.ports import free_port
 
 from bench.measure import Child, Group, Meter, Talker, last_words, named, tree, until
 from bench.peers.contenders import Peer

@@ -13,7 +13,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,17 +27,12 @@ from typing import Any
 import apsw
 
 from sendwright.model import ids
+from tests.ports import free_port
 
 ACCOUNT = "AC" + "0" * 32
 TOKEN = "sandbox-auth-token"
 ADMIN_KEY = "test-admin-key-of-thirty-two-characters-or-more"
 READY_S = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def call(method: str, url: str, body: object | None = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:

@@ -22,9 +22,10 @@ import asyncpg
 from sendwright.app.engines import lanes_of
 from sendwright.drivers.bus.rabbitmq.topology import DEAD, INGRESS, Names
 from sendwright.drivers.store.postgres.migrate import migrate
-from tests.acceptance.harness import ADMIN_KEY, House, Process, call, free_port, wait_until
+from tests.acceptance.harness import ADMIN_KEY, House, Process, call, wait_until
 from tests.conformance.postgres_server import SERVER
 from tests.conformance.rabbit import URL
+from tests.ports import free_port
 
 READY_S = 40.0
 

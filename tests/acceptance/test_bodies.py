@@ -15,7 +15,9 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from .harness import ADMIN_KEY, House, free_port
+from tests.ports import free_port
+
+from .harness import ADMIN_KEY, House
 from .raw_http import ask, exchange, parsed
 from .world import text, twilio_account
 

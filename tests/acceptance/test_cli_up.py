@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,16 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 SENDWRIGHT = [sys.executable, "-m", "sendwright"]
 WITHIN_S = 30.0
 
 pytestmark = pytest.mark.slow
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Up:
@@ -35,7 +30,7 @@ class Up:
         self.folder = folder
         self.env = {key: value for key, value in os.environ.items() if not key.startswith("SENDWRIGHT_")}
         self._said = folder / f"{name}.log"
-        command = [*SENDWRIGHT, "up", "--listen", f"127.0.0.1:{_free_port()}"]
+        command = [*SENDWRIGHT, "up", "--listen", f"127.0.0.1:{free_port()}"]
         with self._said.open("wb") as out:
             self.child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=out, env=self.env, cwd=folder)
         self.url = self._wait_for(r"listens on (http://127\.0\.0\.1:\d+)")

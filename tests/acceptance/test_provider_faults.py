@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
-from .harness import House, Oracle, call, free_port, wait_until
+from tests.ports import free_port
+
+from .harness import House, Oracle, call, wait_until
 from .raw_http import ScriptedVendor
 from .world import FAST, World, account, message_of, moment, sandbox_account, text, twilio_account
 

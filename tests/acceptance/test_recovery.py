@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 from .faults import missing
-from .harness import House, Oracle, free_port, wait_until
+from .harness import House, Oracle, wait_until
 from .slow_line import SlowLine
 from .world import FAST, Row, World, account, message_of, moment, sandbox_account, text, twilio_account
 

@@ -23,8 +23,9 @@ import pytest
 
 from sendwright.web.api.routes import CALLS
 from sendwright.web.api.table import OPEN, WATCH, Call
+from tests.ports import free_port
 
-from .harness import ADMIN_KEY, House, Oracle, free_port, wait_until
+from .harness import ADMIN_KEY, House, Oracle, wait_until
 from .raw_http import Answer, ScriptedVendor, ask, exchange, parsed
 from .world import FAST, World, account, text
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sendwright.model import ids
-from tests.acceptance.harness import House, Oracle, free_port, sms, twilio, wait_until
+from tests.acceptance.harness import House, Oracle, sms, twilio, wait_until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

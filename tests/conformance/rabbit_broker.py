@@ -18,6 +18,8 @@ from typing import Self
 
 import pytest
 
+from tests.ports import free_port
+
 CTL_S = 60
 
 
@@ -28,13 +30,6 @@ def server_scripts() -> Path | None:
             return Path(folder)
     found = shutil.which("rabbitmq-server")
     return Path(found).parent if found else None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Broker:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +20,7 @@ from sendwright.errors import StoreDown
 from sendwright.model.records import Cancelled, Claimed, Conflict, Taken
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.builders import TENANT, ManualClock, accepted, claim, claimed, message_of, offer, planned, state_of
+from tests.ports import free_port
 
 BIN = next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
 NOBODY = "postgres"
@@ -39,9 +39,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self._data = folder / "data"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._user = NOBODY if os.geteuid() == 0 else None
         if self._user is not None:
             shutil.chown(folder, self._user)

@@ -100,7 +100,7 @@ class Running:
             loops |= {"promoter": parts.promoter.run, "repair": parts.repairer.run}
             loops |= {"audit": partial(upkeep.keep_audit, parts), "sweep": partial(upkeep.sweep, parts)}
         elif roles.works:
-            loops["promoter"] = parts.promoter.look
+            loops["look"] = partial(upkeep.keep_looking, parts)
         if parts.roll is not None:
             loops |= {"roll": parts.roll.run, "switches": partial(upkeep.keep_switches, parts)}
         if roles.works:

@@ -18,6 +18,7 @@ from sendwright.settings.engines import RABBITMQ, SQS
 BROKEN_S = 1.0
 FIGURES_S = 5.0
 SWITCHES_S = 0.4
+LOOK_S = 1.0
 SWEEP_S = 60.0
 SLICE_S = 0.05
 """Pause between two slices of one sweep."""
@@ -57,6 +58,16 @@ async def keep_switches(parts: Parts) -> None:
                 await parts.fleet.reload()
         except Unavailable as error:
             parts.tell(Trouble("switches", str(error)))
+
+
+async def keep_looking(parts: Parts) -> None:
+    """Looks what is parked, where nobody promotes: planning goes by it."""
+    while True:
+        try:
+            await parts.promoter.look()
+        except Unavailable as error:
+            parts.tell(Trouble("look", str(error)))
+        await asyncio.sleep(LOOK_S)
 
 
 def of_bus(parts: Parts) -> dict[str, Callable[[], Awaitable[None]]]:

@@ -152,8 +152,8 @@ class Promoter:
 
     async def _pull(self) -> int:
         """What is parked under open keys, the highest priority first."""
-        crashpoint("schedule.reading_parked")
-        self._parked = dict(await self._waiting.parked())
+        await self.look()
+        crashpoint("schedule.looked")
         pulled: Counter[str] = Counter()
         highest: set[str] = set()
         for (key, priority), count in sorted(self._parked.items(), key=lambda item: item[0][1]):
@@ -171,12 +171,9 @@ class Promoter:
         return pulled.total()
 
     async def look(self) -> None:
-        """Only looks at what is parked, for a process that plans and does not promote."""
-        while not self._stopped:
-            crashpoint("schedule.looking")
-            self._parked = dict(await persist(self._waiting.parked, self._clock, self._tell, "schedule"))
-            crashpoint("schedule.looked")
-            await self._clock.sleep(IDLE_S)
+        """Reads what is parked. A process that plans and does not promote does so now and then."""
+        crashpoint("schedule.looking")
+        self._parked = dict(await self._waiting.parked())
 
     def crowded(self, channel: str, priority: Priority) -> bool:
         """Whether a lane has enough to do, so that what is planned or comes due now waits its turn in the table instead: the
