@@ -16,7 +16,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from sendwright.model.outcomes import Reason
-from sendwright.model.records import CONTRADICTED
+from sendwright.model.records import CONTRADICTED, UNCONFIRMED
 from sendwright.model.states import MESSAGE_MOVES, AttemptState, MessageState
 from sendwright.providers.contract import EVERY_CHANNEL
 from sendwright.settings import SETTINGS, Setting
@@ -165,6 +165,7 @@ def events() -> str:
                 ("`notification.accepted`", "the notification was planned into its messages"),
                 *rows,
                 (f"`{CONTRADICTED}`", "a failure was reported after the delivery: noted, and nothing else changes"),
+                (f"`{UNCONFIRMED}`", "a provider took it a quarter of an hour ago, and has reported nothing of it since"),
             ],
         ),
         "Any other `message.…` event says that the message moved to that state, or within it to another step of its plan; see "

@@ -5,6 +5,7 @@
 clock         a file that holds seconds: the wall clock is off by that much, from the moment they are written
 patience_ms   how long a doubt waits for a receipt before it is sent again
 clumsy        recipients that begin so make Twilio's adapter build a request that can't be written
+look_ms       how long after a call a provider is asked what became of it, when it reports nothing
 slow_s        how long the head of a request, and its body, may take to come
 broken_plan   the how-manieth bundle whose plan breaks with a bug of ours, once
 """
@@ -29,7 +30,7 @@ from sendwright.app.machine import SystemClock
 from sendwright.cli import main
 from sendwright.drivers.egress.gate import Gate
 from sendwright.drivers.store.sqlite.ledger import SqliteLedger
-from sendwright.engine import crash
+from sendwright.engine import crash, deliver, inquire
 from sendwright.engine.fleet import Account
 from sendwright.engine.plan import Planner
 from sendwright.providers.twilio import Twilio
@@ -57,6 +58,11 @@ def bend_clock(path: str) -> None:
 def bend_patience(patience_ms: int) -> None:
     true = Account.patience.fget  # type: ignore[attr-defined]
     Account.patience = property(lambda self: replace(true(self), wait_ms=patience_ms))  # type: ignore[assignment, method-assign]
+
+
+def bend_looks(look_ms: int) -> None:
+    deliver.FIRST_MS = look_ms
+    inquire.EVERY_S = 0.2
 
 
 def bend_slowness(seconds: float) -> None:
@@ -132,6 +138,7 @@ def pause(_: bool) -> None:
 BENDS: dict[str, Callable[[Any], None]] = {
     "clock": bend_clock,
     "patience_ms": bend_patience,
+    "look_ms": bend_looks,
     "slow_s": bend_slowness,
     "clumsy": make_clumsy,
     "broken_plan": break_plan,

@@ -382,3 +382,22 @@ def test_a_receipt_that_was_answered_survives_the_death_of_the_process(tmp_path:
         assert world.audit()["violations"] == []
     finally:
         world.stop()
+
+
+# Never
+
+
+def test_what_is_never_reported_is_asked_about(tmp_path: Path) -> None:
+    oracle = Oracle(tmp_path)
+    oracle.faults([], {"drop_share": 1.0})
+    house = House(tmp_path, twilio_account(oracle.url, "main", "a"), bent={"look_ms": 300})
+    house.start()
+    world = World(tmp_path, house, oracle)
+    try:
+        message = world.post(text())
+        seen = world.comes_to(message, "delivered")
+        assert [entry["event"] for entry in seen["timeline"]][-2:] == ["message.unconfirmed", "message.delivered"]
+        assert len(seen["attempts"]) == 1
+        assert oracle.stats()["taken"] == 1
+    finally:
+        world.stop()

@@ -173,6 +173,25 @@ def test_json_of_any_shape_never_raises_and_is_no_success_outside_2xx(provider: 
     assert "\x00" not in str(msgspec.to_builtins(outcome))
 
 
+@those(lambda _, provider: provider.capabilities.lookups)
+def test_a_look_up_asks_and_changes_nothing(provider: Provider) -> None:
+    request = provider.lookup("SM0123")
+    assert isinstance(request, HttpRequest)
+    assert (request.method, request.body) == ("GET", b"")
+
+
+@those(lambda _, provider: not provider.capabilities.lookups)
+def test_a_kind_without_look_ups_can_not_be_asked(provider: Provider) -> None:
+    with pytest.raises(ValueError, match="can't be asked"):
+        provider.lookup("SM0123")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(status=st.sampled_from(STATUSES), body=st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))
+def test_a_junk_answer_to_a_look_up_never_raises_and_reports_nothing(provider: Provider, status: int, body: bytes) -> None:
+    assert provider.told(Reply(status, (), body)) is None
+
+
 def test_the_good_answer_is_acceptance(samples: Samples, provider: Provider) -> None:
     assert isinstance(provider.parse(samples.accepted), Accepted)
     assert isinstance(read_by_flow(provider, samples.outgoing, samples.accepted), Accepted)

@@ -17,6 +17,7 @@ from tests.conformance.vendor_specs import vendor_spec
 
 TWILIO_SPEC = "twilio/twilio_api_v2010.json"
 MESSAGES = "/2010-04-01/Accounts/{AccountSid}/Messages.json"
+MESSAGE = "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json"
 RAW = {"kind": "twilio", "account_sid": "AC" + "0" * 32, "auth_token": "t" * 32, "from": "+15005550006"}
 SERVICE = {"kind": "twilio", "account_sid": "AC" + "0" * 32, "auth_token": "t", "messaging_service_sid": "MG" + "0" * 32}
 KEYED = RAW | {"api_key_sid": "SK" + "0" * 32, "api_key_secret": "s"}
@@ -39,8 +40,8 @@ def spec() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def twilio(spec: dict[str, Any]) -> OpenAPI:
-    """The one path that we use: judging the whole file takes seconds."""
-    return OpenAPI.from_dict(spec | {"paths": {MESSAGES: spec["paths"][MESSAGES]}})
+    """The paths that we use: judging the whole file takes seconds."""
+    return OpenAPI.from_dict(spec | {"paths": {path: spec["paths"][path] for path in (MESSAGES, MESSAGE)}})
 
 
 def as_seen(request: HttpRequest) -> MockRequest:
@@ -52,7 +53,7 @@ def as_seen(request: HttpRequest) -> MockRequest:
         url.path,
         headers=headers,
         data=request.body,
-        content_type=headers["Content-Type"],
+        content_type=headers.get("Content-Type", ""),
     )
 
 
@@ -62,6 +63,22 @@ def test_twilio_takes_our_request_by_its_own_spec(twilio: OpenAPI, raw: dict[str
     request = make("main", raw).build(out)
     assert isinstance(request, HttpRequest)
     twilio.validate_request(as_seen(request))
+
+
+@pytest.mark.parametrize("raw", [RAW, KEYED], ids=["from", "key pair"])
+def test_twilio_takes_our_look_up_by_its_own_spec(twilio: OpenAPI, raw: dict[str, Any]) -> None:
+    request = make("main", raw).lookup("SM" + "0" * 32)
+    assert isinstance(request, HttpRequest)
+    twilio.validate_request(as_seen(request))
+
+
+def test_every_example_of_twilio_that_is_looked_up_is_read(spec: dict[str, Any]) -> None:
+    examples = spec["paths"][MESSAGE]["get"]["responses"]["200"]["content"]["application/json"]["examples"]
+    assert examples
+    provider = make("main", RAW)
+    for example in examples.values():
+        receipt = provider.told(Reply(200, (), json.dumps(example["value"]).encode()))
+        assert (receipt is not None) == (example["value"]["status"] in {"delivered", "undelivered", "failed", "read", "canceled"})
 
 
 def test_twilio_refuses_by_its_own_spec_what_is_wrong(twilio: OpenAPI) -> None:

@@ -20,6 +20,7 @@ from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.accept import Accept
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.inquire import Inquirer
 from sendwright.engine.observe import Observer
 from sendwright.engine.plan import Planner
 from sendwright.engine.ports import Delivery
@@ -126,6 +127,7 @@ class Watched:
 
 LEDGER = (
     "plan", "claim", "settle", "park", "end", "advance", "observe", "cancel", "resolve", "revive", "drop", "repair",
+    "unheard",
 )  # fmt: skip
 
 
@@ -235,6 +237,7 @@ class World:
             tell=tell,
             poke=poke,
         )
+        self.inquirer = Inquirer(self.ledger, self.fleet, self.egress, clock, tell)
         self.accepting = Accept(backend.desk, self.mint, clock, random.Random(7).randbytes, tell)
 
     def _account(self, vendor: Vendor) -> Account:
@@ -274,7 +277,7 @@ class World:
     async def start(self) -> None:
         await self.repairer.turn()
         self.worker.start()
-        self._tasks = [asyncio.create_task(self.promoter.run()), asyncio.create_task(self.repairer.run())]
+        self._tasks = [asyncio.create_task(run()) for run in (self.promoter.run, self.repairer.run, self.inquirer.run)]
 
     async def kill(self) -> None:
         """kill -9, and a new process over what was committed. Calls in flight are never heard of again."""

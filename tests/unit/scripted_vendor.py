@@ -14,6 +14,7 @@ from sendwright.providers.answers import by_status, later
 from sendwright.providers.contract import (
     Accepted,
     Answer,
+    AttemptState,
     Capabilities,
     CommonSettings,
     HttpRequest,
@@ -23,6 +24,7 @@ from sendwright.providers.contract import (
     Outgoing,
     Provider,
     Reason,
+    Receipt,
     Rejected,
     Reply,
     Request,
@@ -67,6 +69,7 @@ class Vendor:
         *,
         channels: tuple[str, ...] = ("sms",),
         receipts: bool = False,
+        lookups: bool = False,
         idempotency_s: float = 0,
         concurrency: int = 200,
         rate: str | None = None,
@@ -76,6 +79,11 @@ class Vendor:
         self.name = name
         self.channels = channels
         self.receipts = receipts
+        self.lookups = lookups
+        self.became: dict[str, str] = {}
+        """What it says became of a reference, when it is asked; `sent` of the others. None of them is in `calls`."""
+        self.asked: list[str] = []
+        """The references that it was asked about."""
         self.idempotency_s = idempotency_s
         self.concurrency = concurrency
         self.rate = rate
@@ -140,7 +148,9 @@ class Scripted(Provider):
     @property
     def capabilities(self) -> Capabilities:
         vendor = self._vendor
-        return Capabilities(channels=vendor.channels, receipts=vendor.receipts, idempotency_s=vendor.idempotency_s)
+        return Capabilities(
+            channels=vendor.channels, receipts=vendor.receipts, lookups=vendor.lookups, idempotency_s=vendor.idempotency_s
+        )
 
     def build(self, out: Outgoing) -> HttpRequest:
         if out.body in {"unsayable", f"unsayable by {self.name}"}:
@@ -150,6 +160,13 @@ class Scripted(Provider):
         said = {name: getattr(out, name) for name in ("attempt", "message", "address", "body", "ttl_s")}
         said["key"] = out.idempotency_key
         return HttpRequest("POST", "https://vendor.example/send", body=json.dumps(said).encode())
+
+    def lookup(self, ref: str) -> HttpRequest:
+        return HttpRequest("GET", f"https://vendor.example/sent/{ref}")
+
+    def found(self, reply: Reply) -> Receipt | None:
+        state = AttemptState[json.loads(reply.body)["state"].upper()] if reply.status == 200 else AttemptState.SENT
+        return Receipt(state) if state > AttemptState.SENT else None
 
     def parse(self, reply: Reply) -> Outcome:
         if 200 <= reply.status < 300:
@@ -180,6 +197,8 @@ class ScriptedLine:
             return NotSent("late", "the other side has hung up")
         assert isinstance(request, HttpRequest)
         assert not self._released, "a line was used after it was given back"
+        if request.method == "GET":
+            return await self._look_up(request.url.rpartition("/")[2])
         loop = asyncio.get_running_loop()
         said = json.loads(request.body)
         vendor.in_flight += 1
@@ -196,6 +215,16 @@ class ScriptedLine:
             return answer
         finally:
             vendor.in_flight -= 1
+
+    async def _look_up(self, ref: str) -> Answer:
+        vendor = self._vendor
+        vendor.asked.append(ref)
+        await asyncio.sleep(vendor.latency_s)
+        if vendor.script:
+            answer = vendor.script.popleft()
+            assert not callable(answer)
+            return answer
+        return Reply(200, body=json.dumps({"state": vendor.became.get(ref, "sent")}).encode())
 
     def release(self) -> None:
         if not self._released:

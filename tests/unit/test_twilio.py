@@ -472,3 +472,48 @@ def test_a_hash_of_the_body_does_not_sign_another_body() -> None:
     url, body, signature = VECTORS[-1]
     assert TWILIO.verify(signed(url, body + " ", signature)) is Verdict.BAD
     assert TWILIO.verify(signed(url, "", signature)) is Verdict.BAD
+
+
+def fetched(**over: Any) -> Reply:
+    message = {"sid": SID, "status": "delivered", "error_code": None, "error_message": None} | over
+    return Reply(200, (("content-type", "application/json"),), json.dumps(message).encode())
+
+
+def test_a_message_is_looked_up_by_its_sid_and_nothing_is_sent() -> None:
+    request = account(base_url="http://127.0.0.1:1/t").lookup(SID)
+    assert isinstance(request, HttpRequest)
+    assert (request.method, request.body) == ("GET", b"")
+    assert request.url == f"http://127.0.0.1:1/t/2010-04-01/Accounts/{RAW['account_sid']}/Messages/{SID}.json"
+    assert dict(request.headers)["Authorization"] == dict(TWILIO.build(OUT).headers)["Authorization"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("ref", ["", "SM1/../../x", "SM1?x", "SM1 ", "SM1\r\n"])
+def test_what_is_no_sid_is_not_looked_up(ref: str) -> None:
+    with pytest.raises(ValueError, match="not a SID"):
+        TWILIO.lookup(ref)
+
+
+@pytest.mark.parametrize(
+    ("answer", "receipt"),
+    [
+        (fetched(), Receipt(AttemptState.DELIVERED, ref=SID, detail="delivered")),
+        (fetched(status="read"), Receipt(AttemptState.READ, ref=SID, detail="read")),
+        (
+            fetched(status="undelivered", error_code=30005, error_message="Unknown destination"),
+            Receipt(AttemptState.FAILED, ref=SID, reason=Reason.INVALID_ADDRESS, detail="undelivered 30005 Unknown destination"),
+        ),
+        (fetched(status="failed"), Receipt(AttemptState.FAILED, ref=SID, reason=Reason.UNKNOWN, detail="failed")),
+    ],
+)
+def test_a_message_that_was_looked_up_says_how_it_stands(answer: Reply, receipt: Receipt) -> None:
+    assert TWILIO.told(answer) == receipt
+
+
+@pytest.mark.parametrize("status", ["accepted", "scheduled", "queued", "sending", "sent", "received", "news", 7, None])
+def test_a_message_on_its_way_says_nothing_new(status: object) -> None:
+    assert TWILIO.told(fetched(status=status)) is None
+
+
+@pytest.mark.parametrize("status", [201, 404, 429, 500])
+def test_no_other_answer_says_anything_of_a_message(status: int) -> None:
+    assert TWILIO.told(Reply(status, (), fetched().body)) is None

@@ -19,6 +19,7 @@ from sendwright.engine.accept import Accept
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import Drift
 from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.inquire import Inquirer
 from sendwright.engine.observe import Observer
 from sendwright.engine.plan import Planner
 from sendwright.engine.repair import Repairer
@@ -79,6 +80,7 @@ class Parts(Struct, frozen=True):
     worker: Worker
     promoter: Promoter
     repairer: Repairer
+    inquirer: Inquirer
     roll: Roll | None
     """None where one process holds the store."""
     sandbox_url: str | None
@@ -249,6 +251,7 @@ def assemble(
             poke=promoter.poke,
             held=drift.held,
         ),
+        inquirer=Inquirer(backend.ledger, fleet, gate, clock, tell, drift.held),
         roll=roll,
         sandbox_url=sandbox_url,
         figures=Figures(),

@@ -99,6 +99,7 @@ class Running:
         if roles.schedules:
             loops |= {"promoter": parts.promoter.run, "repair": parts.repairer.run}
             loops |= {"audit": partial(upkeep.keep_audit, parts), "sweep": partial(upkeep.sweep, parts)}
+            loops["inquire"] = parts.inquirer.run
         elif roles.works:
             loops["look"] = partial(upkeep.keep_looking, parts)
         if parts.roll is not None:

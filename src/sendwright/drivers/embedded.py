@@ -28,7 +28,7 @@ from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
 from sendwright.engine.ports import Registry
 from sendwright.errors import StoreDown, StoreUnusable
 
-SCHEMA = 2
+SCHEMA = 3
 SWITCH_INTERVAL_S = 0.0001
 """How long the event loop may keep the interpreter while the writer wants it: the default of 5 ms is a flush's length."""
 
@@ -134,6 +134,10 @@ def _opened(path: Path) -> apsw.Connection:
     if verdict != "ok":
         raise StoreUnusable(f"{path} is damaged ({verdict}): restore a backup")
     found = db.execute("select value from meta where name = 'schema'").get
+    while upgrade := SQL.get(f"upgrade_from_{found}"):
+        with db:
+            db.execute(upgrade)
+        found = db.execute("select value from meta where name = 'schema'").get
     if found != SCHEMA:
         raise StoreUnusable(f"{path} has schema {found}, this version needs {SCHEMA}")
     return db

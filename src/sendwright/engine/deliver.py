@@ -25,6 +25,7 @@ from sendwright.model.parcel import Parcel
 from sendwright.model.records import Claim, Claimed, Refused, Wait
 from sendwright.model.states import MessageState
 from sendwright.policy.breaker import Health, Permit
+from sendwright.policy.lookup import FIRST_MS
 from sendwright.policy.reaction import Left, heard
 from sendwright.providers.contract import OURS, Flow, NotSent, Request, TooLong
 
@@ -218,7 +219,8 @@ class Deliverer:
             asked_at = asked_at if asked_at is not None else self._clock.monotonic()
             deadline = now + int(limit_s * 1000)
             repeats = parcel.round.repeats(account.name, deadline) if account.patience.key_ms else 0
-            wish = Claim(parcel, account.name, token, self._owner, ready.epoch, now, deadline, by_ref, repeats)
+            look_at = now + FIRST_MS if account.capabilities.lookups else None
+            wish = Claim(parcel, account.name, token, self._owner, ready.epoch, now, deadline, by_ref, repeats, look_at)
             try:
                 crashpoint("deliver.asking")
                 return await self._ledger.claim(wish)

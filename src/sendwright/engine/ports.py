@@ -40,6 +40,7 @@ from sendwright.model.records import (
     Sighted,
     Switch,
     Taken,
+    Unheard,
     Wait,
 )
 from sendwright.model.states import MessageState
@@ -203,6 +204,12 @@ class Ledger(Protocol):
         passed, and moves its message by `policy.fold.doubt`, with the patience that its provider's name asks for.
 
         Returns the messages it moved."""
+        ...
+
+    def unheard(self, now: int, limit: int) -> Awaitable[Sequence[Unheard]]:
+        """The attempts that are `sent`, with a reference, and whose `look_at` has come: at most `limit`, the longest due
+        first. Each is looked at again when it is twice as old (`policy.lookup.next_look`), and not handed out before;
+        after the first time its message has the event `UNCONFIRMED`."""
         ...
 
 

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 CONTRADICTED = "message.contradicted"
 """The event of a failure that was reported after the delivery: noted, and nothing else."""
+UNCONFIRMED = "message.unconfirmed"
+"""The event of a message that a provider took, and of which it has not reported in its time."""
 
 
 class Wait(Struct, frozen=True, array_like=True):
@@ -93,6 +95,8 @@ class Claim(Struct, frozen=True):
     """Its receipts may have to be found by the provider's reference: that provider does not echo our id."""
     repeats: int = 0
     """The number of the attempt whose call it says once more, under an idempotency key that the provider knows; 0: none."""
+    look_at: int | None = None
+    """When its provider is asked what became of it, should no receipt have come by then; None: never."""
 
 
 class Claimed(Struct, frozen=True):
@@ -117,6 +121,15 @@ class Decision(Struct, frozen=True):
     wait: Wait | None = None
     reason: str | None = None
     detail: str = ""
+
+
+class Unheard(NamedTuple):
+    """A call that was taken, of which no receipt has come in its time."""
+
+    attempt: str
+    provider: str
+    ref: str
+    """The provider's own id of it."""
 
 
 class Lost(NamedTuple):

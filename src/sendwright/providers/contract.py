@@ -238,6 +238,8 @@ class Capabilities(Struct, frozen=True):
     """It reports back: doubt is worth waiting for."""
     echoes: bool = False
     """Every receipt carries our attempt's id, so that none has to be found by the vendor's reference."""
+    lookups: bool = False
+    """It can be asked what became of a message that it took: it has `lookup` and `found`."""
     idempotency_s: float = 0
     """How long a repeated call with the same key is recognised by the vendor, in seconds; 0: never."""
     media: bool = False
@@ -345,6 +347,20 @@ class Provider(ABC):
             if secret in body:
                 body = body.replace(secret, b"***")
         return reply if body is reply.body else structs.replace(reply, body=body)
+
+    def lookup(self, ref: str) -> Request:
+        """The request that asks what became of the message of that reference, changing nothing. For kinds with `lookups`.
+        Raises `ValueError` for a reference that can't be one of the vendor's."""
+        raise ValueError("this kind can't be asked")
+
+    def found(self, reply: Reply) -> Receipt | None:
+        """What the answer to `lookup` reports; None where it says nothing new. Never raises, whatever the bytes."""
+        return None
+
+    def told(self, reply: Reply) -> Receipt | None:
+        """What a look-up found, fit to be kept."""
+        receipt = self.found(self._unquoted(reply))
+        return None if receipt is None else self._unquoting(receipt)
 
     def verify(self, hook: Hook) -> Verdict:
         """Whether the callback is the vendor's. A kind without callbacks refuses all."""

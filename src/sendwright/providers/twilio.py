@@ -164,16 +164,37 @@ class Twilio(Provider):
     @property
     def capabilities(self) -> Capabilities:
         told = self.settings.auth_token is not None
-        return Capabilities(channels=("sms",), receipts=told, echoes=True, media=True, body_max=BODY_MAX)
+        return Capabilities(channels=("sms",), receipts=told, echoes=True, lookups=True, media=True, body_max=BODY_MAX)
 
     def build(self, out: Outgoing) -> HttpRequest:
         """One Message. Raises `ValueError` for a recipient, a body or media that Twilio's rules leave no room for."""
         return HttpRequest("POST", self._url, self._headers, form_of(self._form(out)))
 
+    def lookup(self, ref: str) -> HttpRequest:
+        """Fetches one Message (docs/messaging/api/message-resource)."""
+        if not _SID.fullmatch(ref):
+            raise ValueError("not a SID")
+        return HttpRequest("GET", f"{self._messages}/{ref}.json", self._headers[1:])
+
+    def found(self, reply: Reply) -> Receipt | None:
+        """How a Message stands; nothing while it is on its way, and nothing that is not the Message resource."""
+        said = json_object(reply.body) if reply.status == 200 else {}
+        ref, word = vendor_id(said.get("sid")), said.get("status")
+        state = _STATES.get(word) if isinstance(word, str) else None
+        if ref is None or state is None or state <= AttemptState.SENT:
+            return None
+        code = _number(said.get("error_code"))
+        detail = " ".join(str(part) for part in (word, code, self.words(said.get("error_message"))) if part)
+        return Receipt(state, ref=ref, reason=_reason(code) if word in _ENDED else None, detail=detail)
+
     @cached_property
     def _url(self) -> str:
+        return f"{self._messages}.json"
+
+    @cached_property
+    def _messages(self) -> str:
         base = (self.settings.base_url or API).rstrip("/")
-        return f"{base}/2010-04-01/Accounts/{quote(self.settings.account_sid, safe='')}/Messages.json"
+        return f"{base}/2010-04-01/Accounts/{quote(self.settings.account_sid, safe='')}/Messages"
 
     @cached_property
     def _headers(self) -> tuple[tuple[str, str], ...]:

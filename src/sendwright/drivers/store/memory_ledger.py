@@ -15,6 +15,7 @@ from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel, Sighting
 from sendwright.model.records import (
     CONTRADICTED,
+    UNCONFIRMED,
     AttemptRecord,
     Birth,
     Cancelled,
@@ -28,11 +29,13 @@ from sendwright.model.records import (
     Refused,
     Settlement,
     Sighted,
+    Unheard,
     Wait,
     parcel_of,
 )
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.fold import Standing, another, contradicts, doubt, fold, may_decide, revived, sent_again
+from sendwright.policy.lookup import FIRST_MS, next_look
 
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _ARRIVED = frozenset({MessageState.DELIVERED, MessageState.READ})
@@ -176,6 +179,33 @@ class MemoryLedger:
                 moved[attempt.message] = None
             return list(moved)
 
+    async def unheard(self, now: int, limit: int) -> Sequence[Unheard]:
+        async with self._store.transaction("unheard") as t:
+            for id_ in [id_ for id_ in t.looks.rows if not _may_be_reported(t, id_)]:
+                t.looks.drop(id_)
+            due = sorted((at, id_) for id_, at in t.looks.rows.items() if at <= now and _is_sent(t, id_))[:limit]
+            found = []
+            for at, id_ in due:
+                attempt = t.attempts.rows[id_]
+                again = next_look(attempt.started_at, now)
+                t.looks.drop(id_) if again is None else t.looks.put(id_, again)
+                message = t.messages.get(attempt.message)
+                if message is not None and message.state == MessageState.SENT and at <= attempt.started_at + FIRST_MS:
+                    t.events.append(now, message.tenant, UNCONFIRMED, (notification_of(message.id), message.id), "")
+                if attempt.ref is not None:
+                    found.append(Unheard(id_, attempt.provider, attempt.ref))
+            return found
+
+
+def _is_sent(t: Tables, attempt: str) -> bool:
+    row = t.attempts.get(attempt)
+    return row is not None and row.state == AttemptState.SENT
+
+
+def _may_be_reported(t: Tables, attempt: str) -> bool:
+    row = t.attempts.get(attempt)
+    return row is not None and row.state <= AttemptState.SENT
+
 
 def _write(t: Tables, plan: Plan) -> None:
     cancelled_at = t.cancellations.get((plan.tenant, plan.id))
@@ -296,6 +326,8 @@ def _grant(t: Tables, message: MessageRecord, claim: Claim) -> Claimed:
         repeats=claim.repeats,
     )
     t.put_attempt(attempt)
+    if claim.look_at is not None:
+        t.looks.put(attempt.id, claim.look_at)
     return Claimed(attempt.id, number)
 
 

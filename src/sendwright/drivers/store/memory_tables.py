@@ -131,6 +131,8 @@ class Tables:
         self.attempts: Table[str, AttemptRecord] = Table()
         self.open: Table[str, bool] = Table()
         """The attempts that are `sending`."""
+        self.looks: Table[str, int] = Table()
+        """When attempts are looked at, should nothing be reported of them."""
         self.by_ref: Table[tuple[str, str], str] = Table()
         """The first attempt that was given a provider's reference."""
         self.waits: Table[str, WaitRow] = Table()

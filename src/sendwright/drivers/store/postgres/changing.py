@@ -8,11 +8,13 @@ from typing import Any
 from sendwright.drivers.store.changes import Change, apply_all
 from sendwright.drivers.store.moves import cancelled, doubted
 from sendwright.drivers.store.postgres.connections import Connections, Db
-from sendwright.drivers.store.postgres.folio import locked, save
-from sendwright.drivers.store.postgres.rows import bounds, columns
+from sendwright.drivers.store.postgres.folio import EVENTS_MAX, locked, save
+from sendwright.drivers.store.postgres.rows import bounds, columns, day_of
 from sendwright.drivers.store.postgres.sql import SQL
+from sendwright.drivers.store.silences import Silence, asked_about, unconfirmed
 from sendwright.model import ids
-from sendwright.model.records import Cancelled, Patience
+from sendwright.model.records import Cancelled, Patience, Unheard
+from sendwright.policy.lookup import next_look
 
 REPAIRED_MAX = 500
 """Attempts put in doubt by one transaction."""
@@ -86,6 +88,32 @@ def _one_each(asked: list[tuple[tuple[str, str], int]]) -> list[list[tuple[tuple
         else:
             parts.append([one])
     return parts
+
+
+class UnheardAll:
+    """Items: (now, limit)."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def __call__(self, items: list[tuple[int, int]]) -> list[list[Unheard]]:
+        return [await self._unheard(now, min(limit, EVENTS_MAX)) for now, limit in items]
+
+    async def _unheard(self, now: int, limit: int) -> list[Unheard]:
+        async def work(db: Db) -> list[Unheard]:
+            due = await db.fetch(SQL["unheard"], now, limit)
+            if not due:
+                return []
+            again = sorted((id_, next_look(started_at, now)) for id_, _, _, started_at, _ in due)
+            await db.execute(SQL["unheard_again"], *columns(again, 2))
+            standing = {row[0]: row for row in await db.fetch(SQL["standing"], [ids.message_of(row[0]) for row in due])}
+            rows = [Silence(*row, *standing[message]) for row in due if (message := ids.message_of(row[0])) in standing]
+            events = [(day_of(e[3]), *e) for e in unconfirmed(rows, now)]
+            if events:
+                await db.execute(SQL["insert_events"], *columns(events, 6))
+            return asked_about(rows)
+
+        return await self._connections.transaction("unheard", work)
 
 
 class RepairAll:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sendwright.drivers.store import changes
 from sendwright.drivers.store.postgres.batcher import Batcher
-from sendwright.drivers.store.postgres.changing import CancelAll, ChangeAll, RepairAll
+from sendwright.drivers.store.postgres.changing import CancelAll, ChangeAll, RepairAll, UnheardAll
 from sendwright.drivers.store.postgres.connections import Connections
 from sendwright.drivers.store.postgres.outcomes import ClaimAll, ObserveAll, SettleAll
 from sendwright.drivers.store.postgres.partitions import Partitions
@@ -20,7 +20,19 @@ from sendwright.drivers.store.postgres.plans import PlanAll, weight_of
 from sendwright.model.ids import MESSAGE
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Sighting
-from sendwright.model.records import Cancelled, Claim, Claimed, MessageRecord, Patience, Plan, Refused, Settlement, Sighted, Wait
+from sendwright.model.records import (
+    Cancelled,
+    Claim,
+    Claimed,
+    MessageRecord,
+    Patience,
+    Plan,
+    Refused,
+    Settlement,
+    Sighted,
+    Unheard,
+    Wait,
+)
 from sendwright.model.states import MessageState
 
 CANCELLED_WHOLE = 64
@@ -59,9 +71,10 @@ class PostgresLedger:
             weight=lambda item: 1 if item[1].startswith(MESSAGE) else CANCELLED_WHOLE,
         )
         self._repair: Batcher[_Repair, list[str]] = Batcher(RepairAll(connections), key=lambda _: "")
+        self._unheard: Batcher[tuple[int, int], list[Unheard]] = Batcher(UnheardAll(connections), key=lambda _: "")
 
     def _all(self) -> Iterator[Batcher[Any, Any]]:
-        yield from (self._plan, self._claim, self._settle, self._observe, self._change, self._cancel, self._repair)
+        yield from (self._plan, self._claim, self._settle, self._observe, self._change, self._cancel, self._repair, self._unheard)
 
     async def close(self) -> None:
         """Flushes what was submitted."""
@@ -105,6 +118,9 @@ class PostgresLedger:
         self, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
     ) -> Awaitable[Sequence[str]]:
         return self._repair.submit((now, alive, patience, attempts_max))
+
+    def unheard(self, now: int, limit: int) -> Awaitable[Sequence[Unheard]]:
+        return self._unheard.submit((now, limit))
 
 
 def _urgent(priority: Priority) -> bool:

@@ -30,7 +30,7 @@ class ClaimAll:
 
     async def __call__(self, items: list[Claim]) -> list[Claimed | Refused]:
         order = sorted(range(len(items)), key=lambda index: items[index].parcel.id)
-        rows = await self._connections.statement("claim", "claim", *columns([_claim_row(items[index]) for index in order], 15))
+        rows = await self._connections.statement("claim", "claim", *columns([_claim_row(items[index]) for index in order], 16))
         granted = {order[row[0] - 1] for row in rows}
         answers: list[Claimed | Refused] = [
             Claimed(ids.attempt_id(c.parcel.id, c.parcel.number + 1), c.parcel.number + 1) for c in items
@@ -74,6 +74,7 @@ def _claim_row(c: Claim) -> tuple[Any, ...]:
         c.owner,
         c.by_ref,
         c.repeats,
+        c.look_at,
     )
 
 

@@ -61,8 +61,8 @@ order by m.id;
 -- them, whose statements see what is committed by then.
 with c as materialized (
   select * from unnest($1::text[], $2::integer[], $3::smallint[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[],
-    $10::text[], $11::text[], $12::bigint[], $13::text[], $14::boolean[], $15::integer[])
-    with ordinality as c (id, number, step, since, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref, repeats, place)
+    $10::text[], $11::text[], $12::bigint[], $13::text[], $14::boolean[], $15::integer[], $16::bigint[])
+    with ordinality as c (id, number, step, since, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref, repeats, look_at, place)
 ), won as (
   update messages m set
     state = 21, number = m.number + 1, token = c.token, updated_at = c.now, provider = c.provider, channel = c.channel, address = c.address
@@ -73,8 +73,8 @@ with c as materialized (
     and c.epoch >= (select value from epoch)
   returning c.*
 ), a as (
-  insert into attempts (id, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref, repeats)
-  select attempt, number + 1, step, channel, provider, 0, now, deadline_at, owner, by_ref, repeats from won
+  insert into attempts (id, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref, repeats, look_at)
+  select attempt, number + 1, step, channel, provider, 0, now, deadline_at, owner, by_ref, repeats, look_at from won
   on conflict (id) do nothing
 )
 select place from won, (select delete_waits(array(select id from won))) w;
@@ -185,6 +185,25 @@ select id from notifications where id = any($1::text[]) and planned and content 
 -- name: attempts_open
 -- Every open attempt.
 select id, owner, deadline_at from attempts where state = 0;
+
+-- name: unheard
+-- $1 now, $2 limit. Calls that were taken and of which nothing was reported in time; nobody else asks about them meanwhile.
+select id, provider, ref, started_at, look_at from attempts
+where state = 2 and look_at is not null and look_at <= $1 order by look_at limit $2 for update skip locked;
+
+-- name: unheard_again
+-- $1 ids, $2 when to look again.
+update attempts a set look_at = c.look_at from unnest($1::text[], $2::bigint[]) c (id, look_at) where a.id = c.id;
+
+-- name: standing
+-- The tenant and state of those messages.
+select id, tenant, state from messages where id = any($1::text[]);
+
+-- name: insert_events
+insert into events (seq, day, at, tenant, type, subject, detail)
+select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + c.place - 1, c.day, c.at, c.tenant, c.type, c.subject, c.detail
+from unnest($1::integer[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
+  with ordinality c (day, at, tenant, type, subject, detail, place);
 
 -- name: cancel_notifications
 -- $1 ids, $2 tenants, $3 when. A stranger's changes nothing.

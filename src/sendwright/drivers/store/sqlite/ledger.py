@@ -14,7 +14,19 @@ from sendwright.drivers.store.sqlite.folio import Serials
 from sendwright.drivers.store.sqlite.writer import Writer
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Sighting
-from sendwright.model.records import Cancelled, Claim, Claimed, MessageRecord, Patience, Plan, Refused, Settlement, Sighted, Wait
+from sendwright.model.records import (
+    Cancelled,
+    Claim,
+    Claimed,
+    MessageRecord,
+    Patience,
+    Plan,
+    Refused,
+    Settlement,
+    Sighted,
+    Unheard,
+    Wait,
+)
 from sendwright.model.states import MessageState
 
 
@@ -30,6 +42,7 @@ class SqliteLedger:
         self._change = ops.ChangeAll(serials)
         self._cancel = ops.CancelAll(serials)
         self._repair = ops.RepairAll(serials)
+        self._unheard = ops.UnheardAll()
 
     def plan(self, plans: Sequence[Plan]) -> Awaitable[Sequence[Sequence[Parcel]]]:
         return self._writer.submit(self._plan, plans, urgent=bool(plans) and _urgent(plans[0].priority))
@@ -68,6 +81,9 @@ class SqliteLedger:
         self, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
     ) -> Awaitable[Sequence[str]]:
         return self._writer.submit(self._repair, (now, alive, patience, attempts_max))
+
+    def unheard(self, now: int, limit: int) -> Awaitable[Sequence[Unheard]]:
+        return self._writer.submit(self._unheard, (now, limit))
 
 
 def _urgent(priority: Priority) -> bool:

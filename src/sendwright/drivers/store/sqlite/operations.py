@@ -12,6 +12,7 @@ from sendwright.drivers.store.births import born_cancelled, events_of, parcels_o
 from sendwright.drivers.store.changes import Change, apply_all
 from sendwright.drivers.store.folio import EventRow
 from sendwright.drivers.store.moves import cancelled, doubted, settled, sighted, why_refused
+from sendwright.drivers.store.silences import Silence, asked_about, unconfirmed
 from sendwright.drivers.store.sqlite.folio import Serials, loaded, save
 from sendwright.drivers.store.sqlite.sql import SQL
 from sendwright.drivers.store.sqlite.writer import Operation, fetch, rows_of
@@ -28,10 +29,12 @@ from sendwright.model.records import (
     Refused,
     Settlement,
     Sighted,
+    Unheard,
     Wait,
     parcel_of,
 )
 from sendwright.model.states import MessageState
+from sendwright.policy.lookup import next_look
 
 _PULLED = msgspec.json.Decoder(list[tuple[MessageRecord, Content, str | None]], strict=False)
 
@@ -181,6 +184,7 @@ def _claim_row(c: Claim) -> tuple[Any, ...]:
         int(c.by_ref),
         c.repeats,
         p.since,
+        c.look_at,
     )
 
 
@@ -334,6 +338,20 @@ class RepairAll(Operation):
         moved = doubted(folio, lost, now, patience, attempts_max)
         save(db, self._serials, folio, now)
         return moved
+
+
+class UnheardAll(Operation):
+    """Items: (now, limit)."""
+
+    def apply(self, db: apsw.Connection, items: list[tuple[int, int]]) -> list[list[Unheard]]:
+        return [self._unheard(db, *item) for item in items]
+
+    def _unheard(self, db: apsw.Connection, now: int, limit: int) -> list[Unheard]:
+        rows = [Silence(*row) for row in fetch(db, SQL["unheard"], now, limit) or ()]
+        if rows:
+            db.execute(SQL["unheard_again"], (rows_of([(row.attempt, next_look(row.started_at, now)) for row in rows]),))
+            db.execute(SQL["insert_events"], (rows_of(unconfirmed(rows, now)),))
+        return asked_about(rows)
 
 
 class ChangeAll(Operation):

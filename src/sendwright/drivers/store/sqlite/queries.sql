@@ -2,6 +2,12 @@
 -- Rows are read with jsonb_each: it parses the text once, where json_each parses each row again for every column.
 -- `cross join` where the order of a join matters: the tables are never analysed, and must not need to be.
 
+-- name: upgrade_from_2
+-- Each `upgrade_from` brings a file of an older version to the schema one further, in one transaction.
+alter table attempts add column look_at integer;
+create index attempts_unheard on attempts (look_at) where state = 2 and look_at is not null;
+update meta set value = 3 where name = 'schema';
+
 -- name: plan_notifications
 -- The first committed plan wins: rows that exist are left alone, and looked at afterwards.
 insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, planned, content, metadata, trace)
@@ -50,7 +56,7 @@ on conflict (message) do update set key = excluded.key, due_at = excluded.due_at
 delete from waits where message in (select value from json_each(?1));
 
 -- name: claim
--- One row decides. Rows: id, number, step, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref, repeats, since.
+-- One row decides. Rows: id, number, step, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref, repeats, since, look_at.
 update messages set
   state = 21, number = messages.number + 1, token = c.value->>3, updated_at = c.value->>4,
   provider = c.value->>6, channel = c.value->>7, address = c.value->>8
@@ -62,8 +68,8 @@ where messages.id = c.value->>0 and messages.number = c.value->>1 and messages.s
 
 -- name: claim_attempts
 -- The attempts of claims that all won.
-insert into attempts (id, message, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref, repeats)
-select value->>9, value->>0, (value->>1) + 1, value->>2, value->>7, value->>6, 0, value->>4, value->>10, value->>11, value->>12, value->>13
+insert into attempts (id, message, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref, repeats, look_at)
+select value->>9, value->>0, (value->>1) + 1, value->>2, value->>7, value->>6, 0, value->>4, value->>10, value->>11, value->>12, value->>13, value->>15
 from jsonb_each(?1) where true
 on conflict (id) do nothing;
 
@@ -145,6 +151,17 @@ select json_group_array(json_array(c.key, a.id)) from jsonb_each(?1) c cross joi
 -- name: attempts_open
 -- Every open attempt: id, owner, deadline_at.
 select json_group_array(json_array(id, owner, deadline_at)) from attempts where state = 0;
+
+-- name: unheard
+-- ?1 now, ?2 limit. Calls that were taken and of which nothing was reported in time: id, provider, ref, started_at, look_at, and of their
+-- message the id, the tenant, the state.
+select json_group_array(json_array(a.id, a.provider, a.ref, a.started_at, a.look_at, m.id, m.tenant, m.state))
+from (select * from attempts where state = 2 and look_at is not null and look_at <= ?1 order by look_at limit ?2) a
+cross join messages m on m.id = a.message;
+
+-- name: unheard_again
+-- Rows: id, when to look again.
+update attempts set look_at = c.value->>1 from jsonb_each(?1) c where attempts.id = c.value->>0;
 
 -- name: cancel_notification
 -- ?1 id, ?2 tenant, ?3 now.

@@ -80,12 +80,15 @@ create table attempts (
   detail text not null default '',
   by_ref integer not null default 1,
   twice integer not null default 0,
-  repeats integer not null default 0
+  repeats integer not null default 0,
+  look_at integer
 ) without rowid;
 
 create index attempts_open on attempts (deadline_at) where state = 0;
 -- References are random, so each entry dirties a page of its own: only for providers that don't echo our id.
 create index attempts_by_ref on attempts (provider, ref) where by_ref = 1 and ref is not null;
+
+create index attempts_unheard on attempts (look_at) where state = 2 and look_at is not null;
 
 -- All waiting: retries, later steps, scheduled sends, closed breakers, limits.
 create table waits (
@@ -175,4 +178,4 @@ create table dead_parcels (
   body blob not null
 ) without rowid;
 
-insert into meta (name, value) values ('schema', 2), ('epoch', 1);
+insert into meta (name, value) values ('schema', 3), ('epoch', 1);
