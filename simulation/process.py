@@ -95,7 +95,7 @@ class Life:
         self.drift = drift = Drift(clock, tell)
         self.bus = bus = BusLink(self, world.broker)
         self.ledger: Any = StoreLink(self, MemoryLedger(backend), LEDGER)
-        reads = ("due", "pull", "parked", "next_due")
+        reads = ("due", "tenants", "pull", "parked", "next_due")
         self.waiting: Any = StoreLink(self, MemoryWaiting(backend), ("promoted", "rebase"), reads)
         self.board: Any = StoreLink(self, MemorySwitchboard(backend), ("set",), ("read",))
         desk: Any = StoreLink(self, Desk(world, self.label), ("offer", "stored"))

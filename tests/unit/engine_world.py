@@ -188,7 +188,7 @@ class World:
     def _wire(self) -> None:
         backend, clock, tell = self.backend, self.clock, self.tell
         self.ledger: Any = Watched(backend.ledger, self.faults, *LEDGER)
-        self.waiting: Any = Watched(backend.waiting, self.faults, "due", "pull", "promoted", "parked", "next_due")
+        self.waiting: Any = Watched(backend.waiting, self.faults, "due", "tenants", "pull", "promoted", "parked", "next_due")
         self.board: Any = Watched(backend.switchboard, self.faults, "read", "set")
         self.bus: Any = backend.bus
         self._quarantine = Quarantine()

@@ -28,7 +28,7 @@ from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
 from sendwright.engine.ports import Registry
 from sendwright.errors import StoreDown, StoreUnusable
 
-SCHEMA = 2
+SCHEMA = 3
 SWITCH_INTERVAL_S = 0.0001
 """How long the event loop may keep the interpreter while the writer wants it: the default of 5 ms is a flush's length."""
 

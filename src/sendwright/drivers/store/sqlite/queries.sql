@@ -40,8 +40,8 @@ insert into events (at, tenant, type, subject, detail)
 select value->>0, value->>1, value->>2, value->>3, value->>4 from jsonb_each(?1);
 
 -- name: insert_waits
-insert into waits (message, key, priority, due_at, kind, name, until, at, serial)
-select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8 from jsonb_each(?1) where true
+insert into waits (message, tenant, key, priority, due_at, kind, name, until, at, serial)
+select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9 from jsonb_each(?1) where true
 on conflict (message) do update set key = excluded.key, due_at = excluded.due_at, kind = excluded.kind,
   name = excluded.name, until = excluded.until, at = excluded.at, serial = excluded.serial;
 
@@ -162,12 +162,45 @@ from (select message from waits where priority = ?1 and due_at is not null and d
 join messages m on m.id = w.message
 join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32);
 
+-- name: waits_tenants
+-- ?1 key, ?2 priority, ?3 the tenant to begin with, ?4 how many. [tenant, parcels]: by skipping from one to the next, those before the
+-- first afterwards. Counts stop at eight times an equal part of ?4.
+with recursive onward (tenant) as (
+  select * from (select tenant from waits where key = ?1 and key <> 'time' and priority = ?2 and tenant >= ?3 order by tenant limit 1)
+  union all
+  select (select w.tenant from waits w where w.key = ?1 and w.key <> 'time' and w.priority = ?2 and w.tenant > o.tenant order by w.tenant limit 1)
+  from onward o where o.tenant is not null limit ?4
+), again (tenant) as (
+  select * from (select tenant from waits where key = ?1 and key <> 'time' and priority = ?2 and tenant < ?3 order by tenant limit 1)
+  union all
+  select (select w.tenant from waits w
+    where w.key = ?1 and w.key <> 'time' and w.priority = ?2 and w.tenant > a.tenant and w.tenant < ?3 order by w.tenant limit 1)
+  from again a where a.tenant is not null limit ?4
+), ring (tenant) as materialized (
+  select tenant from (
+    select tenant from onward where tenant is not null union all select tenant from again where tenant is not null) limit ?4
+)
+select json_group_array(json_array(r.tenant, (
+  select count(*) from (
+    select 1 from waits w where w.key = ?1 and w.key <> 'time' and w.priority = ?2 and w.tenant = r.tenant
+    limit 1 + 8 * ?4 / (select count(*) from ring)))))
+from ring r;
+
 -- name: waits_pull
--- ?1 key, ?2 priority, ?3 limit.
-select json_group_array(json_array(json_array({message}), json(n.content), n.trace))
-from (select message from waits where key = ?1 and key <> 'time' and priority = ?2 order by serial limit ?3) w
-join messages m on m.id = w.message
-join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32);
+-- ?1 key, ?2 priority, ?3 how many of each tenant, an object. From each tenant's first to its next, as often as it may.
+with recursive walk (tenant, left, serial) as (
+  select key, value, 0 from json_each(?3)
+  union all
+  select k.tenant, k.left - 1, (
+    select w.serial from waits w
+    where w.key = ?1 and w.key <> 'time' and w.priority = ?2 and w.tenant = k.tenant and w.serial > k.serial order by w.serial limit 1)
+  from walk k where k.left > 0 and k.serial is not null
+)
+select json_group_array(json_array(json_array({message}), json(n.content), n.trace) order by k.serial)
+from walk k
+cross join waits w on w.key = ?1 and w.key <> 'time' and w.priority = ?2 and w.tenant = k.tenant and w.serial = k.serial
+cross join messages m on m.id = w.message
+cross join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32);
 
 -- name: waits_promoted
 -- Rows: id, serial. Deletes only the waits that were read.
