@@ -1,9 +1,10 @@
 """How much waiting work is let into the lanes, and whose.
 
-Three rules. Lanes are short: a lane holds no more than a horizon of work at the pace at which it drains, so that what is
+Four rules. Lanes are short: a lane holds no more than a horizon of work at the pace at which it drains, so that what is
 urgent or switched waits behind a second of work, not hours. Keys share by deficit round robin (Shreedhar and Varghese,
 1995): each turn a key gains `quantum` × its weight and spends it; a key with a million waiting delays one with ten
-by one turn. And what was shared out goes into a lane one by one, each key in its turn.
+by one turn. What was shared out goes into a lane one by one, each key in its turn. And before anything is planned, and
+could be shared out, who is not the crowd on a lane is let past it.
 """
 
 from __future__ import annotations
@@ -92,6 +93,16 @@ def interleaved(items: Iterable[T], key: Callable[[T], Hashable]) -> list[T]:
         placed.append((came[whose], item))
         came[whose] += 1
     return [item for _, item in sorted(placed, key=lambda pair: pair[0])]
+
+
+def is_crowd(own: int, total: int, keys: int, few: int) -> bool:
+    """Whether a key that came `own` times of late, this one not counted, of `total` times in which `keys` different ones came, is
+    part of the crowd: it came more than a few times, and at least a quarter as often as they did on average.
+
+    Those who are not make up less than a quarter of all, beside a few of each, so that whoever is let past the crowd
+    does not find another there. A key alone is the crowd, lest it be one beside it as well.
+    """
+    return own >= few and 4 * own * keys >= total
 
 
 def lane_room(drained_per_s: float, depth: int, horizon_s: float, floor: int) -> int:

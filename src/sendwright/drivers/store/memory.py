@@ -77,7 +77,7 @@ class MemoryDesk:
             number = (t.accepted.get(self._process) or 0) + 1
             t.accepted.put(self._process, number)
         # Nothing suspends between the commit above and this line: both happen, or neither.
-        self._bus.put(intake_lane(offer.priority), [self._parcel(offer, number)])
+        self._bus.put(intake_lane(offer.priority, aside=offer.aside), [self._parcel(offer, number)])
         return Taken(offer.id)
 
     async def stored(self, tenant: str, key: str) -> str | None:
