@@ -9,11 +9,11 @@ from sendwright.model.records import Decision, Patience, Wait
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
-    TENANT,
     EMAIL,
     MINUTE,
     NOW,
     SMS,
+    TENANT,
     accepted,
     claimed,
     in_doubt,

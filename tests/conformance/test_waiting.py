@@ -258,9 +258,7 @@ async def test_tenants_are_those_with_something_parked_there_and_how_much(backen
     ("first", "most", "expected"),
     [("b", 9, "bdfh"), ("c", 9, "dfhb"), ("c", 2, "df"), ("h", 2, "hb"), ("i", 3, "bdf"), ("", 1, "b"), ("d", 4, "dfhb")],
 )
-async def test_tenants_go_round_from_the_one_whose_turn_it_is(
-    backend: UnderTest, first: str, most: int, expected: str
-) -> None:
+async def test_tenants_go_round_from_the_one_whose_turn_it_is(backend: UnderTest, first: str, most: int, expected: str) -> None:
     for tenant in "fbhd":
         await parked(backend, behind(), tenant=tenant)
     found = await backend.waiting.tenants(KEY, Priority.NORMAL, first, most)

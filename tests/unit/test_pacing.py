@@ -152,12 +152,10 @@ class TestInterleaving:
             shares = share_out(state, {key: left[key] for key in ring}, {}, 1, room)
             state = shares.state
             assert sum(shares.pulls.values()) == min(room, sum(left[key] for key in ring))
-            for key, count in shares.pulls.items():
-                left[key] -= count
-                since[key] = 0
-                for other in left:
-                    if other not in shares.pulls:
-                        since[other] += count if left[other] else 0
+            for key in left:
+                pulled = shares.pulls.get(key, 0)
+                left[key] -= pulled
+                since[key] = 0 if pulled else since[key] + sum(shares.pulls.values())
             left = {key: count for key, count in left.items() if count}
             # then nobody waits while others have more than a turn each, and the last pull
             assert all(since[key] <= len(waiting) + 6 for key in left)

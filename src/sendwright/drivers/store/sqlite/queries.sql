@@ -214,16 +214,17 @@ from jsonb_each(?1) c cross join waits w on w.message = c.value->>0 and w.serial
 where messages.id = c.value->>0 and messages.state = 10;
 
 -- name: waits_keys
--- Every (key, priority) under which something is parked, by skipping from one to the next; counts stop at 1000.
-with recursive keys (key, priority) as (
-  select * from (select key, priority from waits where key <> 'time' order by key, priority limit 1)
+-- Every (key, priority) under which something is parked, by skipping from one key to the next; counts stop at 1000.
+with recursive keys (key) as (
+  select * from (select key from waits where key <> 'time' order by key limit 1)
   union all
-  select (select w.key from waits w where w.key <> 'time' and (w.key, w.priority) > (k.key, k.priority) order by w.key, w.priority limit 1),
-         (select w.priority from waits w where w.key <> 'time' and (w.key, w.priority) > (k.key, k.priority) order by w.key, w.priority limit 1)
-  from keys k where k.key is not null
+  select (select w.key from waits w where w.key <> 'time' and w.key > k.key order by w.key limit 1) from keys k where k.key is not null
 )
-select json_group_array(json_array(key, priority, (select count(*) from (select 1 from waits w where w.key = keys.key and w.key <> 'time' and w.priority = keys.priority limit 1000))))
-from keys where key is not null;
+select json_group_array(json_array(key, priority, count)) from (
+  select k.key, p.value as priority, (
+    select count(*) from (select 1 from waits w where w.key = k.key and w.key <> 'time' and w.priority = p.value limit 1000)) as count
+  from keys k cross join json_each('[0, 1, 2, 3]') p where k.key is not null)
+where count > 0;
 
 -- name: waits_rebase
 -- ?1 now, ?2 the earliest time that is too far ahead. Looks at every timed wait: once per start or step of the clock.
