@@ -11,6 +11,7 @@ from sendwright.app.upkeep import kept_up
 from sendwright.drivers.store.memory import MemoryDesk, MemorySwitchboard, MemoryWaiting
 from sendwright.drivers.store.memory_ledger import MemoryLedger
 from sendwright.engine.accept import Accept
+from sendwright.engine.aside import Aside
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import Drift
 from sendwright.engine.fleet import Account, Fleet
@@ -95,7 +96,7 @@ class Life:
         self.drift = drift = Drift(clock, tell)
         self.bus = bus = BusLink(self, world.broker)
         self.ledger: Any = StoreLink(self, MemoryLedger(backend), LEDGER)
-        reads = ("due", "pull", "parked", "next_due")
+        reads = ("due", "tenants", "pull", "parked", "next_due")
         self.waiting: Any = StoreLink(self, MemoryWaiting(backend), ("promoted", "rebase"), reads)
         self.board: Any = StoreLink(self, MemorySwitchboard(backend), ("set",), ("read",))
         desk: Any = StoreLink(self, Desk(world, self.label), ("offer", "stored"))
@@ -133,7 +134,7 @@ class Life:
         self.doze = Doze(self, world.open_wakes)
         self.repairer = Repairer(self.ledger, self.doze, world.alive, fleet.patience, RETRY.attempts_max, tell, poke, drift.held)
         self.doze.repairs = self.repairer
-        self.accepting = Accept(desk, MINT, clock, world.draw.stream(f"ids:{self.label}").randbytes, tell)
+        self.accepting = Accept(desk, MINT, clock, world.draw.stream(f"ids:{self.label}").randbytes, tell, Aside(bus.depth))
 
     def start(self) -> None:
         self.spawn(self._start())

@@ -48,6 +48,19 @@ async def test_the_lane_is_that_of_the_priority(backend: UnderTest, priority: Pr
     assert [intake.id for intake in await intakes(backend, priority)] == [asked.id]
 
 
+@pytest.mark.parametrize("key", [None, "order-7"])
+async def test_what_goes_past_a_crowd_lies_on_the_lane_beside_it_and_is_accounted_for(backend: UnderTest, key: str | None) -> None:
+    crowd, past = offer(), offer(key=key, aside=True)
+    for each in (crowd, past):
+        await backend.desk.offer(each)
+    audit = await backend.records.audit()
+    assert (audit.accepted, audit.waiting, audit.violations) == (2, 2, ())
+    delivery = await backend.bus.take(intake_lane(Priority.NORMAL, aside=True))
+    assert [intake.id for intake in unbundle(Intake, delivery.body)] == [past.id]
+    await backend.bus.done(delivery)
+    assert [intake.id for intake in await intakes(backend)] == [crowd.id]
+
+
 async def test_a_hundred_offers_with_one_key_make_one_notification(backend: UnderTest) -> None:
     # given
     offers = [offer(key="once") for _ in range(100)]

@@ -13,6 +13,7 @@ from tests.conformance.builders import (
     MINUTE,
     NOW,
     SMS,
+    TENANT,
     accepted,
     claimed,
     in_doubt,
@@ -256,5 +257,5 @@ async def test_a_decision_to_park_is_a_wait_like_any_other(backend: UnderTest) -
     wait = Wait("provider", NOW + MINUTE, key="provider:x", name="x")
     decision = Decision(MessageState.QUEUED, 0, calls=0, round=Round(("x",)), wait=wait)
     await backend.ledger.settle(outcome(parcel, held, A.FAILED, decision))
-    (pulled,) = await backend.waiting.pull("provider:x", parcel.priority, 10)
+    (pulled,) = await backend.waiting.pull("provider:x", parcel.priority, {TENANT: 10})
     assert (pulled.number, pulled.round.later) == (1, ("x",))

@@ -141,6 +141,44 @@ async def test_what_another_has_leased_is_not_due_until_the_lease_runs_out(fleet
     assert [parcel.id for parcel in await other.waiting.due(NOW, 10)] == [message]
 
 
+PARKED = Wait("provider", None, key="route:sms")
+
+
+async def parked(backend: PostgresBackend, tenant: str, count: int) -> list[str]:
+    """So many of a tenant's behind one route."""
+    ntf = new_id(tenant)
+    births = [birth(ntf, n, wait=PARKED) for n in range(count)]
+    await backend.ledger.plan([plan(*births, notification=ntf, tenant=tenant)])
+    return [one.id for one in births]
+
+
+async def test_schedulers_that_pull_of_the_same_tenants_never_get_the_same(fleet: list[PostgresBackend]) -> None:
+    one, other, _ = fleet
+    messages = [message for tenant in ("a", "b", "c") for message in await parked(one, tenant, 60)]
+    taken: list[str] = []
+
+    async def promote(backend: PostgresBackend) -> None:
+        while waiting := await backend.waiting.tenants("route:sms", Priority.NORMAL, "b", 4):
+            parcels = await backend.waiting.pull("route:sms", Priority.NORMAL, dict.fromkeys(waiting, 7))
+            taken.extend(parcel.id for parcel in parcels)
+            await asyncio.sleep(0)
+            await backend.waiting.promoted(parcels, NOW)
+
+    await asyncio.gather(promote(one), promote(other))
+    assert sorted(taken) == sorted(messages)
+
+
+async def test_a_tenant_of_whom_another_has_leased_all_is_passed_by(fleet: list[PostgresBackend]) -> None:
+    one, other, _ = fleet
+    for tenant, count in (("a", 3), ("b", 5)):
+        await parked(one, tenant, count)
+    assert len(await one.waiting.pull("route:sms", Priority.NORMAL, {"a": 9, "b": 2})) == 5
+    assert await other.waiting.tenants("route:sms", Priority.NORMAL, "a", 1) == {"b": 3}
+    assert await other.waiting.tenants("route:sms", Priority.NORMAL, "", 9) == {"b": 3}
+    assert await one.waiting.tenants("route:sms", Priority.NORMAL, "", 9) == {"a": 3, "b": 5}
+    assert len(await other.waiting.pull("route:sms", Priority.NORMAL, {"a": 9, "b": 9})) == 3
+
+
 async def intakes(backend: PostgresBackend) -> list[Intake]:
     found: list[Intake] = []
     while backend.bus.depth(lane := intake_lane(Priority.NORMAL)):
@@ -362,6 +400,19 @@ async def test_a_process_works_beside_the_next_version_until_that_takes_away_wha
             await opens(scratch)
     with pytest.raises(StoreUnusable, match="upgrade"):
         await migrate(scratch)
+
+
+async def test_what_was_parked_before_tenants_took_turns_is_pulled_after_the_upgrade(scratch: str) -> None:
+    # given: a process of before, which knows nothing of tenants
+    await migrate(scratch, post=False)
+    async with open_postgres(scratch, bus=MemoryBus(ManualClock())) as backend:
+        messages = await parked(backend, "a", 3)
+        await backend.connections.query("update waits set tenant = default")
+        await migrate(scratch)
+        # when, then
+        assert await backend.waiting.tenants("route:sms", Priority.NORMAL, "b", 9) == {"": 3}
+        pulled = await backend.waiting.pull("route:sms", Priority.NORMAL, {"": 9})
+        assert [(parcel.id, parcel.tenant) for parcel in pulled] == [(message, "a") for message in messages]
 
 
 async def test_events_of_a_restored_database_come_after_those_of_before(scratch: str) -> None:

@@ -224,7 +224,7 @@ async def test_a_message_that_is_parked_anew_while_it_is_promoted_keeps_its_new_
     assert raced.second is True
     row = await assert_consistent(backend, parcel)
     assert row.wait.key == KEY
-    assert [pulled.id for pulled in await backend.waiting.pull(KEY, Priority.NORMAL, 10)] == [parcel.id]
+    assert [pulled.id for pulled in await backend.waiting.pull(KEY, Priority.NORMAL, {TENANT: 10})] == [parcel.id]
 
 
 async def test_a_message_that_ends_while_it_is_cancelled_ends_once(backend: UnderTest, order: Interleaving) -> None:

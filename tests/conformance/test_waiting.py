@@ -42,8 +42,8 @@ def behind(key: str = KEY, due_at: int | None = None) -> Wait:
     return Wait("provider", due_at, key=key, name="twilio-main")
 
 
-async def parked(backend: UnderTest, wait: Wait, priority: Priority = Priority.NORMAL) -> Parcel:
-    parcel = await planned(backend.ledger, priority=priority)
+async def parked(backend: UnderTest, wait: Wait, priority: Priority = Priority.NORMAL, **changed: str) -> Parcel:
+    parcel = await planned(backend.ledger, priority=priority, **changed)
     assert await backend.ledger.park(parcel, wait, NOW)
     return parcel
 
@@ -81,7 +81,7 @@ async def test_a_scheduled_message_that_is_parked_at_its_time_is_queued(backend:
     states = [(await message_of(backend, parcel)).state for parcel in (one, other)]
     assert states == [MessageState.QUEUED, MessageState.SCHEDULED]
     assert {one.id, other.id} == {message, later_on}
-    assert [parcel.id for parcel in await backend.waiting.pull(KEY, Priority.NORMAL, 10)] == [one.id]
+    assert [parcel.id for parcel in await backend.waiting.pull(KEY, Priority.NORMAL, {TENANT: 10})] == [one.id]
 
 
 @pytest.mark.parametrize(("now", "comes"), [(NOW - 1, False), (NOW, True)])
@@ -152,7 +152,7 @@ async def test_a_message_that_was_parked_anew_since_it_was_read_keeps_its_new_wa
     await backend.waiting.promoted([parcel], NOW)
     # then
     assert (await message_of(backend, parcel)).wait.key == KEY
-    (again,) = await backend.waiting.pull(KEY, Priority.NORMAL, 10)
+    (again,) = await backend.waiting.pull(KEY, Priority.NORMAL, {TENANT: 10})
     await backend.waiting.promoted([again], NOW)
     assert (await message_of(backend, parcel)).wait is None
 
@@ -193,27 +193,27 @@ async def test_a_pull_takes_the_first_under_its_key_and_priority_in_the_order_th
     other = await parked(backend, behind("provider:vonage-eu"))
     await scheduled(backend.ledger, NOW)
     # when, then
-    pulled = await backend.waiting.pull(KEY, Priority.NORMAL, 10)
+    pulled = await backend.waiting.pull(KEY, Priority.NORMAL, {TENANT: 10})
     assert [parcel.id for parcel in pulled] == [first.id, second.id, third.id]
-    assert [parcel.id for parcel in await backend.waiting.pull(KEY, Priority.NORMAL, 2)] == [first.id, second.id]
-    assert [parcel.id for parcel in await backend.waiting.pull(KEY, Priority.BULK, 10)] == [bulk.id]
-    assert [parcel.id for parcel in await backend.waiting.pull("provider:vonage-eu", Priority.NORMAL, 10)] == [other.id]
-    assert list(await backend.waiting.pull("nobody", Priority.NORMAL, 10)) == []
+    assert [parcel.id for parcel in await backend.waiting.pull(KEY, Priority.NORMAL, {TENANT: 2})] == [first.id, second.id]
+    assert [parcel.id for parcel in await backend.waiting.pull(KEY, Priority.BULK, {TENANT: 10})] == [bulk.id]
+    assert [parcel.id for parcel in await backend.waiting.pull("provider:vonage-eu", Priority.NORMAL, {TENANT: 10})] == [other.id]
+    assert list(await backend.waiting.pull("nobody", Priority.NORMAL, {TENANT: 10})) == []
 
 
 async def test_what_was_pulled_stays_until_it_is_promoted_and_then_the_next_come(backend: UnderTest) -> None:
     parcels = [await parked(backend, behind()) for _ in range(4)]
-    pulled = await backend.waiting.pull(KEY, Priority.NORMAL, 2)
-    assert list(await backend.waiting.pull(KEY, Priority.NORMAL, 2)) == list(pulled)
+    pulled = await backend.waiting.pull(KEY, Priority.NORMAL, {TENANT: 2})
+    assert list(await backend.waiting.pull(KEY, Priority.NORMAL, {TENANT: 2})) == list(pulled)
     await backend.waiting.promoted(pulled, NOW)
-    assert [parcel.id for parcel in await backend.waiting.pull(KEY, Priority.NORMAL, 10)] == [p.id for p in parcels[2:]]
+    assert [parcel.id for parcel in await backend.waiting.pull(KEY, Priority.NORMAL, {TENANT: 10})] == [p.id for p in parcels[2:]]
     assert await state_of(backend, parcels[0]) == MessageState.QUEUED
 
 
 async def test_a_message_that_is_parked_anew_goes_to_the_end(backend: UnderTest) -> None:
     first, second = await parked(backend, behind()), await parked(backend, behind())
     await backend.ledger.park(first, behind(), NOW)
-    assert [parcel.id for parcel in await backend.waiting.pull(KEY, Priority.NORMAL, 10)] == [second.id, first.id]
+    assert [parcel.id for parcel in await backend.waiting.pull(KEY, Priority.NORMAL, {TENANT: 10})] == [second.id, first.id]
 
 
 async def test_the_order_of_arrival_survives_a_crash(backend: UnderTest) -> None:
@@ -221,7 +221,65 @@ async def test_the_order_of_arrival_survives_a_crash(backend: UnderTest) -> None
     again = await backend.restart()
     late = await planned(again.ledger)
     await again.ledger.park(late, behind(), NOW)
-    assert [p.id for p in await again.waiting.pull(KEY, Priority.NORMAL, 10)] == [p.id for p in [*parcels, late]]
+    assert [p.id for p in await again.waiting.pull(KEY, Priority.NORMAL, {TENANT: 10})] == [p.id for p in [*parcels, late]]
+
+
+async def test_a_pull_takes_of_each_tenant_what_is_its_share_and_of_nobody_else(backend: UnderTest) -> None:
+    # given: a blast, and others who come after it
+    blast = [await parked(backend, behind(), tenant="blast") for _ in range(12)]
+    few = [await parked(backend, behind(), tenant="few") for _ in range(3)]
+    await parked(backend, behind(), tenant="left out")
+    await parked(backend, behind("provider:vonage-eu"), tenant="few")
+    await parked(backend, behind(), Priority.BULK, tenant="few")
+    # when, then
+    pulled = await backend.waiting.pull(KEY, Priority.NORMAL, {"blast": 2, "few": 9, "nobody": 5})
+    assert [parcel.id for parcel in pulled] == [parcel.id for parcel in (*blast[:2], *few)]
+    assert {parcel.tenant for parcel in pulled} == {"blast", "few"}
+    assert list(await backend.waiting.pull(KEY, Priority.NORMAL, {})) == []
+    # and when these are promoted, the next come
+    await backend.waiting.promoted(pulled, NOW)
+    again = await backend.waiting.pull(KEY, Priority.NORMAL, {"few": 9, "blast": 1})
+    assert [parcel.id for parcel in again] == [blast[2].id]
+
+
+async def test_tenants_are_those_with_something_parked_there_and_how_much(backend: UnderTest) -> None:
+    assert await backend.waiting.tenants(KEY, Priority.NORMAL, "", 10) == {}
+    for tenant, count in (("b", 3), ("a", 1), ("c", 2), ("Z", 1), ("é", 1)):
+        for _ in range(count):
+            await parked(backend, behind(), tenant=tenant)
+    await parked(backend, behind("provider:vonage-eu"), tenant="d")
+    await parked(backend, behind(), Priority.BULK, tenant="e")
+    await scheduled(backend.ledger, NOW, tenant="f")
+    found = await backend.waiting.tenants(KEY, Priority.NORMAL, "", 10)
+    assert found == {"Z": 1, "a": 1, "b": 3, "c": 2, "é": 1}
+
+
+@pytest.mark.parametrize(
+    ("first", "most", "expected"),
+    [("b", 9, "bdfh"), ("c", 9, "dfhb"), ("c", 2, "df"), ("h", 2, "hb"), ("i", 3, "bdf"), ("", 1, "b"), ("d", 4, "dfhb")],
+)
+async def test_tenants_go_round_from_the_one_whose_turn_it_is(backend: UnderTest, first: str, most: int, expected: str) -> None:
+    for tenant in "fbhd":
+        await parked(backend, behind(), tenant=tenant)
+    found = await backend.waiting.tenants(KEY, Priority.NORMAL, first, most)
+    assert sorted(found) == sorted(expected)
+
+
+async def test_what_a_tenant_has_is_counted_as_far_as_it_matters(backend: UnderTest) -> None:
+    ntf = new_id("many")
+    births = [birth(ntf, ordinal, wait=behind()) for ordinal in range(60)]
+    await backend.ledger.plan([plan(*births, notification=ntf, tenant="many")])
+    await parked(backend, behind(), tenant="one")
+    for most, at_least in ((2, 1), (20, 10), (60, 30), (200, 60)):
+        found = await backend.waiting.tenants(KEY, Priority.NORMAL, "", most)
+        assert found["one"] == 1
+        assert at_least <= found["many"] <= 60
+
+
+async def test_a_message_that_waits_for_a_time_is_nobodys_to_pull(backend: UnderTest) -> None:
+    await scheduled(backend.ledger, NOW)
+    assert await backend.waiting.tenants("time", Priority.NORMAL, "", 10) == {}
+    assert list(await backend.waiting.pull("time", Priority.NORMAL, {TENANT: 10})) == []
 
 
 async def test_parked_messages_come_due_at_their_expiry(backend: UnderTest) -> None:
@@ -322,7 +380,7 @@ async def test_a_message_that_moves_on_leaves_no_wait_behind(backend: UnderTest,
     assert (await message_of(backend, parcel)).wait is None
     assert await backend.waiting.next_due() is None
     assert await backend.waiting.parked() == {}
-    assert list(await backend.waiting.pull(KEY, Priority.NORMAL, 10)) == []
+    assert list(await backend.waiting.pull(KEY, Priority.NORMAL, {TENANT: 10})) == []
 
 
 async def test_a_stale_parcel_is_not_parked(backend: UnderTest) -> None:

@@ -18,6 +18,7 @@ import msgspec
 
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.accept import Accept
+from sendwright.engine.aside import Aside
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.fleet import Account, Fleet
 from sendwright.engine.inquire import Inquirer
@@ -190,7 +191,7 @@ class World:
     def _wire(self) -> None:
         backend, clock, tell = self.backend, self.clock, self.tell
         self.ledger: Any = Watched(backend.ledger, self.faults, *LEDGER)
-        self.waiting: Any = Watched(backend.waiting, self.faults, "due", "pull", "promoted", "parked", "next_due")
+        self.waiting: Any = Watched(backend.waiting, self.faults, "due", "tenants", "pull", "promoted", "parked", "next_due")
         self.board: Any = Watched(backend.switchboard, self.faults, "read", "set")
         self.bus: Any = backend.bus
         self._quarantine = Quarantine()
@@ -238,7 +239,11 @@ class World:
             poke=poke,
         )
         self.inquirer = Inquirer(self.ledger, self.fleet, self.egress, clock, tell)
-        self.accepting = Accept(backend.desk, self.mint, clock, random.Random(7).randbytes, tell)
+        self.accepting = Accept(backend.desk, self.mint, clock, random.Random(7).randbytes, tell, Aside(backend.bus.depth))
+
+    def another_promoter(self) -> Promoter:
+        """As another process would have it, over the same table."""
+        return Promoter(self.waiting, self.ledger, self.bus, self.fleet, self.clock, self.tell)
 
     def _account(self, vendor: Vendor) -> Account:
         return Account(
@@ -308,10 +313,12 @@ class World:
         assert isinstance(answer, Taken)
         return answer.id
 
-    async def accept(self, to: Any = None, key: str | None = None, **fields: Any) -> Taken | Conflict | Running:
+    async def accept(
+        self, to: Any = None, key: str | None = None, *, tenant: str = TENANT, **fields: Any
+    ) -> Taken | Conflict | Running:
         said = {"to": to if to is not None else {"phone": PHONE}, "content": {"body": "Hello"}, **fields}
         raw = json.dumps(said).encode()
-        return await self.accepting.accept(TENANT, msgspec.json.decode(raw, type=Payload), raw, key)
+        return await self.accepting.accept(tenant, msgspec.json.decode(raw, type=Payload), raw, key)
 
     async def post_many(self, count: int, first: int = 0, **fields: Any) -> list[str]:
         """One notification each, to different numbers."""

@@ -154,7 +154,7 @@ async def test_two_promoters_over_one_table_send_nothing_twice() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["due", "promoted", "next_due", "parked", "pull"])
+@pytest.mark.parametrize("method", ["due", "promoted", "next_due", "parked", "tenants", "pull"])
 @in_virtual_time
 async def test_a_promoter_that_loses_an_answer_of_the_store_goes_on_and_sends_once(method: str) -> None:
     one = Vendor(concurrency=2, latency_s=0.7)
@@ -285,7 +285,7 @@ async def test_while_a_route_is_shut_nothing_is_read_for_it() -> None:
         before = world.faults.calls.copy()
         await world.pass_time(600)
         spent = world.faults.calls - before
-        assert spent["pull"] == spent["promoted"] == 0
+        assert spent["tenants"] == spent["pull"] == spent["promoted"] == 0
         assert spent["parked"] <= 601 + 1
         assert await world.waiting.parked() == {("route:sms", Priority.NORMAL): 100}
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendwright.policy.pacing import DeficitRoundRobin, lane_room, share_out
+from sendwright.policy.pacing import DeficitRoundRobin, interleaved, is_crowd, lane_room, share_out
 
 waitings = st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.integers(0, 60), max_size=8)
 
@@ -120,3 +120,71 @@ class TestLanes:
             drained_per_s = fed[-1]
 
         assert fed == [10, 100, 1000, 5000, 5000]
+
+
+class TestInterleaving:
+    def test_one_of_each_in_turn_and_the_rest_behind(self) -> None:
+        assert interleaved(["a1", "a2", "a3", "a4", "b1", "b2", "c1"], lambda item: item[0]) == [
+            "a1", "b1", "c1", "a2", "b2", "a3", "a4",
+        ]  # fmt: skip
+
+    @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers())))
+    def test_nothing_is_lost_each_keys_order_is_kept_and_nobody_is_two_ahead(self, items: list[tuple[str, int]]) -> None:
+        found = interleaved(items, lambda item: item[0])
+        counts = dict.fromkeys("abcd", 0)
+        left = {key: sum(item[0] == key for item in items) for key in counts}
+        for key, _ in found:
+            counts[key] += 1
+            left[key] -= 1
+            assert all(counts[key] <= counts[other] + 1 for other in counts if left[other] > 0)
+        for key in counts:
+            assert [item for item in found if item[0] == key] == [item for item in items if item[0] == key]
+
+    @given(st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.integers(1, 60), min_size=1, max_size=20), st.data())
+    def test_of_a_ring_that_is_seen_in_part_everybody_has_a_turn_before_anybody_has_two(
+        self, waiting: dict[str, int], data: st.DataObject
+    ) -> None:
+        """As the promoter looks at it: one tenant more than there is room for, from the one whose turn it is."""
+        state, left, since = DeficitRoundRobin(), dict(waiting), dict.fromkeys(waiting, 0)
+        while left:
+            room = data.draw(st.integers(1, 6))
+            ring = sorted(left, key=lambda key: (key < state.turn, key))[: room + 1]
+            shares = share_out(state, {key: left[key] for key in ring}, {}, 1, room)
+            state = shares.state
+            assert sum(shares.pulls.values()) == min(room, sum(left[key] for key in ring))
+            for key in left:
+                pulled = shares.pulls.get(key, 0)
+                left[key] -= pulled
+                since[key] = 0 if pulled else since[key] + sum(shares.pulls.values())
+            left = {key: count for key, count in left.items() if count}
+            # then nobody waits while others have more than a turn each, and the last pull
+            assert all(since[key] <= len(waiting) + 6 for key in left)
+
+
+class TestCrowds:
+    @pytest.mark.parametrize(
+        ("own", "total", "keys", "crowd"),
+        [
+            (0, 1, 1, False),
+            (9, 10_000, 2, False),
+            (10, 11, 1, True),
+            (10_000, 10_001, 1, True),
+            (1249, 10_000, 2, False),
+            (1250, 10_000, 2, True),
+            (5000, 10_000, 2, True),
+            (25, 10_000, 100, True),
+            (24, 10_000, 100, False),
+        ],
+    )
+    def test_the_crowd_is_who_comes_often_more_than_a_few_times(self, own: int, total: int, keys: int, crowd: bool) -> None:
+        assert is_crowd(own, total, keys, few=10) == crowd
+
+    @given(st.lists(st.integers(1, 5000), min_size=1, max_size=30))
+    def test_those_who_are_not_are_less_than_a_quarter_beside_a_few_of_each(self, counts: list[int]) -> None:
+        total = sum(counts)
+        past = sum(own for own in counts if own >= 10 and not is_crowd(own, total, len(counts), 10))
+        assert 4 * past < total or past == 0
+
+    @given(st.lists(st.integers(1, 5000), min_size=1, max_size=30))
+    def test_who_comes_most_often_is_the_crowd(self, counts: list[int]) -> None:
+        assert is_crowd(max(counts), sum(counts), len(counts), few=1)

@@ -71,7 +71,8 @@ class Backend(Protocol):
 def lanes_of(channels: Iterable[str]) -> list[str]:
     """Every lane that these channels need, the intake's and the receipts' included."""
     own = [lane(channel, priority) for channel in channels for priority in Priority]
-    return [*(intake_lane(priority) for priority in Priority), INBOUND, *own]
+    intakes = [intake_lane(priority, aside=aside) for aside in (False, True) for priority in Priority]
+    return [*intakes, INBOUND, *own]
 
 
 @asynccontextmanager

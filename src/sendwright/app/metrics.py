@@ -124,7 +124,7 @@ class _Standing(Collector):
         depth = GaugeMetricFamily("sendwright_lane_depth", "Parcels that nobody has taken", labels=("lane",))
         oldest = GaugeMetricFamily("sendwright_lane_oldest_seconds", "Age of the oldest of them", labels=("lane",))
         bus = self._parts.backend.bus
-        names = [intake_lane(priority) for priority in Priority]
+        names = [intake_lane(priority, aside=aside) for aside in (False, True) for priority in Priority]
         names += [lane(channel, priority) for channel in self._parts.fleet.channels for priority in Priority]
         for name in (*names, INBOUND):
             depth.add_metric((name,), bus.depth(name))

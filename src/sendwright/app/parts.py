@@ -16,6 +16,7 @@ from sendwright.app.engines import Backend
 from sendwright.app.machine import Randomness, SystemClock
 from sendwright.drivers.egress.gate import Gate, Route
 from sendwright.engine.accept import Accept
+from sendwright.engine.aside import Aside
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import Drift
 from sendwright.engine.fleet import Account, Fleet
@@ -238,7 +239,7 @@ def assemble(
         providers=providers,
         fleet=fleet,
         gate=gate,
-        accept=Accept(backend.desk, mint, clock, Randomness(), tell),
+        accept=Accept(backend.desk, mint, clock, Randomness(), tell, Aside(backend.bus.depth)),
         worker=_worker(settings, backend, fleet, gate, promoter, clock, drift, tell, delivered),
         promoter=promoter,
         repairer=Repairer(

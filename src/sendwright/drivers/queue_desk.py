@@ -214,7 +214,7 @@ class QueueDesk:
         """Publishes under this id, again while the bus's word is lost. Raises `BusDown`."""
         loop = asyncio.get_running_loop()
         number, until, maybe = self._numbers.take(), loop.time() + PUBLISH_S, False
-        lane, parcel = intake_lane(offer.priority), self._parcel(offer, id_, number)
+        lane, parcel = intake_lane(offer.priority, aside=offer.aside), self._parcel(offer, id_, number)
         try:
             while True:
                 try:

@@ -11,7 +11,7 @@ from sendwright.engine.crash import crashpoint
 from sendwright.engine.ports import Clock, IntakeDesk
 from sendwright.engine.telling import Accepted, Tell
 from sendwright.model.ids import RANDOM_BYTES, IdMint
-from sendwright.model.notification import PRIORITIES, Payload
+from sendwright.model.notification import PRIORITIES, Payload, Priority
 from sendwright.model.records import Absent, Conflict, Offer, Running, Taken
 from sendwright.policy.idempotency import fingerprint
 
@@ -19,12 +19,21 @@ from sendwright.policy.idempotency import fingerprint
 class Accept:
     """The first story."""
 
-    def __init__(self, desk: IntakeDesk, mint: IdMint, clock: Clock, randomness: Callable[[int], bytes], tell: Tell) -> None:
+    def __init__(
+        self,
+        desk: IntakeDesk,
+        mint: IdMint,
+        clock: Clock,
+        randomness: Callable[[int], bytes],
+        tell: Tell,
+        aside: Callable[[str, Priority, int], bool],
+    ) -> None:
         self._desk = desk
         self._mint = mint
         self._clock = clock
         self._randomness = randomness
         self._tell = tell
+        self._aside = aside
 
     async def accept(
         self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None, *, repeat: bool = False
@@ -40,17 +49,18 @@ class Accept:
     ) -> Awaitable[Taken | Conflict | Running | Absent]:
         """The story up to its one wait, for callers that have no task to wait in. `over` must follow. A `repeat` is only
         answered, never taken anew."""
-        now = self._clock.now_ms()
+        now, priority = self._clock.now_ms(), PRIORITIES[payload.priority]
         offer = Offer(
             id=self._mint.notification(tenant, now, self._randomness(RANDOM_BYTES)),
             tenant=tenant,
             at=now,
-            priority=PRIORITIES[payload.priority],
+            priority=priority,
             body=raw,
             key=key,
             fingerprint=fingerprint(raw) if key is not None else b"",
             trace=trace,
             repeat=repeat,
+            aside=self._aside(tenant, priority, now),
         )
         crashpoint("accept.offering")
         return self._desk.offer(offer)

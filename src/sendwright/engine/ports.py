@@ -9,7 +9,7 @@ tests/conformance holds every driver to the docstrings below.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -221,8 +221,14 @@ class Waiting(Protocol):
         longest due, so that nobody's blast stands before what is more urgent. They stay until `promoted`."""
         ...
 
-    def pull(self, key: str, priority: Priority, limit: int) -> Awaitable[Sequence[Parcel]]:
-        """The first parcels parked under a key, in the order they came, whatever their due time. They stay until `promoted`."""
+    def tenants(self, key: str, priority: Priority, first: str, most: int) -> Awaitable[Mapping[str, int]]:
+        """At most `most` tenants who have something to pull under a key, from `first` (or the next that has) on and round again
+        in the order of their names; and how much each has, counted at least as far as an equal part of `most`."""
+        ...
+
+    def pull(self, key: str, priority: Priority, shares: Mapping[str, int]) -> Awaitable[Sequence[Parcel]]:
+        """The first parcels parked under a key, at most so many of each tenant and no other's, in the order they came, whatever
+        their due time. They stay until `promoted`."""
         ...
 
     def promoted(self, parcels: Sequence[Parcel], now: int) -> Awaitable[None]:

@@ -1,8 +1,9 @@
 """schedule: what waits is pulled back into the lanes, when its time has come or its key is open.
 
 Rows are read, published, and only then deleted: a crash in between publishes twice, and the second parcel is refused by
-its message's row. Parked work is pulled at the pace at which its route can take it; while a route is shut nothing is
-read for it at all. After a step of the wall clock nothing is promoted by its time for a while (drift.py).
+its message's row. Parked work is pulled at the pace at which its route can take it, from the tenants in turn; while a
+route is shut nothing is read for it at all. After a step of the wall clock nothing is promoted by its time for a while
+(drift.py).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel, lane, pack
 from sendwright.model.records import Wait
 from sendwright.model.states import MessageState
-from sendwright.policy.pacing import lane_room
+from sendwright.policy.pacing import DeficitRoundRobin, interleaved, lane_room, share_out
 
 SLICE = 200
 """Most rows moved at once; of what is due, so many of each priority."""
@@ -36,9 +37,9 @@ LINE = 2
 """While a route is full, so many of the highest priority that is parked stand in line for its next place."""
 LINE_S = 0.25
 """But only where there may be one before they are parked again: a rate that lets nobody through for minutes has no line."""
-LANE_S = 10.0
+LANE_S = 1.0
 LANE_MIN = 500
-"""A lane is short: it holds ten seconds of work, and this many parcels at the least."""
+"""A lane is short: it holds a second of work, and this many parcels at the least. No tenant gets past what is in it."""
 HORIZON_S = 0.25
 """How much of a route's pace is pulled ahead."""
 
@@ -70,6 +71,8 @@ class Promoter:
         self._rebased = False
         self._stood: dict[tuple[str, Priority], float] = {}
         """When somebody was last sent to stand in line."""
+        self._turns: dict[tuple[str, Priority], DeficitRoundRobin] = {}
+        """Which tenant's turn it is, of what is parked."""
 
     def poke(self) -> None:
         """Something may be due."""
@@ -117,7 +120,7 @@ class Promoter:
         if self._held():
             return 0
         crashpoint("schedule.reading_due")
-        parcels = await self._waiting.due(now, SLICE)
+        parcels = interleaved(await self._waiting.due(now, SLICE), lambda parcel: (parcel.priority, parcel.tenant))
         over = {parcel.id: end for parcel in parcels if (end := _end_of(parcel, now)) is not None}
         going, staying = self._by_room([parcel for parcel in parcels if parcel.id not in over])
         crashpoint("schedule.promoting_due")
@@ -154,6 +157,7 @@ class Promoter:
         """What is parked under open keys, the highest priority first."""
         await self.look()
         crashpoint("schedule.looked")
+        self._turns = {place: turn for place, turn in self._turns.items() if place in self._parked}
         pulled: Counter[str] = Counter()
         highest: set[str] = set()
         for (key, priority), count in sorted(self._parked.items(), key=lambda item: item[0][1]):
@@ -164,11 +168,24 @@ class Promoter:
             if room <= 0:
                 continue
             crashpoint("schedule.pulling")
-            parcels = await self._waiting.pull(key, priority, room)
+            parcels = await self._of_tenants(key, priority, room)
             crashpoint("schedule.promoting_pulled")
             await self._promote(parcels)
             pulled[key] += len(parcels)
         return pulled.total()
+
+    async def _of_tenants(self, key: str, priority: Priority, room: int) -> list[Parcel]:
+        """As many as there is room for, one of each tenant in turn. One tenant more is looked at: whose turn it is afterwards."""
+        turn = self._turns.get((key, priority), DeficitRoundRobin())
+        crashpoint("schedule.reading_tenants")
+        waiting = await self._waiting.tenants(key, priority, turn.turn, room + 1)
+        shares = share_out(turn, waiting, {}, 1, room)
+        self._turns[key, priority] = shares.state
+        if not shares.pulls:
+            return []
+        crashpoint("schedule.pulling_shares")
+        parcels = await self._waiting.pull(key, priority, shares.pulls)
+        return interleaved(parcels, lambda parcel: parcel.tenant)
 
     async def look(self) -> None:
         """Reads what is parked. A process that plans and does not promote does so now and then."""
@@ -191,7 +208,7 @@ class Promoter:
         if not self._fleet.route(channel):
             return SLICE  # its last provider is gone from the settings: deliver moves it on
         room = self._fleet.room(channel, priority, self._clock.monotonic(), HORIZON_S)
-        return room - self._bus.depth(lane(channel, priority))
+        return room - self._bus.depth(lane(channel, priority)) - self._fleet.in_line(channel, priority)
 
     def _to_stand(self, key: str, priority: Priority) -> int:
         """How many to pull though there is no room. Who is parked does not stand in the line for the next place, and would

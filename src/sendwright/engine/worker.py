@@ -1,6 +1,6 @@
 """The worker loop: takers on every lane, each with a bounded hand, none of which can starve another.
 
-One taker per intake lane, one for receipts, one per channel and priority. A taker takes a bundle only while its hand has
+A few takers per intake lane, one for receipts, one per channel and priority. A taker takes a bundle only while its hand has
 room, so what it holds is bounded; a bundle is done when each of its parcels is claimed, parked or dropped. Takers of the
 lower priorities step aside while something critical is on its way.
 """
@@ -123,7 +123,8 @@ class Worker:
         self._loop = asyncio.get_running_loop()  # asked once: each time costs a system call
         for priority in Priority:
             for _ in range(PLANS_AT_ONCE):
-                self._spawn_taker(partial(self._each_bundle, intake_lane(priority), priority, self._planner.plan))
+                for name in (intake_lane(priority), intake_lane(priority, aside=True)):
+                    self._spawn_taker(partial(self._each_bundle, name, priority, self._planner.plan))
             for channel in self._channels:
                 self._spawn_taker(partial(self._each_parcel, lane(channel, priority), priority))
         self._spawn_taker(partial(self._each_bundle, INBOUND, Priority.HIGH, self._observer.observe))

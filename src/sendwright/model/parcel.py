@@ -144,8 +144,9 @@ class Sighting(Struct, frozen=True, omit_defaults=True):
     v: int = VERSION
 
 
-def intake_lane(priority: Priority) -> str:
-    return f"intake.{priority.label}"
+def intake_lane(priority: Priority, *, aside: bool = False) -> str:
+    """`aside`: the lane beside a crowded one, for tenants that are not the crowd."""
+    return f"intake.aside.{priority.label}" if aside else f"intake.{priority.label}"
 
 
 def lane(channel: str, priority: Priority) -> str:

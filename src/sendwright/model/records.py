@@ -295,6 +295,8 @@ class Offer(Struct, frozen=True):
     trace: str | None = None
     repeat: bool = False
     """Only to hear what its key stands for: where that is nothing, nothing is taken."""
+    aside: bool = False
+    """Past a crowd of other tenants' on the intake lane."""
 
     def __repr__(self) -> str:
         return f"Offer({self.id})"

@@ -1,18 +1,23 @@
 """How much waiting work is let into the lanes, and whose.
 
-Two rules. Lanes are short: a lane holds no more than a horizon of work at the pace at which it drains, so that what is
-urgent or switched waits behind seconds of work, not hours. And keys share by deficit round robin (Shreedhar and Varghese,
+Four rules. Lanes are short: a lane holds no more than a horizon of work at the pace at which it drains, so that what is
+urgent or switched waits behind a second of work, not hours. Keys share by deficit round robin (Shreedhar and Varghese,
 1995): each turn a key gains `quantum` × its weight and spends it; a key with a million waiting delays one with ten
-by one turn.
+by one turn. What was shared out goes into a lane one by one, each key in its turn. And before anything is planned, and
+could be shared out, who is not the crowd on a lane is let past it.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import TypeVar
 
 from msgspec import Struct
+
+T = TypeVar("T")
 
 
 class DeficitRoundRobin(Struct, frozen=True):
@@ -77,6 +82,27 @@ def _skip_idle_rounds(ring: list[str], gains: Mapping[str, float], deficits: dic
     if rounds > 0:
         for key in ring:
             deficits[key] += rounds * gains[key]
+
+
+def interleaved(items: Iterable[T], key: Callable[[T], Hashable]) -> list[T]:
+    """The first of each key, then the second of each, and so on. Each key's keep their order, and keys that of their firsts."""
+    came: Counter[Hashable] = Counter()
+    placed: list[tuple[int, T]] = []
+    for item in items:
+        whose = key(item)
+        placed.append((came[whose], item))
+        came[whose] += 1
+    return [item for _, item in sorted(placed, key=lambda pair: pair[0])]
+
+
+def is_crowd(own: int, total: int, keys: int, few: int) -> bool:
+    """Whether a key that came `own` times of late, this one not counted, of `total` times in which `keys` different ones came, is
+    part of the crowd: it came more than a few times, and at least a quarter as often as they did on average.
+
+    Those who are not make up less than a quarter of all, beside a few of each, so that whoever is let past the crowd
+    does not find another there. A key alone is the crowd, lest it be one beside it as well.
+    """
+    return own >= few and 4 * own * keys >= total
 
 
 def lane_room(drained_per_s: float, depth: int, horizon_s: float, floor: int) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -77,7 +77,7 @@ class MemoryDesk:
             number = (t.accepted.get(self._process) or 0) + 1
             t.accepted.put(self._process, number)
         # Nothing suspends between the commit above and this line: both happen, or neither.
-        self._bus.put(intake_lane(offer.priority), [self._parcel(offer, number)])
+        self._bus.put(intake_lane(offer.priority, aside=offer.aside), [self._parcel(offer, number)])
         return Taken(offer.id)
 
     async def stored(self, tenant: str, key: str) -> str | None:
@@ -113,10 +113,17 @@ class MemoryWaiting:
                 came[row.priority].append((row.wait.due_at, id_))
         return self._parcels(id_ for waits in came.values() for _, id_ in heapq.nsmallest(limit, waits))
 
-    async def pull(self, key: str, priority: Priority, limit: int) -> Sequence[Parcel]:
-        parked = self._tables.waits.rows.items()
-        came = ((row.wait.serial, id_) for id_, row in parked if (row.wait.key, row.priority) == (key, priority))
-        return self._parcels(id_ for _, id_ in heapq.nsmallest(limit, came))
+    async def tenants(self, key: str, priority: Priority, first: str, most: int) -> dict[str, int]:
+        counts = Counter(tenant for _, tenant, _ in self._under(key, priority))
+        return {tenant: counts[tenant] for tenant in sorted(counts, key=lambda each: (each < first, each))[:most]}
+
+    async def pull(self, key: str, priority: Priority, shares: Mapping[str, int]) -> Sequence[Parcel]:
+        left, found = dict(shares), []
+        for _, tenant, id_ in sorted(self._under(key, priority)):
+            if left.get(tenant, 0) > 0:
+                left[tenant] -= 1
+                found.append(id_)
+        return self._parcels(found)
 
     async def promoted(self, parcels: Sequence[Parcel], now: int) -> None:
         async with self._store.transaction("promoted") as t:
@@ -148,6 +155,13 @@ class MemoryWaiting:
     async def next_due(self) -> int | None:
         due = (row.wait.due_at for row in self._tables.waits.rows.values())
         return min((at for at in due if at is not None), default=None)
+
+    def _under(self, key: str, priority: Priority) -> Iterator[tuple[int, str, str]]:
+        """What is parked there: (serial, tenant, message)."""
+        messages = self._tables.messages.rows
+        for id_, row in self._tables.waits.rows.items():
+            if (row.wait.key, row.priority) == (key, priority) and key != "time":
+                yield row.wait.serial, messages[id_].tenant, id_
 
     def _parcels(self, messages: Iterable[str]) -> list[Parcel]:
         found = []

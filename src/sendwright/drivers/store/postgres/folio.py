@@ -71,7 +71,7 @@ async def save(db: Db, folio: Folio, now: int, *, events_before: int = 0) -> int
         *columns([_message_row(m) for m in changed], 13),
         *columns([(a.id, a.state, a.finished_at, clean(a.ref), clean(a.reason), clean(a.detail), a.twice) for a in attempts], 7),
         sorted(folio.gone_waits),
-        *columns([(m.id, w.key, m.priority, w.due_at, w.kind, w.name, w.until, now) for m, w in waits], 8),
+        *columns([(m.id, m.tenant, w.key, m.priority, w.due_at, w.kind, w.name, w.until, now) for m, w in waits], 9),
         events_before,
         *columns([(day_of(e[3]), e[0], e[1], e[2], e[3], clean(e[4])) for e in folio.events], 6),
     )

@@ -66,13 +66,13 @@ def _bound(plans: Sequence[Plan]) -> list[Any]:
             messages.append(_message_row(plan, birth))
             if birth.wait is not None:
                 w = birth.wait
-                waits.append((plan.id, birth.id, w.key, plan.priority, w.due_at, w.kind, w.name, w.until, plan.at))
+                waits.append((plan.id, birth.id, plan.tenant, w.key, plan.priority, w.due_at, w.kind, w.name, w.until, plan.at))
         events += [
             (plan.id, day_of(plan.id), at, tenant, type_, subject, detail) for at, tenant, type_, subject, detail in events_of(plan)
         ]
     if len(events) > EVENTS_MAX:
         raise TooManyEvents
-    return [*columns(notifications, 15), *columns(messages, 14), *columns(waits, 9), *columns(events, 7)]
+    return [*columns(notifications, 15), *columns(messages, 14), *columns(waits, 10), *columns(events, 7)]
 
 
 def _notification_row(p: Plan) -> tuple[Any, ...]:

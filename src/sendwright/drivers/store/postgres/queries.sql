@@ -4,7 +4,7 @@
 -- that), so that no two flushes ever wait for each other in a circle. The order of locks is: notifications, messages, waits.
 
 -- name: plan_fresh
--- The first committed plan wins: of those that exist already nothing is written; but, with $46, over rows that only stand for a
+-- The first committed plan wins: of those that exist already nothing is written; but, with $47, over rows that only stand for a
 -- cancellation (a stranger's cancels nothing). Returns the ids that were planned by it.
 with n as (
   insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, content, metadata, trace, planned)
@@ -15,7 +15,7 @@ with n as (
     priority = excluded.priority, category = excluded.category, on_doubt = excluded.on_doubt, send_at = excluded.send_at, expires_at = excluded.expires_at,
     key = excluded.key, process = excluded.process, number = excluded.number, messages = excluded.messages, content = excluded.content,
     metadata = excluded.metadata, trace = excluded.trace, planned = true
-  where not notifications.planned and $46::boolean
+  where not notifications.planned and $47::boolean
   returning id
 ), m as (
   insert into messages (id, tenant, state, priority, on_doubt, expires_at, accepted_at, updated_at, recipient, channel, address, reason, detail, dead, steps)
@@ -26,16 +26,16 @@ with n as (
   where coalesce(x.notification in (select id from n), false)
   on conflict (id) do nothing
 ), w as (
-  insert into waits (message, key, priority, due_at, kind, name, until, at)
-  select x.message, x.key, x.priority, x.due_at, x.kind, x.name, x.until, x.at
-  from unnest($30::text[], $31::text[], $32::text[], $33::smallint[], $34::bigint[], $35::text[], $36::text[], $37::bigint[], $38::bigint[])
-    as x (notification, message, key, priority, due_at, kind, name, until, at)
+  insert into waits (message, tenant, key, priority, due_at, kind, name, until, at)
+  select x.message, x.tenant, x.key, x.priority, x.due_at, x.kind, x.name, x.until, x.at
+  from unnest($30::text[], $31::text[], $32::text[], $33::text[], $34::smallint[], $35::bigint[], $36::text[], $37::text[], $38::bigint[], $39::bigint[])
+    as x (notification, message, tenant, key, priority, due_at, kind, name, until, at)
   where coalesce(x.notification in (select id from n), false)
   on conflict (message) do nothing
 ), e as (
   insert into events (seq, day, at, tenant, type, subject, detail)
   select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + x.place - 1, x.day, x.at, x.tenant, x.type, x.subject, x.detail
-  from unnest($39::text[], $40::integer[], $41::bigint[], $42::text[], $43::text[], $44::text[], $45::text[])
+  from unnest($40::text[], $41::integer[], $42::bigint[], $43::text[], $44::text[], $45::text[], $46::text[])
     with ordinality as x (notification, day, at, tenant, type, subject, detail, place)
   where coalesce(x.notification in (select id from n), false)
 )
@@ -166,14 +166,14 @@ with m as (
 ), g as (
   delete from waits where message = any($21::text[])
 ), w as (
-  insert into waits (message, key, priority, due_at, kind, name, until, at)
-  select * from unnest($22::text[], $23::text[], $24::smallint[], $25::bigint[], $26::text[], $27::text[], $28::bigint[], $29::bigint[])
-  on conflict (message) do update set key = excluded.key, due_at = excluded.due_at, kind = excluded.kind, name = excluded.name,
-    until = excluded.until, at = excluded.at, serial = excluded.serial, holder = null, leased_until = null
+  insert into waits (message, tenant, key, priority, due_at, kind, name, until, at)
+  select * from unnest($22::text[], $23::text[], $24::text[], $25::smallint[], $26::bigint[], $27::text[], $28::text[], $29::bigint[], $30::bigint[])
+  on conflict (message) do update set tenant = excluded.tenant, key = excluded.key, due_at = excluded.due_at, kind = excluded.kind,
+    name = excluded.name, until = excluded.until, at = excluded.at, serial = excluded.serial, holder = null, leased_until = null
 ), e as (
   insert into events (seq, day, at, tenant, type, subject, detail)
-  select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + $30::integer + c.place - 1, c.day, c.at, c.tenant, c.type, c.subject, c.detail
-  from unnest($31::integer[], $32::bigint[], $33::text[], $34::text[], $35::text[], $36::text[])
+  select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + $31::integer + c.place - 1, c.day, c.at, c.tenant, c.type, c.subject, c.detail
+  from unnest($32::integer[], $33::bigint[], $34::text[], $35::text[], $36::text[], $37::text[])
     with ordinality c (day, at, tenant, type, subject, detail, place)
 )
 select 1;
@@ -234,14 +234,49 @@ select {message}, n.content, n.trace, l.kind, l.due_at, l.key, l.name, l.until, 
 from leased l join messages m on m.id = l.message join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32)
 order by l.priority, l.due_at, l.message;
 
+-- name: waits_tenants
+-- $1 key, $2 who asks, $3 the tenant to begin with, $4 how many, $5 priority. Those who have what nobody else has leased, by skipping from
+-- one to the next, those before the first afterwards. Counts stop at eight times an equal part of $4.
+with recursive onward (tenant, place) as (
+  (select w.tenant, 1 from waits w
+   where w.key = $1 and w.key <> 'time' and w.priority = $5 and w.tenant >= $3 and (w.leased_until is null or w.leased_until < now() or w.holder = $2)
+   order by w.tenant limit 1)
+  union all
+  select n.tenant, o.place + 1 from onward o cross join lateral (
+    select w.tenant from waits w
+    where w.key = $1 and w.key <> 'time' and w.priority = $5 and w.tenant > o.tenant and (w.leased_until is null or w.leased_until < now() or w.holder = $2)
+    order by w.tenant limit 1) n
+  where o.place < $4::integer
+), again (tenant, place) as (
+  (select w.tenant, 1 from waits w
+   where w.key = $1 and w.key <> 'time' and w.priority = $5 and w.tenant < $3 and (w.leased_until is null or w.leased_until < now() or w.holder = $2)
+   order by w.tenant limit 1)
+  union all
+  select n.tenant, a.place + 1 from again a cross join lateral (
+    select w.tenant from waits w
+    where w.key = $1 and w.key <> 'time' and w.priority = $5 and w.tenant > a.tenant and w.tenant < $3 and (w.leased_until is null or w.leased_until < now() or w.holder = $2)
+    order by w.tenant limit 1) n
+  where a.place < $4::integer
+), ring as materialized (
+  select tenant from (select tenant from onward union all select tenant from again) x limit $4
+)
+select r.tenant, (select count(*) from (
+  select from waits w
+  where w.key = $1 and w.key <> 'time' and w.priority = $5 and w.tenant = r.tenant and (w.leased_until is null or w.leased_until < now() or w.holder = $2)
+  limit (select 1 + 8 * $4 / count(*) from ring)) x)
+from ring r;
+
 -- name: waits_pull
--- $1 key, $2 who asks, $3 how many, $4 for how long they are his, $5 priority.
+-- $1 key, $2 who asks, $3 tenants, $4 how many of each, $5 for how long they are his, $6 priority.
 with picked as (
-  select w.message from waits w
-  where w.key = $1 and w.key <> 'time' and w.priority = $5 and (w.leased_until is null or w.leased_until < now() or w.holder = $2)
-  order by w.serial limit $3 for update skip locked
+  select w.message from unnest($3::text[], $4::integer[]) c (tenant, most) cross join lateral (
+    select w.message from waits w
+    where w.key = $1 and w.key <> 'time' and w.priority = $6 and w.tenant = c.tenant
+      and (w.leased_until is null or w.leased_until < now() or w.holder = $2)
+    order by w.serial limit c.most for update skip locked
+  ) w
 ), leased as (
-  update waits w set holder = $2, leased_until = now() + $4::interval from picked where w.message = picked.message
+  update waits w set holder = $2, leased_until = now() + $5::interval from picked where w.message = picked.message
   returning w.message, w.priority, w.due_at, w.kind, w.key, w.name, w.until, w.serial
 )
 select {message}, n.content, n.trace, l.kind, l.due_at, l.key, l.name, l.until, l.serial

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 from sendwright.drivers.store.postgres.batcher import Batcher
 from sendwright.drivers.store.postgres.connections import Connections, Db, first
@@ -31,7 +31,7 @@ class PostgresWaiting:
             self._promote, weight=lambda item: len(item[0]), repeatable=True
         )
         self._due: Batcher[tuple[int, int], list[Parcel]] = Batcher(self._lease_due)
-        self._pull: Batcher[tuple[str, Priority, int], list[Parcel]] = Batcher(self._lease_parked)
+        self._pull: Batcher[tuple[str, Priority, Mapping[str, int]], list[Parcel]] = Batcher(self._lease_parked)
         self._rebase: Batcher[tuple[int, int], None] = Batcher(self._rebased)
 
     async def close(self) -> None:
@@ -40,8 +40,12 @@ class PostgresWaiting:
     def due(self, now: int, limit: int) -> Awaitable[Sequence[Parcel]]:
         return self._due.submit((now, limit))
 
-    def pull(self, key: str, priority: Priority, limit: int) -> Awaitable[Sequence[Parcel]]:
-        return self._pull.submit((key, priority, limit))
+    async def tenants(self, key: str, priority: Priority, first: str, most: int) -> dict[str, int]:
+        rows = await self._connections.read("waits_tenants", key, self._process, first, most, priority)
+        return {tenant: count for tenant, count in rows}  # noqa: C416 — rows are no pairs to `dict`
+
+    def pull(self, key: str, priority: Priority, shares: Mapping[str, int]) -> Awaitable[Sequence[Parcel]]:
+        return self._pull.submit((key, priority, shares))
 
     def promoted(self, parcels: Sequence[Parcel], now: int) -> Awaitable[None]:
         return self._promoted.submit((parcels, now))
@@ -63,10 +67,11 @@ class PostgresWaiting:
             found.append([parcel_from(row) for row in rows])
         return found
 
-    async def _lease_parked(self, items: list[tuple[str, Priority, int]]) -> list[list[Parcel]]:
+    async def _lease_parked(self, items: list[tuple[str, Priority, Mapping[str, int]]]) -> list[list[Parcel]]:
         found = []
-        for key, priority, limit in items:
-            rows = await self._connections.statement("pull", "waits_pull", key, self._process, limit, LEASE, priority)
+        for key, priority, shares in items:
+            asked = (list(shares), list(shares.values()))
+            rows = await self._connections.statement("pull", "waits_pull", key, self._process, *asked, LEASE, priority)
             found.append([parcel_from(row) for row in rows])
         return found
 

@@ -93,7 +93,7 @@ class _OfferAll(Operation):
                 key=offer.key,
                 trace=offer.trace,
             )
-            by_lane.setdefault(intake_lane(offer.priority), []).append(pack(parcel))
+            by_lane.setdefault(intake_lane(offer.priority, aside=offer.aside), []).append(pack(parcel))
         db.execute(SQL["process_counts"], (self._process, self._accepted + len(fresh), fresh[0].at))
         return put_bundles(db, self._lanes, by_lane, fresh[-1].at)
 

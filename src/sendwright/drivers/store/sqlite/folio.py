@@ -52,7 +52,7 @@ def save(db: apsw.Connection, serials: Serials, folio: Folio, now: int) -> None:
 
 def _put_waits(db: apsw.Connection, serials: Serials, waits: list[tuple[MessageRecord, Wait]], now: int) -> None:
     if waits:
-        rows = [(m.id, w.key, m.priority, w.due_at, w.kind, w.name, w.until, now, serials()) for m, w in waits]
+        rows = [(m.id, m.tenant, w.key, m.priority, w.due_at, w.kind, w.name, w.until, now, serials()) for m, w in waits]
         db.execute(SQL["insert_waits"], (rows_of(rows),))
 
 

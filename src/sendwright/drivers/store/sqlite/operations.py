@@ -132,7 +132,7 @@ def _message_row(plan: Plan, birth: Any) -> tuple[Any, ...]:
 
 
 def _wait_row(plan: Plan, message: str, wait: Wait, serial: int) -> tuple[Any, ...]:
-    return (message, wait.key, plan.priority, wait.due_at, wait.kind, wait.name, wait.until, plan.at, serial)
+    return (message, plan.tenant, wait.key, plan.priority, wait.due_at, wait.kind, wait.name, wait.until, plan.at, serial)
 
 
 class ClaimAll(Operation):

@@ -6,6 +6,24 @@
 -- Each `upgrade_from` brings a file of an older version to the schema one further, in one transaction.
 alter table attempts add column look_at integer;
 create index attempts_unheard on attempts (look_at) where state = 2 and look_at is not null;
+create table waits_of_tenants (
+  message text primary key,
+  tenant text not null,
+  key text not null,
+  priority integer not null,
+  due_at integer,
+  kind text not null,
+  name text,
+  until integer,
+  at integer not null,
+  serial integer not null
+) without rowid;
+insert into waits_of_tenants select w.message, m.tenant, w.key, w.priority, w.due_at, w.kind, w.name, w.until, w.at, w.serial
+from waits w join messages m on m.id = w.message;
+drop table waits;
+alter table waits_of_tenants rename to waits;
+create index waits_due on waits (priority, due_at, message) where due_at is not null;
+create index waits_parked on waits (key, priority, tenant, serial) where key <> 'time';
 update meta set value = 3 where name = 'schema';
 
 -- name: plan_notifications
@@ -46,8 +64,8 @@ insert into events (at, tenant, type, subject, detail)
 select value->>0, value->>1, value->>2, value->>3, value->>4 from jsonb_each(?1);
 
 -- name: insert_waits
-insert into waits (message, key, priority, due_at, kind, name, until, at, serial)
-select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8 from jsonb_each(?1) where true
+insert into waits (message, tenant, key, priority, due_at, kind, name, until, at, serial)
+select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9 from jsonb_each(?1) where true
 on conflict (message) do update set key = excluded.key, due_at = excluded.due_at, kind = excluded.kind,
   name = excluded.name, until = excluded.until, at = excluded.at, serial = excluded.serial;
 
@@ -179,12 +197,45 @@ from (select message from waits where priority = ?1 and due_at is not null and d
 join messages m on m.id = w.message
 join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32);
 
+-- name: waits_tenants
+-- ?1 key, ?2 priority, ?3 the tenant to begin with, ?4 how many. [tenant, parcels]: by skipping from one to the next, those before the
+-- first afterwards. Counts stop at eight times an equal part of ?4.
+with recursive onward (tenant) as (
+  select * from (select tenant from waits where key = ?1 and key <> 'time' and priority = ?2 and tenant >= ?3 order by tenant limit 1)
+  union all
+  select (select w.tenant from waits w where w.key = ?1 and w.key <> 'time' and w.priority = ?2 and w.tenant > o.tenant order by w.tenant limit 1)
+  from onward o where o.tenant is not null limit ?4
+), again (tenant) as (
+  select * from (select tenant from waits where key = ?1 and key <> 'time' and priority = ?2 and tenant < ?3 order by tenant limit 1)
+  union all
+  select (select w.tenant from waits w
+    where w.key = ?1 and w.key <> 'time' and w.priority = ?2 and w.tenant > a.tenant and w.tenant < ?3 order by w.tenant limit 1)
+  from again a where a.tenant is not null limit ?4
+), ring (tenant) as materialized (
+  select tenant from (
+    select tenant from onward where tenant is not null union all select tenant from again where tenant is not null) limit ?4
+)
+select json_group_array(json_array(r.tenant, (
+  select count(*) from (
+    select 1 from waits w where w.key = ?1 and w.key <> 'time' and w.priority = ?2 and w.tenant = r.tenant
+    limit 1 + 8 * ?4 / (select count(*) from ring)))))
+from ring r;
+
 -- name: waits_pull
--- ?1 key, ?2 priority, ?3 limit.
-select json_group_array(json_array(json_array({message}), json(n.content), n.trace))
-from (select message from waits where key = ?1 and key <> 'time' and priority = ?2 order by serial limit ?3) w
-join messages m on m.id = w.message
-join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32);
+-- ?1 key, ?2 priority, ?3 how many of each tenant, an object. From each tenant's first to its next, as often as it may.
+with recursive walk (tenant, left, serial) as (
+  select key, value, 0 from json_each(?3)
+  union all
+  select k.tenant, k.left - 1, (
+    select w.serial from waits w
+    where w.key = ?1 and w.key <> 'time' and w.priority = ?2 and w.tenant = k.tenant and w.serial > k.serial order by w.serial limit 1)
+  from walk k where k.left > 0 and k.serial is not null
+)
+select json_group_array(json_array(json_array({message}), json(n.content), n.trace) order by k.serial)
+from walk k
+cross join waits w on w.key = ?1 and w.key <> 'time' and w.priority = ?2 and w.tenant = k.tenant and w.serial = k.serial
+cross join messages m on m.id = w.message
+cross join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32);
 
 -- name: waits_promoted
 -- Rows: id, serial. Deletes only the waits that were read.
@@ -198,16 +249,17 @@ from jsonb_each(?1) c cross join waits w on w.message = c.value->>0 and w.serial
 where messages.id = c.value->>0 and messages.state = 10;
 
 -- name: waits_keys
--- Every (key, priority) under which something is parked, by skipping from one to the next; counts stop at 1000.
-with recursive keys (key, priority) as (
-  select * from (select key, priority from waits where key <> 'time' order by key, priority limit 1)
+-- Every (key, priority) under which something is parked, by skipping from one key to the next; counts stop at 1000.
+with recursive keys (key) as (
+  select * from (select key from waits where key <> 'time' order by key limit 1)
   union all
-  select (select w.key from waits w where w.key <> 'time' and (w.key, w.priority) > (k.key, k.priority) order by w.key, w.priority limit 1),
-         (select w.priority from waits w where w.key <> 'time' and (w.key, w.priority) > (k.key, k.priority) order by w.key, w.priority limit 1)
-  from keys k where k.key is not null
+  select (select w.key from waits w where w.key <> 'time' and w.key > k.key order by w.key limit 1) from keys k where k.key is not null
 )
-select json_group_array(json_array(key, priority, (select count(*) from (select 1 from waits w where w.key = keys.key and w.key <> 'time' and w.priority = keys.priority limit 1000))))
-from keys where key is not null;
+select json_group_array(json_array(key, priority, count)) from (
+  select k.key, p.value as priority, (
+    select count(*) from (select 1 from waits w where w.key = k.key and w.key <> 'time' and w.priority = p.value limit 1000)) as count
+  from keys k cross join json_each('[0, 1, 2, 3]') p where k.key is not null)
+where count > 0;
 
 -- name: waits_rebase
 -- ?1 now, ?2 the earliest time that is too far ahead. Looks at every timed wait: once per start or step of the clock.

@@ -90,9 +90,10 @@ create index attempts_by_ref on attempts (provider, ref) where by_ref = 1 and re
 
 create index attempts_unheard on attempts (look_at) where state = 2 and look_at is not null;
 
--- All waiting: retries, later steps, scheduled sends, closed breakers, limits.
+-- All waiting: retries, later steps, scheduled sends, closed breakers, limits. `tenant` is the message's: tenants take turns.
 create table waits (
   message text primary key,
+  tenant text not null,
   key text not null,
   priority integer not null,
   due_at integer,
@@ -104,7 +105,7 @@ create table waits (
 ) without rowid;
 
 create index waits_due on waits (priority, due_at, message) where due_at is not null;
-create index waits_parked on waits (key, priority, serial) where key <> 'time';
+create index waits_parked on waits (key, priority, tenant, serial) where key <> 'time';
 
 -- What happened, written by the transaction in which it did. A number is never given twice, though retention takes the last
 -- row: somebody follows by it.

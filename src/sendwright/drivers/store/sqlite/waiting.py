@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 import apsw
+import msgspec
 
 from sendwright.drivers.store.sqlite.operations import parcels_from
 from sendwright.drivers.store.sqlite.reader import Reader
@@ -26,8 +27,12 @@ class SqliteWaiting:
     def due(self, now: int, limit: int) -> Awaitable[Sequence[Parcel]]:
         return self._reader.run(lambda db: _due(db, now, limit))
 
-    def pull(self, key: str, priority: Priority, limit: int) -> Awaitable[Sequence[Parcel]]:
-        return self._reader.run(lambda db: parcels_from(db.execute(SQL["waits_pull"], (key, priority, limit)).get))
+    def tenants(self, key: str, priority: Priority, first: str, most: int) -> Awaitable[dict[str, int]]:
+        return self._reader.run(lambda db: dict(fetch(db, SQL["waits_tenants"], key, priority, first, most) or ()))
+
+    def pull(self, key: str, priority: Priority, shares: Mapping[str, int]) -> Awaitable[Sequence[Parcel]]:
+        of_each = msgspec.json.encode(shares).decode()
+        return self._reader.run(lambda db: parcels_from(db.execute(SQL["waits_pull"], (key, priority, of_each)).get))
 
     def promoted(self, parcels: Sequence[Parcel], now: int) -> Awaitable[None]:
         return self._writer.submit(self._promoted, (parcels, now))

@@ -1,0 +1,1 @@
+drop index waits_parked;
