@@ -52,6 +52,7 @@ from tests.conformance.builders import (
     state_of,
 )
 from tests.conformance.postgres_server import UNSYNCED, empty_postgres, make_postgres, postgres_url
+from tests.conformance.sqs_backends import sqs_fake
 
 pytestmark = pytest.mark.slow
 
@@ -150,7 +151,7 @@ def quiet(stage: str, done: int, total: int) -> None:
     assert 0 < done <= total, stage
 
 
-async def moved(file: Path, bus: MemoryBus | None = None, kill: Kill | None = None) -> MemoryBus:
+async def moved(file: Path, bus: Any = None, kill: Kill | None = None) -> Any:
     bus = bus or MemoryBus(ManualClock())
     dies = kill or Kill(None)
     with open_source(file) as source:
@@ -333,6 +334,21 @@ async def test_all_that_lay_on_the_lanes_is_on_the_bus_and_what_has_no_provider_
 
     assert parcels_on(await moved(file)) == expected
     assert len(expected) > 8
+
+
+async def test_the_lanes_can_be_moved_to_sqs_as_well(file: Path) -> None:
+    expected = parcels_in(file)
+
+    async with sqs_fake() as sqs:
+        await moved(file, sqs.bus)
+        found = Counter[tuple[str, bytes]]()
+        while found.total() < expected.total():
+            for lane in {lane for lane, _ in (expected - found)}:
+                taken = await sqs.bus.take(lane)
+                found += Counter((lane, raw) for raw in split(taken.body))
+                await sqs.bus.done(taken)
+
+    assert found.keys() == expected.keys()
 
 
 async def test_a_parcel_that_nobody_can_read_is_a_dead_one_and_takes_no_other_with_it(file: Path) -> None:
