@@ -31,13 +31,13 @@ BUSY = 0.75
 
 
 class Costs(Struct, frozen=True):
-    """Seconds of CPU per notification of one message, on a core like the one that was measured."""
+    """Seconds of CPU per notification of one message, on a core like the one that was measured, which was a slow one."""
 
-    api: float = 0.00020
-    worker: float = 0.00060
-    postgres: float = 0.00035
-    rabbitmq: float = 0.00025
-    plan_share: float = 0.3
+    api: float = 0.00034
+    worker: float = 0.00096
+    postgres: float = 0.00051
+    rabbitmq: float = 0.00026
+    plan_share: float = 0.35
     """Of the worker's and the database's cost, what planning takes; delivering and settling take the rest."""
 
 

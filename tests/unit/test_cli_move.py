@@ -113,7 +113,7 @@ def test_an_admin_key_that_stays_behind_is_mentioned(file: Path, given: str | No
     if kept:
         (file.parent / "admin_key").write_text(words[kept] + "\n")
 
-    notes = moving._notes(load(Path("sendwright.toml"), {}).settings)
+    notes = moving._notes(load(Path("sendwright.toml"), {}).settings, file.parent)
 
     assert bool(notes) == (given is None or (kept is not None and kept != given))
     assert all(word not in note for note in notes for word in words.values())

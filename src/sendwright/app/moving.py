@@ -64,7 +64,7 @@ async def move(settings: Settings, file: Path, told: Told, *, dry: bool = False)
     require(settings.store.url.engine)
     with open_source(file) as source:
         _check_key(settings, source)
-        notes = tuple(_notes(settings))
+        notes = tuple(_notes(settings, file.parent))
         async with open_target(settings.store.url) as target:
             begun = await target.look(source.number)
             if source.moved is not None or (begun is not None and begun.stage == FINISHED):
@@ -185,16 +185,18 @@ def _check_key(settings: Settings, source: Source) -> None:
     newest, key = source.newest(), settings.secrets.key
     if newest is None or key is None or IdMint(key.reveal().encode()).minted_for(*newest):
         return
-    made = settings.data / SECRET_KEY_FILE
+    made = source.path.parent / SECRET_KEY_FILE
     where = f"the one in {made}" if made.exists() else "the [secrets] key that it ran with, or the one that its data folder made"
     raise OperatorError(f"the ids in {source.path} are signed with another key: set [secrets] key to {where}")
 
 
-def _notes(settings: Settings) -> list[str]:
+def _notes(settings: Settings, folder: Path) -> list[str]:
     """What else a data folder may hold that other machines need."""
-    made = settings.data / ADMIN_KEY_FILE
+    made = folder / ADMIN_KEY_FILE
     if settings.api.admin_key is None:
-        return [f"[api] admin_key is not set: each process takes the one in its own data folder ({made}), or makes one"]
+        return [
+            f"[api] admin_key is not set: each process takes the one in its own data folder, or makes one; the old one is in {made}"
+        ]
     if made.exists() and made.read_text(encoding="ascii", errors="replace").strip() != settings.api.admin_key.reveal():
         return [f"[api] admin_key is another than the one in {made}: whoever calls with that one is refused from now on"]
     return []
