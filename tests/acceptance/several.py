@@ -33,14 +33,18 @@ READY_S = 40.0
 class Several(House):
     """As `House` for whoever calls it; `url` is that of the first API."""
 
-    def __init__(self, folder: Path, providers: str, extra: str = "", *, database: str, prefix: str) -> None:
-        engines = f'[store]\nurl = "{database}"\n[bus]\nurl = "{URL}?prefix={prefix}"\n[secrets]\nkey = "{secrets.token_hex(32)}"\n'
+    def __init__(
+        self, folder: Path, providers: str, extra: str = "", *, database: str, prefix: str, key: str | None = None
+    ) -> None:
+        key = key or secrets.token_hex(32)
+        engines = f'[store]\nurl = "{database}"\n[bus]\nurl = "{URL}?prefix={prefix}"\n[secrets]\nkey = "{key}"\n'
         super().__init__(folder, providers, f"{engines}{extra}")
         self.apis: list[Process] = []
         self.workers: list[Process] = []
         self.schedulers: list[Process] = []
         self.urls: list[str] = []
         self.names = Names(prefix)
+        self.database_url = database
 
     def start(self, env: dict[str, str] | None = None, *, ready: bool = True, stderr: int | None = None) -> float:
         raise NotImplementedError("each role is started by itself")
@@ -98,12 +102,13 @@ class Several(House):
 
 
 @contextmanager
-def several(folder: Path, providers: str, extra: str = "") -> Iterator[Several]:
-    """A migrated database and a prefix of their own; processes are started by the test and killed at the end."""
+def several(folder: Path, providers: str, extra: str = "", *, key: str | None = None) -> Iterator[Several]:
+    """A migrated database and a prefix of their own; processes are started by the test and killed at the end. `key` is the secret
+    key, else one is made."""
     name = f"sendwright_run_{os.getpid()}_{secrets.token_hex(4)}"
     database, prefix = urlunsplit(urlsplit(SERVER)._replace(path=f"/{name}")), f"r-{secrets.token_hex(6)}."
     asyncio.run(_on_server(f"create database {name}"))
-    house = Several(folder, providers, extra, database=database, prefix=prefix)
+    house = Several(folder, providers, extra, database=database, prefix=prefix, key=key)
     try:
         asyncio.run(migrate(database))
         yield house

@@ -41,6 +41,7 @@ def test_the_commands_of_this_version_are_there_and_no_other() -> None:
         "worker",
         "scheduler",
         "migrate",
+        "move",
         "check",
         "send",
         "show",

@@ -9,6 +9,7 @@ from sendwright.cli.checking import check
 from sendwright.cli.frame import Root
 from sendwright.cli.handling import dead, doubts
 from sendwright.cli.looking import audit, list_messages, show, tail
+from sendwright.cli.moving import move
 from sendwright.cli.providing import providers
 from sendwright.cli.sending import send
 from sendwright.cli.serving import api, migrate, sandbox, scheduler, up, worker
@@ -19,6 +20,7 @@ COMMANDS: tuple[click.Command, ...] = (
     worker,
     scheduler,
     migrate,
+    move,
     check,
     send,
     show,

@@ -15,6 +15,7 @@ import apsw
 from sendwright.drivers.bus.sqlite import SqliteBus
 from sendwright.drivers.bus.sqlite_lanes import Lanes
 from sendwright.drivers.store.sqlite.desk import SqliteDesk
+from sendwright.drivers.store.sqlite.fence import refuse_moved
 from sendwright.drivers.store.sqlite.folio import Serials
 from sendwright.drivers.store.sqlite.ledger import SqliteLedger
 from sendwright.drivers.store.sqlite.quarantine import SqliteQuarantine
@@ -87,9 +88,9 @@ async def open_sqlite(
 ) -> AsyncIterator[SqliteBackend]:
     """Opens (and makes, at first) the file for this process alone. Raises `StoreUnusable` when it can't be used."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = _lock(path)
+    lock = hold(path)
     try:
-        db = _prepare(path)
+        db = opened(path)
         writer = Writer(path, on_fatal or _die)
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         backend = SqliteBackend(path, process or f"p{secrets.token_hex(8)}", writer, db, keep_ms)
@@ -103,8 +104,8 @@ async def open_sqlite(
         os.close(lock)
 
 
-def _lock(path: Path) -> int:
-    """A lock on a file beside the database; another process holding it is an operator's error."""
+def hold(path: Path) -> int:
+    """A lock on a file beside the database; another process holding it is an operator's error. Closing it lets go."""
     lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,22 +115,30 @@ def _lock(path: Path) -> int:
     return lock
 
 
-def _prepare(path: Path) -> apsw.Connection:
+def opened(path: Path, *, moving: bool = False) -> apsw.Connection:
+    """A connection that writes, to a file that was found sound, or made where there was none. One that is moved to other
+    engines is opened for its move alone."""
     try:
-        return _opened(path)
+        if not path.exists() or path.stat().st_size == 0:
+            return _made(path)
+        db = _sound(path)
+        if not moving:
+            refuse_moved(db, str(path))
     except apsw.Error as error:
         raise StoreUnusable(f"{path} can't be opened as a database ({type(error).__name__})") from error
+    return db
 
 
-def _opened(path: Path) -> apsw.Connection:
-    made = not path.exists() or path.stat().st_size == 0
-    if made:
-        path.touch(mode=0o600)
+def _made(path: Path) -> apsw.Connection:
+    path.touch(mode=0o600)
     db = connect(path)
-    if made:
-        with db:
-            db.execute(schema())
-        return db
+    with db:
+        db.execute(schema())
+    return db
+
+
+def _sound(path: Path) -> apsw.Connection:
+    db = connect(path)
     verdict = db.execute("pragma quick_check(1)").get if path.stat().st_size < CHECKED_BYTES else "ok"
     if verdict != "ok":
         raise StoreUnusable(f"{path} is damaged ({verdict}): restore a backup")

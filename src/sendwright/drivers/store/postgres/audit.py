@@ -24,6 +24,7 @@ import msgspec
 from sendwright.drivers.queue_desk import COUNTED_MS
 from sendwright.drivers.store.named import named
 from sendwright.drivers.store.postgres.connections import Db
+from sendwright.drivers.store.postgres.migrate import moved_at
 from sendwright.drivers.store.postgres.partitions import day_named
 from sendwright.drivers.store.postgres.rows import DAY_MS
 from sendwright.model import ids
@@ -97,7 +98,7 @@ async def recount(db: Db, in_flight: InFlight | None) -> Audit:
     lanes = _Lanes(before | set(in_flight()) if in_flight is not None else ())
     for (body,) in await db.fetch("select body from dead_parcels where lane like 'intake.%'"):
         lanes.aside += _read(body, _Intake)
-    overdue = None if in_flight is not None else int(time.time() * 1000) - COUNTED_MS
+    overdue = None if in_flight is not None else await _overdue(db)
     floor = await _floor(db)
     violations = [*await _by_numbers(db, lanes, overdue), *await _by_rows(db, floor), *await _stranded(db, lanes, overdue)]
     by_state = {MessageState(code).label: n for code, n in await db.fetch("select state, count(*) from messages group by state")}
@@ -113,6 +114,13 @@ async def recount(db: Db, in_flight: InFlight | None) -> Audit:
         by_state=by_state,
         violations=tuple(violations),
     )
+
+
+async def _overdue(db: Db) -> int:
+    """What was counted or queued before this time, in ms since 1970, should have moved on. What was moved here is on its way since
+    then, whatever its own times say."""
+    overdue = int(time.time() * 1000) - COUNTED_MS
+    return overdue if (await moved_at(db) or 0) <= overdue else 0
 
 
 async def _floor(db: Db) -> str:

@@ -28,6 +28,9 @@ _LOCK = 0x53_57_4D_49
 LOCK_S = 5
 """So long may a part of a migration wait for a lock, lest everybody queue up behind it."""
 
+UNFINISHED = 1 << 62
+"""Of a move: later than any time."""
+
 _RECORD = """create table if not exists migrations (
   number integer not null, phase text not null, name text not null, at timestamptz not null default now(),
   primary key (number, phase))"""
@@ -78,13 +81,29 @@ async def migrate(url: str, *, post: bool = True) -> list[str]:
             if (migration.number, migration.phase) not in done and (post or migration.phase == "pre"):
                 await _apply(db, migration)
                 made.append(f"{migration.number:04} {migration.name} ({migration.phase})")
-        await _raise_event_base(db)
+        await raise_event_base(db)
         return made
     finally:
         await db.close()
 
 
 async def check(db: Db) -> None:
+    """Raises `StoreUnusable` when this version can't work with the database: its schema does not fit, or it is only half there."""
+    await check_schema(db)
+    if await moved_at(db) == UNFINISHED:
+        raise StoreUnusable("a move into this database is not finished: run `sendwright move` again")
+    await raise_event_base(db)
+
+
+async def moved_at(db: Db) -> int | None:
+    """When this database was filled by a move, in ms since 1970; None where it never was, `UNFINISHED` while it is."""
+    if await db.fetchval("select to_regclass('moves')") is None:
+        return None
+    at: int | None = await db.fetchval("select max(coalesce(finished_at, $1)) from moves", UNFINISHED)
+    return at
+
+
+async def check_schema(db: Db) -> None:
     """Raises `StoreUnusable` when this version can't work with the database's schema."""
     if await db.fetchval("select to_regclass('migrations')") is None:
         raise StoreUnusable("the database has no schema yet: run `sendwright migrate`")
@@ -94,7 +113,6 @@ async def check(db: Db) -> None:
         raise StoreUnusable(f"the database has schema {pre}, this version needs {SCHEMA}: run `sendwright migrate`")
     if pre > SCHEMA + 1 or post > SCHEMA:
         raise StoreUnusable(f"the database has schema {max(pre, post)}, this version knows {SCHEMA}: upgrade it")
-    await _raise_event_base(db)
 
 
 async def _apply(db: Db, migration: Migration) -> None:
@@ -106,7 +124,7 @@ async def _apply(db: Db, migration: Migration) -> None:
         )
 
 
-async def _raise_event_base(db: Db) -> None:
+async def raise_event_base(db: Db) -> None:
     """A server into which a dump was restored counts its transactions anew: its events must come after those of before."""
     await db.execute(
         "update event_base set value = e.last + 4096 - (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 12)"
