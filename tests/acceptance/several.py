@@ -1,7 +1,7 @@
-"""Sendwright as several processes over PostgreSQL and a broker (RabbitMQ, unless told otherwise): APIs, workers, schedulers, each of which may be killed.
+"""Sendwright as several processes over PostgreSQL and a broker: APIs, workers, schedulers, each of which may be killed.
 
-The servers are those of `POSTGRES_URL` and `RABBITMQ_URL`, or the standard ports of this machine; database and prefix are
-this run's own, and go with it.
+The broker is RabbitMQ unless told otherwise. The servers are those of `POSTGRES_URL` and `RABBITMQ_URL`, or the standard ports
+of this machine; database and prefix are this run's own, and go with it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.acceptance.harness import ADMIN_KEY, Caller, House, Process, call, fr
 from tests.conformance.postgres_server import SERVER
 from tests.conformance.rabbit import URL
 
-READY_S = 40.0
+READY_S = 120.0
 DONE = {"delivered", "sent"}
 
 
@@ -66,6 +66,8 @@ class Several(House):
         self.schedulers: list[Process] = []
         self.urls: list[str] = []
         self.broker = broker
+        self.env: dict[str, str] = {}
+        """What the processes that are started from now on have in their environment."""
 
     def start(self, env: dict[str, str] | None = None, *, ready: bool = True, stderr: int | None = None) -> float:
         raise NotImplementedError("each role is started by itself")
@@ -99,7 +101,7 @@ class Several(House):
 
     def _started(self, role: str, *args: str) -> Process:
         command = [sys.executable, "-m", "sendwright", role, "--config", str(self.config), "--data", str(self.data), *args]
-        return Process(command, self.folder / "house.out")
+        return Process(command, self.folder / "house.out", self.env)
 
     @property
     def processes(self) -> list[Process]:

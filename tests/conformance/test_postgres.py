@@ -17,6 +17,7 @@ import pytest
 from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.clustered import PostgresBackend, open_postgres
 from sendwright.drivers.queue_desk import COUNTED_MS, Reservation
+from sendwright.drivers.store.postgres import migrate as migrating
 from sendwright.drivers.store.postgres.connections import SETTINGS, Connections
 from sendwright.drivers.store.postgres.migrate import SCHEMA, migrate
 from sendwright.drivers.store.postgres.partitions import Partitions
@@ -362,6 +363,30 @@ async def test_a_process_works_beside_the_next_version_until_that_takes_away_wha
             await opens(scratch)
     with pytest.raises(StoreUnusable, match="upgrade"):
         await migrate(scratch)
+
+
+async def test_a_migration_gives_up_a_lock_that_it_does_not_get_and_tries_again(
+    scratch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given: somebody who reads for long
+    await migrate(scratch)
+    for name, value in {"LOCK_S": 0.1, "PAUSE_S": 0.05, "TURNS": 3}.items():
+        monkeypatch.setattr(migrating, name, value)
+    further = migrating.Migration(SCHEMA + 1, "pre", "further", "alter table epoch add column further integer")
+    monkeypatch.setattr(migrating, "migrations", lambda: [further])
+    monkeypatch.setattr(migrating, "SCHEMA", SCHEMA + 1)
+    reader = await asyncpg.connect(scratch)
+    reading = reader.transaction()
+    await reading.start()
+    await reader.fetch("select * from epoch")
+    # Then: nothing waits behind the migration for longer than its time, and nothing of it is done
+    with pytest.raises(StoreUnusable, match="nothing of it was done"):
+        await migrate(scratch)
+    # and: it comes through as soon as it can
+    asyncio.get_running_loop().call_later(0.12, lambda: done.append(asyncio.ensure_future(reading.commit())))
+    done: list[object] = []
+    assert await migrate(scratch) == [f"{SCHEMA + 1:04} further (pre)"]
+    await reader.close()
 
 
 async def test_events_of_a_restored_database_come_after_those_of_before(scratch: str) -> None:
