@@ -21,6 +21,7 @@ from sendwright.drivers.store.postgres import migrate as migrating
 from sendwright.drivers.store.postgres.connections import SETTINGS, Connections
 from sendwright.drivers.store.postgres.migrate import SCHEMA, migrate
 from sendwright.drivers.store.postgres.partitions import Partitions
+from sendwright.drivers.store.postgres.registry import PostgresRegistry
 from sendwright.drivers.store.postgres.rows import DAY_MS
 from sendwright.drivers.store.postgres.sql import SQL
 from sendwright.errors import StoreUnusable
@@ -55,7 +56,10 @@ from tests.conformance.test_dead_parcels import (  # noqa: F401 — run here too
     test_one_is_dropped_and_no_other,
     test_one_is_found_with_the_very_bytes,
     test_one_that_was_kept_again_is_not_dropped_as_what_it_was,
+    test_the_count_of_what_is_dropped_goes_with_it,
     test_the_same_bytes_are_kept_once_in_each_lane,
+    test_what_is_tried_is_counted_until_it_is_cleared,
+    test_what_was_kept_for_its_version_is_found_by_who_reads_it,
     test_what_was_kept_is_listed_newest_first,
 )
 
@@ -240,7 +244,7 @@ async def test_a_receipt_whose_answer_crossed_it_is_joined_by_the_next_sweep_tho
 
 _ARGUMENT = re.compile(r"\$(\d+)")
 _BARE = {"epoch", "event_base"}
-COLD = {"day_is_over", "delete_strays", "delete_dead_parcels", "parcels_newest"}
+COLD = {"day_is_over", "delete_strays", "delete_dead_parcels", "delete_trials", "parcels_newest"}
 """Asked now and then, of small tables or of whole days."""
 
 
@@ -337,6 +341,19 @@ async def scratch() -> AsyncIterator[str]:
 async def opens(url: str) -> None:
     async with open_postgres(url, bus=MemoryBus(ManualClock())) as backend:
         assert await backend.writable()
+
+
+async def test_no_version_is_written_that_somebody_alive_does_not_read(backend: PostgresBackend) -> None:
+    old, new = (PostgresRegistry(backend.connections, reads) for reads in (1, 2))
+    await new.beat("new", 10)
+    assert await new.readers(10) == 2
+    await old.beat("old", 10)
+    assert await new.readers(10) == 1
+    # when the last old one has gone
+    await old.leave("old")
+    assert await new.readers(10) == 2
+    await new.leave("new")
+    assert await new.readers(10) == 1
 
 
 async def test_of_several_who_migrate_at_once_one_does_and_all_find_it_done(scratch: str) -> None:

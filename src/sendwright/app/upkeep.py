@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 
 from sendwright.app.parts import Parts
+from sendwright.engine.readmit import readmit
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import Unavailable
 from sendwright.settings import Settings
@@ -57,6 +58,11 @@ async def keep_switches(parts: Parts) -> None:
                 await parts.fleet.reload()
         except Unavailable as error:
             parts.tell(Trouble("switches", str(error)))
+
+
+async def keep_versions(parts: Parts) -> None:
+    """Brings back what others kept because they could not read its version."""
+    await readmit(parts.backend.bus, parts.backend.quarantine, parts.clock, parts.tell)
 
 
 def of_bus(parts: Parts) -> dict[str, Callable[[], Awaitable[None]]]:

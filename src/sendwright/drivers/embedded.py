@@ -136,7 +136,16 @@ def _opened(path: Path) -> apsw.Connection:
     found = db.execute("select value from meta where name = 'schema'").get
     if found != SCHEMA:
         raise StoreUnusable(f"{path} has schema {found}, this version needs {SCHEMA}")
+    _grown(db)
     return db
+
+
+def _grown(db: apsw.Connection) -> None:
+    """What has come to this schema since it was made: it only adds."""
+    with db:
+        if db.execute("select 1 from sqlite_schema where name = 'trials'").get is None:
+            db.execute("alter table dead_parcels add column version integer")
+            db.execute("create table trials (id text primary key, count integer not null, at integer not null) without rowid")
 
 
 def _die(reason: str) -> None:
