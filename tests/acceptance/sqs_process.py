@@ -44,18 +44,22 @@ class Sqs:
 
     def send(self, lane: str, body: str) -> str:
         """Puts a message on the queue of a lane, spelled as it is there, once or (where an answer is lost) more often; its id."""
-        members = {"QueueUrl": f"{self._endpoint}/{ACCOUNT}/{PREFIX}{lane}", "MessageBody": body}
+        return str(self.asked("SendMessage", queue=lane, MessageBody=body)["MessageId"])
+
+    def asked(self, action: str, *, queue: str, **members: Any) -> Any:
+        """Asks as often as it takes, as any client does."""
+        members["QueueUrl"] = f"{self._endpoint}/{ACCOUNT}/{PREFIX}{queue}"
         headers = {
-            "X-Amz-Target": "AmazonSQS.SendMessage",
+            "X-Amz-Target": f"AmazonSQS.{action}",
             "Content-Type": "application/x-amz-json-1.0",
             "Authorization": "AWS4-HMAC-SHA256 Credential=test",
         }
 
-        def sent() -> Any:
+        def answered() -> Any:
             status, answer = call("POST", self._endpoint + "/", members, headers)
-            return status == 200 and answer
+            return status == 200 and (answer, True)
 
-        return str(wait_until(sent, 20, f"it is sent to {lane}")["MessageId"])
+        return wait_until(answered, 20, f"{action} of {queue}")[0]
 
     def clean(self) -> None:
         self.process.kill()

@@ -125,8 +125,12 @@ class Worker:
             for _ in range(PLANS_AT_ONCE):
                 self._spawn_taker(partial(self._each_bundle, intake_lane(priority), priority, self._planner.plan))
             for channel in self._channels:
-                self._spawn_taker(partial(self._each_parcel, lane(channel, priority), priority))
+                self.take_also(lane(channel, priority), priority)
         self._spawn_taker(partial(self._each_bundle, INBOUND, Priority.HIGH, self._observer.observe))
+
+    def take_also(self, name: str, priority: Priority) -> None:
+        """Begins to take one more lane of parcels."""
+        self._spawn_taker(partial(self._each_parcel, name, priority))
 
     async def drain(self, within_s: float) -> bool:
         """Takes nothing more and lets what is in flight finish; True when all of it did in time."""

@@ -161,6 +161,10 @@ class SqsBus:
         queues = (self._producers if lane == INTAKE else self._lane(lane).queue for lane in lanes)
         await asyncio.gather(*(queue.url() for queue in queues))
 
+    async def exists(self, lane: str) -> bool:
+        """Whether there is such a queue. Makes none. Raises `BusDown`."""
+        return await Queue(self._calls, self._address, queue_name(self._address.prefix, lane), self._dead).exists()
+
     async def survey(self, lanes: Iterable[str] | None = None) -> None:
         """Counts these lanes now, or those in use. Makes no queue. Raises `BusDown`."""
         if lanes is None:

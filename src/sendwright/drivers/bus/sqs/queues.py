@@ -80,6 +80,16 @@ class Queue:
             raise
         return int(found["Attributes"]["ApproximateNumberOfMessages"])
 
+    async def exists(self) -> bool:
+        """Whether there is such a queue. Makes none. Raises `CallFailed`."""
+        try:
+            await self._calls.patiently("get_queue_url", QueueName=self.name)
+        except CallFailed as error:
+            if error.code in NO_QUEUE:
+                return False
+            raise
+        return True
+
     async def receive(self, most: int, *, attributes: bool = False) -> list[dict[str, Any]]:
         """One poll for at most that many messages. Raises `CallFailed`; what was taken then comes again by itself."""
         members: dict[str, Any] = {"MessageAttributeNames": ["All"]} if attributes else {}
