@@ -26,6 +26,9 @@ T = TypeVar("T")
 TRIES = 3
 """So often is a parcel tried alone that breaks its story, or ends whoever takes it, before it is kept."""
 PAUSE_S = 1.0
+ALONE_S = 0.25
+"""Who has not ended us by now, with the loop going on, will not. (A parcel may wait for its provider's line, and whoever is
+killed meanwhile was not killed by it.)"""
 DEADLY = "it ended whoever took it"
 
 
@@ -76,27 +79,46 @@ class Sieve:
 
     async def apart(self, delivery: Delivery, read: Callable[[bytes], T], story: Callable[[T], Awaitable[None]]) -> None:
         """One parcel after the other, and of this process's suspects only one at a time: if the process ends, that one ended it.
-        The bundle is still to be `cleared`."""
-        for raw in split(delivery.body):
-            crashpoint("sieve.next")
-            async with self._one:
-                crashpoint("sieve.alone")
-                await self._suspect(delivery.lane, raw, read, story)
+        Who was lived with for `ALONE_S` is none any more, and finishes beside the next. The bundle is still to be `cleared`."""
+        left: list[asyncio.Task[None]] = []
+        try:
+            for raw in split(delivery.body):
+                crashpoint("sieve.next")
+                async with self._one:
+                    crashpoint("sieve.alone")
+                    left += await self._suspect(delivery.lane, raw, read, story)
+            crashpoint("sieve.apart")
+            await asyncio.gather(*left)
+        finally:
+            for work in left:
+                work.cancel()
 
-    async def _suspect(self, lane: str, raw: bytes, read: Callable[[bytes], T], story: Callable[[T], Awaitable[None]]) -> None:
+    async def _suspect(
+        self, lane: str, raw: bytes, read: Callable[[bytes], T], story: Callable[[T], Awaitable[None]]
+    ) -> list[asyncio.Task[None]]:
+        """Sets about one of them; the work that is not done yet, and has ended nobody."""
         crashpoint("sieve.trying")
         if await self._tried(lane, raw) >= TRIES:
             self._tell(Trouble(lane, DEADLY))
             crashpoint("sieve.deadly")
             await self._keep(lane, raw, DEADLY)
-            return  # its count stays: another of its bundle may bring the bundle back
+            return []  # its count stays: another of its bundle may bring the bundle back
         crashpoint("sieve.harmless")
         parcel = await self._read(lane, raw, read)
+        left: set[asyncio.Task[None]] = set()
         if parcel is not None:
-            crashpoint("sieve.suspect")
-            await self._alone(lane, raw, parcel, story)
+            work = asyncio.ensure_future(self._alone(lane, raw, parcel, story))
+            try:
+                crashpoint("sieve.suspect")
+                done, left = await asyncio.wait({work}, timeout=ALONE_S)
+                for one in done:
+                    one.result()
+            except asyncio.CancelledError:
+                work.cancel()
+                raise
         crashpoint("sieve.tried")
         await self._cleared(lane, raw)
+        return list(left)
 
     async def _read(self, lane: str, raw: bytes, read: Callable[[bytes], T]) -> T | None:
         """None where it can't be read, and is kept."""
