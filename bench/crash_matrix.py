@@ -57,6 +57,16 @@ ONCE = frozenset(
         "sieve.keeping",
         "sieve.pausing",
         "sieve.broken",
+        "sieve.suspecting",
+        "sieve.counting",
+        "sieve.asking",
+        "sieve.handled",
+        "sieve.clearing",
+        "sieve.forgetting",
+        "sieve.taking_apart",
+        "sieve.deadly",
+        "sieve.putting_aside",
+        "worker.clearing",
         "worker.broken",
         "worker.giving_back",
         "worker.nothing",
@@ -108,6 +118,14 @@ DRAINING = frozenset({"worker.stopping", "worker.draining", "worker.drained"})
 CLOCK_HELD = frozenset({"deliver.clock_held"})
 """The wall clock jumps two hours ahead while there is work, and is right again after the death."""
 
+AGAIN = frozenset(
+    {
+        *("sieve.suspecting", "sieve.counting", "sieve.asking", "sieve.handled", "sieve.clearing", "sieve.forgetting"),
+        *("sieve.taking_apart", "sieve.next", "sieve.alone", "sieve.trying", "sieve.deadly", "sieve.harmless", "sieve.suspect"),
+        *("sieve.tried", "worker.apart", "worker.handled_apart", "worker.until_handled", "worker.clearing"),
+    }
+)
+"""Every bundle seems to have been taken twice before, and is taken apart."""
 SHELVED = frozenset({"worker.putting_aside", "worker.shelving", "deliver.shelving"})
 """What breaks is put aside for half a minute: done only where that is the point."""
 
@@ -145,6 +163,8 @@ class _Run:
         bent: dict[str, Any] = {"patience_ms": PATIENCE_MS, "clumsy": CLUMSY, "broken_plan": 2, "poison": POISON}
         if point in SHELVED:
             bent["broken_open"] = 3
+        if point in AGAIN:
+            bent["again"] = POISON
         self._clock = folder / "clock"
         if point in CLOCK_HELD:
             bent["clock"] = str(self._clock)

@@ -21,6 +21,7 @@ from sendwright.engine.plan import Planner
 from sendwright.engine.repair import Repairer
 from sendwright.engine.schedule import Promoter
 from sendwright.engine.settle import RetrySettings, Settler
+from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Attempted, BreakerMoved, Duplicate, Telling, Trouble
 from sendwright.engine.worker import Flight, Worker
 from sendwright.model.ids import IdMint
@@ -100,7 +101,7 @@ class Life:
         self.waiting: Any = StoreLink(self, MemoryWaiting(backend), ("promoted", "rebase"), reads)
         self.board: Any = StoreLink(self, MemorySwitchboard(backend), ("set",), ("read",))
         desk: Any = StoreLink(self, Desk(world, self.label), ("offer", "stored"))
-        dead: Any = StoreLink(self, world.quarantine, ("keep",))
+        dead: Any = StoreLink(self, world.quarantine, ("keep", "tried", "cleared"))
         accounts = [self._account(SimAdapter(kind)) for kind in KINDS]
         self.fleet = fleet = Fleet(accounts, ROUTES, self.board, tell)
         self.promoter = Promoter(self.waiting, self.ledger, bus, fleet, Doze(self, world.waits_wake), tell, drift.held)
@@ -120,12 +121,13 @@ class Life:
             poke,
             drift.held,
         )
+        sieve = Sieve(dead, clock, tell)
         self.worker = Worker(
             bus,
-            Planner(bus, self.ledger, dead, fleet, clock, tell, TTL_MS, self.promoter.crowded),
+            Planner(bus, self.ledger, sieve, fleet, clock, tell, TTL_MS, self.promoter.crowded),
             deliverer,
-            Observer(bus, self.ledger, dead, clock, tell, poke),
-            dead,
+            Observer(bus, self.ledger, sieve, clock, tell, poke),
+            sieve,
             clock,
             tell,
             list(ROUTES),

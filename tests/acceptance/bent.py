@@ -7,6 +7,7 @@ patience_ms   how long a doubt waits for a receipt before it is sent again
 clumsy        recipients that begin so make Twilio's adapter build a request that can't be written
 look_ms       how long after a call a provider is asked what became of it, when it reports nothing
 slow_s        how long the head of a request, and its body, may take to come
+again         every bundle has been taken twice before; parcels that hold this have ended whoever took them alone
 broken_plan   the how-manieth bundle whose plan breaks with a bug of ours, once
 """
 
@@ -28,11 +29,14 @@ from msgspec.structs import replace
 from sendwright.app import serve
 from sendwright.app.machine import SystemClock
 from sendwright.cli import main
+from sendwright.drivers.bus.sqlite import SqliteBus
 from sendwright.drivers.egress.gate import Gate
 from sendwright.drivers.store.sqlite.ledger import SqliteLedger
+from sendwright.drivers.store.sqlite.quarantine import SqliteQuarantine
 from sendwright.engine import crash, deliver, inquire
 from sendwright.engine.fleet import Account
 from sendwright.engine.plan import Planner
+from sendwright.engine.sieve import TRIES
 from sendwright.providers.twilio import Twilio
 from sendwright.web.api import front
 from sendwright.web.api.services import Services
@@ -105,6 +109,19 @@ def poison_plans(phone: str) -> None:
     SqliteLedger.plan = poisoned  # type: ignore[method-assign]
 
 
+def take_again(deadly: str) -> None:
+    take = SqliteBus.take
+
+    async def again(bus: SqliteBus, lane: str) -> Any:
+        return replace(await take(bus, lane), redelivered=True)
+
+    async def tried(_: SqliteQuarantine, lane: str, body: bytes, now: int) -> int:
+        return TRIES if deadly.encode() in body and not body.startswith(b"[") else 1
+
+    SqliteBus.take = again  # type: ignore[method-assign]
+    SqliteQuarantine.tried = tried  # type: ignore[assignment, method-assign]
+
+
 def break_open(which: int) -> None:
     opened, left = Gate.open, which
 
@@ -144,6 +161,7 @@ BENDS: dict[str, Callable[[Any], None]] = {
     "broken_plan": break_plan,
     "poison": poison_plans,
     "broken_open": break_open,
+    "again": take_again,
     "block": block,
     "pause": pause,
 }

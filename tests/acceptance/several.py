@@ -1,7 +1,7 @@
-"""Sendwright as several processes over PostgreSQL and RabbitMQ: APIs, workers, schedulers, each of which may be killed.
+"""Sendwright as several processes over PostgreSQL and a broker: APIs, workers, schedulers, each of which may be killed.
 
-The servers are those of `POSTGRES_URL` and `RABBITMQ_URL`, or the standard ports of this machine; database and prefix are
-this run's own, and go with it.
+The broker is RabbitMQ unless told otherwise. The servers are those of `POSTGRES_URL` and `RABBITMQ_URL`, or the standard ports
+of this machine; database and prefix are this run's own, and go with it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import aiormq
@@ -22,29 +22,57 @@ import asyncpg
 from sendwright.app.engines import lanes_of
 from sendwright.drivers.bus.rabbitmq.topology import DEAD, INGRESS, Names
 from sendwright.drivers.store.postgres.migrate import migrate
-from tests.acceptance.harness import ADMIN_KEY, House, Process, call, wait_until
+from tests.acceptance.harness import ADMIN_KEY, Caller, House, Process, call, sms, wait_until
 from tests.conformance.postgres_server import SERVER
 from tests.conformance.rabbit import URL
 from tests.ports import free_port
 
-READY_S = 40.0
+READY_S = 120.0
+DONE = {"delivered", "sent"}
+
+
+class Broker(Protocol):
+    """What the processes share for a bus, and what a producer and the end of a run need of it."""
+
+    url: str
+    """As the settings have it, this run's prefix in it."""
+
+    def publish(self, body: bytes, message_id: str | None) -> None: ...
+
+    def clean(self) -> None: ...
+
+
+class Rabbit:
+    """The one of `RABBITMQ_URL`, under a prefix of this run's own."""
+
+    def __init__(self) -> None:
+        self._prefix = f"r-{secrets.token_hex(6)}."
+        self.url = f"{URL}?prefix={self._prefix}"
+
+    def publish(self, body: bytes, message_id: str | None) -> None:
+        asyncio.run(_published(Names(self._prefix).public, body, message_id))
+
+    def clean(self) -> None:
+        asyncio.run(_cleaned(self._prefix))
 
 
 class Several(House):
     """As `House` for whoever calls it; `url` is that of the first API."""
 
     def __init__(
-        self, folder: Path, providers: str, extra: str = "", *, database: str, prefix: str, key: str | None = None
+        self, folder: Path, providers: str, extra: str = "", *, database: str, broker: Broker, key: str | None = None
     ) -> None:
         key = key or secrets.token_hex(32)
-        engines = f'[store]\nurl = "{database}"\n[bus]\nurl = "{URL}?prefix={prefix}"\n[secrets]\nkey = "{key}"\n'
+        engines = f'[store]\nurl = "{database}"\n[bus]\nurl = "{broker.url}"\n[secrets]\nkey = "{key}"\n'
         super().__init__(folder, providers, f"{engines}{extra}")
         self.apis: list[Process] = []
         self.workers: list[Process] = []
         self.schedulers: list[Process] = []
         self.urls: list[str] = []
-        self.names = Names(prefix)
         self.database_url = database
+        self.broker = broker
+        self.env: dict[str, str] = {}
+        """What the processes that are started from now on have in their environment."""
 
     def start(self, env: dict[str, str] | None = None, *, ready: bool = True, stderr: int | None = None) -> float:
         raise NotImplementedError("each role is started by itself")
@@ -78,7 +106,7 @@ class Several(House):
 
     def _started(self, role: str, *args: str) -> Process:
         command = [sys.executable, "-m", "sendwright", role, "--config", str(self.config), "--data", str(self.data), *args]
-        return Process(command, self.folder / "house.out")
+        return Process(command, self.folder / "house.out", self.env)
 
     @property
     def processes(self) -> list[Process]:
@@ -86,7 +114,7 @@ class Several(House):
 
     def publish(self, body: bytes, message_id: str | None = None) -> None:
         """As a producer on the bus does."""
-        asyncio.run(_published(self.names.public, body, message_id))
+        self.broker.publish(body, message_id)
 
     def end(self) -> None:
         for process in self.processes:
@@ -102,20 +130,45 @@ class Several(House):
 
 
 @contextmanager
-def several(folder: Path, providers: str, extra: str = "", *, key: str | None = None) -> Iterator[Several]:
+def several(
+    folder: Path, providers: str, extra: str = "", broker: Broker | None = None, *, key: str | None = None
+) -> Iterator[Several]:
     """A migrated database and a prefix of their own; processes are started by the test and killed at the end. `key` is the secret
     key, else one is made."""
     name = f"sendwright_run_{os.getpid()}_{secrets.token_hex(4)}"
-    database, prefix = urlunsplit(urlsplit(SERVER)._replace(path=f"/{name}")), f"r-{secrets.token_hex(6)}."
+    database, broker = urlunsplit(urlsplit(SERVER)._replace(path=f"/{name}")), broker or Rabbit()
     asyncio.run(_on_server(f"create database {name}"))
-    house = Several(folder, providers, extra, database=database, prefix=prefix, key=key)
+    house = Several(folder, providers, extra, database=database, broker=broker, key=key)
     try:
         asyncio.run(migrate(database))
         yield house
     finally:
         house.end()
-        asyncio.run(_cleaned(prefix))
+        broker.clean()
         asyncio.run(_on_server(f"drop database {name} with (force)"))
+
+
+async def post_all(house: Several, folder: Path, numbers: range, *, keyed: bool = True) -> Caller:
+    caller = Caller(house, folder / f"ledger-{numbers.start}")
+    at_once = asyncio.Semaphore(16)
+
+    async def one(number: int) -> None:
+        async with at_once:
+            await caller.post(f"k{number}", sms(number), keyed=keyed)
+
+    await asyncio.gather(*(one(number) for number in numbers))
+    return caller
+
+
+def all_done(house: Several, count: int) -> bool:
+    counts = house.counts()
+    return sum(counts.get(state, 0) for state in DONE) == count and counts.keys() <= DONE
+
+
+def recounted(house: Several) -> dict[str, object]:
+    """The recount, once the counts that are reported lazily have come."""
+    audit: dict[str, object] = wait_until(lambda: (a := house.api("GET", "/v1/audit")[1])["ok"] and a, 20, "the recount agrees")
+    return audit
 
 
 async def _on_server(statement: str) -> None:

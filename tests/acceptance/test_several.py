@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.harness import Caller, Oracle, sms, twilio, wait_until
-from tests.acceptance.several import Several, several
+from tests.acceptance.several import Several, all_done, post_all, recounted, several
 
 pytestmark = pytest.mark.slow
-
-DONE = {"delivered", "sent"}
 
 
 @pytest.fixture
@@ -30,29 +28,6 @@ def oracle(tmp_path: Path) -> Iterator[Oracle]:
 def house(tmp_path: Path, oracle: Oracle) -> Iterator[Several]:
     with several(tmp_path, twilio(oracle)) as started:
         yield started
-
-
-async def post_all(house: Several, folder: Path, numbers: range) -> Caller:
-    caller = Caller(house, folder / "ledger")
-    at_once = asyncio.Semaphore(16)
-
-    async def one(number: int) -> None:
-        async with at_once:
-            await caller.post(f"k{number}", sms(number))
-
-    await asyncio.gather(*(one(number) for number in numbers))
-    return caller
-
-
-def all_done(house: Several, count: int) -> bool:
-    counts = house.counts()
-    return sum(counts.get(state, 0) for state in DONE) == count and counts.keys() <= DONE
-
-
-def recounted(house: Several) -> dict[str, object]:
-    """The recount, once the counts that are reported lazily have come."""
-    audit: dict[str, object] = wait_until(lambda: (a := house.api("GET", "/v1/audit")[1])["ok"] and a, 20, "the recount agrees")
-    return audit
 
 
 def test_what_one_process_accepts_others_plan_send_and_settle(house: Several, oracle: Oracle) -> None:

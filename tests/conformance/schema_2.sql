@@ -176,3 +176,5 @@ insert into attempts (id, message, number, step, channel, provider, state, start
   ('att_0000000000000000000000000000000a00001', 'msg_0000000000000000000000000000000a00', 1, 0, 'sms', 'main', 2, 1800000000000, 1800000010000, 1800000000100, 'SM1');
 insert into waits (message, key, priority, due_at, kind, at, serial) values
   ('msg_0000000000000000000000000000000b00', 'route:sms', 2, 1800000060000, 'provider', 1800000000000, 1);
+insert into dead_parcels (id, tenant, kind, lane, at, problem, body) values
+  ('par_b5ca950ebedb40efc98606f2e4904d6f', '', 'parcel', 'sms.normal', 1800000000000, 'nobody can read it', x'37');

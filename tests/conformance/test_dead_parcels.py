@@ -80,6 +80,39 @@ async def test_one_that_was_kept_again_is_not_dropped_as_what_it_was(dead: DeadP
     assert await dead.newest(9) == []
 
 
+async def test_what_is_tried_is_counted_until_it_is_cleared(dead: DeadParcels) -> None:
+    assert [await dead.tried(SMS, b"7", NOW) for _ in range(3)] == [0, 1, 2]
+    assert await dead.tried(NORMAL, b"7", NOW) == 0
+    assert await dead.tried(SMS, b"8", NOW) == 0
+    for _ in range(2):
+        await dead.cleared(SMS, b"7")
+    assert [await dead.tried(SMS, b"7", NOW), await dead.tried(SMS, b"8", NOW)] == [0, 1]
+
+
+async def test_the_count_of_what_is_dropped_goes_with_it(dead: DeadParcels) -> None:
+    name = parcel_id(SMS, b"7")
+    await dead.tried(SMS, b"7", NOW)
+    await dead.keep(SMS, b"7", "p", NOW)
+    assert not await dead.drop(name, NOW - 1)
+    assert await dead.tried(SMS, b"7", NOW) == 1
+    assert await dead.drop(name)
+    assert await dead.tried(SMS, b"7", NOW) == 0
+
+
+async def test_what_was_kept_for_its_version_is_found_by_who_reads_it(dead: DeadParcels) -> None:
+    await dead.keep(SMS, b"3", "p", NOW + 1, 3)
+    await dead.keep(SMS, b"2", "p", NOW + 2, 2)
+    await dead.keep(SMS, b"2b", "p", NOW, 2)
+    await dead.keep(SMS, b"x", "no version's fault", NOW)
+    assert await dead.legible(1, 9) == []
+    assert [raw for _, raw in await dead.legible(2, 9)] == [b"2b", b"2"]
+    assert {raw for _, raw in await dead.legible(3, 9)} == {b"2", b"2b", b"3"}
+    assert len(await dead.legible(3, 2)) == 2
+    # and: not when something else turns out to be wrong with it
+    await dead.keep(SMS, b"2", "broken", NOW)
+    assert [raw for _, raw in await dead.legible(2, 9)] == [b"2b"]
+
+
 async def test_dead_parcels_outlive_the_process(tmp_path: Path) -> None:
     path = tmp_path / "b.db"
     async with open_sqlite(path) as first:

@@ -17,9 +17,11 @@ import pytest
 from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.clustered import PostgresBackend, open_postgres
 from sendwright.drivers.queue_desk import COUNTED_MS, Reservation
+from sendwright.drivers.store.postgres import migrate as migrating
 from sendwright.drivers.store.postgres.connections import SETTINGS, Connections
 from sendwright.drivers.store.postgres.migrate import SCHEMA, migrate
 from sendwright.drivers.store.postgres.partitions import Partitions
+from sendwright.drivers.store.postgres.registry import PostgresRegistry
 from sendwright.drivers.store.postgres.rows import DAY_MS
 from sendwright.drivers.store.postgres.sql import SQL
 from sendwright.errors import StoreUnusable
@@ -54,7 +56,10 @@ from tests.conformance.test_dead_parcels import (  # noqa: F401 — run here too
     test_one_is_dropped_and_no_other,
     test_one_is_found_with_the_very_bytes,
     test_one_that_was_kept_again_is_not_dropped_as_what_it_was,
+    test_the_count_of_what_is_dropped_goes_with_it,
     test_the_same_bytes_are_kept_once_in_each_lane,
+    test_what_is_tried_is_counted_until_it_is_cleared,
+    test_what_was_kept_for_its_version_is_found_by_who_reads_it,
     test_what_was_kept_is_listed_newest_first,
 )
 
@@ -277,7 +282,7 @@ async def test_a_receipt_whose_answer_crossed_it_is_joined_by_the_next_sweep_tho
 
 _ARGUMENT = re.compile(r"\$(\d+)")
 _BARE = {"epoch", "event_base"}
-COLD = {"day_is_over", "delete_strays", "delete_dead_parcels", "parcels_newest"}
+COLD = {"day_is_over", "delete_strays", "delete_dead_parcels", "delete_trials", "parcels_newest"}
 """Asked now and then, of small tables or of whole days."""
 
 
@@ -376,6 +381,19 @@ async def opens(url: str) -> None:
         assert await backend.writable()
 
 
+async def test_no_version_is_written_that_somebody_alive_does_not_read(backend: PostgresBackend) -> None:
+    old, new = (PostgresRegistry(backend.connections, reads) for reads in (1, 2))
+    await new.beat("new", 10)
+    assert await new.readers(10) == 2
+    await old.beat("old", 10)
+    assert await new.readers(10) == 1
+    # when the last old one has gone
+    await old.leave("old")
+    assert await new.readers(10) == 2
+    await new.leave("new")
+    assert await new.readers(10) == 1
+
+
 async def test_of_several_who_migrate_at_once_one_does_and_all_find_it_done(scratch: str) -> None:
     with pytest.raises(StoreUnusable, match="migrate"):
         await opens(scratch)
@@ -413,6 +431,30 @@ async def test_what_was_parked_before_tenants_took_turns_is_pulled_after_the_upg
         assert await backend.waiting.tenants("route:sms", Priority.NORMAL, "b", 9) == {"": 3}
         pulled = await backend.waiting.pull("route:sms", Priority.NORMAL, {"": 9})
         assert [(parcel.id, parcel.tenant) for parcel in pulled] == [(message, "a") for message in messages]
+
+
+async def test_a_migration_gives_up_a_lock_that_it_does_not_get_and_tries_again(
+    scratch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given: somebody who reads for long
+    await migrate(scratch)
+    for name, value in {"LOCK_S": 0.1, "PAUSE_S": 0.05, "TURNS": 3}.items():
+        monkeypatch.setattr(migrating, name, value)
+    further = migrating.Migration(SCHEMA + 1, "pre", "further", "alter table epoch add column further integer")
+    monkeypatch.setattr(migrating, "migrations", lambda: [further])
+    monkeypatch.setattr(migrating, "SCHEMA", SCHEMA + 1)
+    reader = await asyncpg.connect(scratch)
+    reading = reader.transaction()
+    await reading.start()
+    await reader.fetch("select * from epoch")
+    # Then: nothing waits behind the migration for longer than its time, and nothing of it is done
+    with pytest.raises(StoreUnusable, match="nothing of it was done"):
+        await migrate(scratch)
+    # and: it comes through as soon as it can
+    asyncio.get_running_loop().call_later(0.12, lambda: done.append(asyncio.ensure_future(reading.commit())))
+    done: list[object] = []
+    assert await migrate(scratch) == [f"{SCHEMA + 1:04} further (pre)"]
+    await reader.close()
 
 
 async def test_events_of_a_restored_database_come_after_those_of_before(scratch: str) -> None:

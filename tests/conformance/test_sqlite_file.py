@@ -12,6 +12,7 @@ import pytest
 from sendwright.drivers.embedded import SCHEMA, open_sqlite
 from sendwright.drivers.store.sqlite.sql import SQL, schema
 from sendwright.errors import StoreUnusable
+from sendwright.model.ids import parcel_id
 from sendwright.model.notification import Priority
 from sendwright.model.records import Taken
 from sendwright.model.states import MessageState
@@ -56,6 +57,10 @@ async def test_a_file_of_the_version_before_is_brought_up_to_date_with_all_that_
             assert await state_of(backend, f"msg_{'a00':0>34}") == MessageState.SENT
             assert [parcel.id for parcel in await backend.waiting.due(NOW + MINUTE, 10)] == [f"msg_{'b00':0>34}"]
             assert await backend.waiting.tenants("route:sms", Priority.NORMAL, "", 10) == {TENANT: 1}
+            dead = await backend.quarantine.found(parcel_id("sms.normal", b"7"))
+            assert dead is not None
+            assert dead[1] == b"7"
+            assert await backend.quarantine.legible(9, 9) == []
             await sent(backend.ledger)
 
     # and the file is as this version makes them

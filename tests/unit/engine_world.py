@@ -28,6 +28,7 @@ from sendwright.engine.ports import Delivery
 from sendwright.engine.repair import Repairer
 from sendwright.engine.schedule import Promoter
 from sendwright.engine.settle import RetrySettings, Settler
+from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Telling
 from sendwright.engine.worker import Flight, Worker
 from sendwright.errors import StoreDown
@@ -137,11 +138,25 @@ class Quarantine:
 
     def __init__(self) -> None:
         self.kept: dict[str, tuple[DeadParcel, bytes]] = {}
+        self.versions: dict[str, int | None] = {}
+        self.trials: Counter[str] = Counter()
 
-    async def keep(self, lane: str, body: bytes, problem: str, now: int) -> None:
+    async def keep(self, lane: str, body: bytes, problem: str, now: int, version: int | None = None) -> None:
         id_ = ids.parcel_id(lane, body)
         at = max(now, self.kept[id_][0].at + 1) if id_ in self.kept else now
         self.kept[id_] = (DeadParcel(id_, lane, at, problem, len(body)), body)
+        self.versions[id_] = version
+
+    async def legible(self, version: int, limit: int) -> list[tuple[DeadParcel, bytes]]:
+        fit = [self.kept[id_] for id_, its in self.versions.items() if id_ in self.kept and its is not None and its <= version]
+        return sorted(fit, key=lambda found: (found[0].at, found[0].id))[:limit]
+
+    async def tried(self, lane: str, body: bytes, now: int) -> int:
+        self.trials[ids.parcel_id(lane, body)] += 1
+        return self.trials[ids.parcel_id(lane, body)] - 1
+
+    async def cleared(self, lane: str, body: bytes) -> None:
+        self.trials.pop(ids.parcel_id(lane, body), None)
 
     async def newest(self, limit: int) -> list[DeadParcel]:
         return sorted((row for row, _ in self.kept.values()), key=lambda row: (row.at, row.id), reverse=True)[:limit]
@@ -153,6 +168,7 @@ class Quarantine:
         if id_ not in self.kept or at not in (None, self.kept[id_][0].at):
             return False
         del self.kept[id_]
+        self.trials.pop(id_, None)
         return True
 
 
@@ -175,6 +191,7 @@ class World:
         self.clock = VirtualClock()
         self.backend = backend if backend is not None else MemoryBackend(self.clock)
         self.faults = Faults()
+        self._quarantine = Quarantine()
         self.told: list[Telling] = []
         self.draw: Callable[[], float] = random.Random(11).random
         self.recount = recount
@@ -194,7 +211,6 @@ class World:
         self.waiting: Any = Watched(backend.waiting, self.faults, "due", "tenants", "pull", "promoted", "parked", "next_due")
         self.board: Any = Watched(backend.switchboard, self.faults, "read", "set")
         self.bus: Any = backend.bus
-        self._quarantine = Quarantine()
         self.quarantine: Any = Watched(self._quarantine, self.faults, "keep")
         self.mint = IdMint(b"a secret for tests, 32 bytes long")
         self.egress = ScriptedEgress(self.vendors.values())
@@ -216,14 +232,15 @@ class World:
             tell,
             poke,
         )
-        self.planner = Planner(self.bus, self.ledger, self.quarantine, self.fleet, clock, tell, TTL_MS, self.promoter.crowded)
-        self.observer = Observer(self.bus, self.ledger, self.quarantine, clock, tell, poke)
+        sieve = Sieve(self.quarantine, clock, tell)
+        self.planner = Planner(self.bus, self.ledger, sieve, self.fleet, clock, tell, TTL_MS, self.promoter.crowded)
+        self.observer = Observer(self.bus, self.ledger, sieve, clock, tell, poke)
         self.worker = Worker(
             self.bus,
             self.planner,
             self.deliverer,
             self.observer,
-            self.quarantine,
+            sieve,
             clock,
             tell,
             list(dict.fromkeys([*EVERY_CHANNEL, *self.fleet.channels])),

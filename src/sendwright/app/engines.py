@@ -103,10 +103,10 @@ async def open_bus(
     """The broker of the settings, with these lanes declared; `room` keeps what is too large to travel."""
     url = settings.bus.url
     require(url.engine)
+    named = [*lanes, INGRESS] if lanes else []  # producers may publish before anybody takes
     if url.engine == RABBITMQ:
         from sendwright.drivers.bus.rabbitmq import open_rabbitmq
 
-        named = [*lanes, INGRESS] if lanes else ()  # producers may publish before anybody takes
         async with open_rabbitmq(url, url.prefix, lanes=named, tell=tell) as rabbit:
             yield rabbit
         return
@@ -114,7 +114,7 @@ async def open_bus(
     from sendwright.drivers.bus.sqs.bus import open_sqs
 
     async with open_sqs(sqs_address(url), room or LateCheckroom(), tell) as sqs:
-        await sqs.declare(lanes)
+        await sqs.declare(named)
         await sqs.survey(lanes)
         yield sqs
 

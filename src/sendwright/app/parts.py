@@ -27,6 +27,7 @@ from sendwright.engine.repair import Repairer
 from sendwright.engine.roll import Roll, only
 from sendwright.engine.schedule import Promoter
 from sendwright.engine.settle import RetrySettings, Settler
+from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Tell, Telling
 from sendwright.engine.worker import Flight, Worker
 from sendwright.model.ids import IdMint
@@ -188,16 +189,17 @@ def _worker(
     channels: Sequence[str],
 ) -> Worker:
     """The stories that the lanes feed: plan, deliver, settle, observe."""
-    bus, ledger, dead, poke, retry = backend.bus, backend.ledger, backend.quarantine, promoter.poke, settings.retry
+    bus, ledger, poke, retry = backend.bus, backend.ledger, promoter.poke, settings.retry
+    sieve = Sieve(backend.quarantine, clock, tell)
     limits = RetrySettings(retry.attempts_max, retry.base_s, retry.cap_s)
     settler = Settler(ledger, fleet, clock, random.SystemRandom().random, limits, tell, poke)
     ttl_ms = {name: seconds * 1000 for name, seconds in retry.ttl_s.items()}
     return Worker(
         bus,
-        Planner(bus, ledger, dead, fleet, clock, tell, ttl_ms, promoter.crowded),
+        Planner(bus, ledger, sieve, fleet, clock, tell, ttl_ms, promoter.crowded),
         Deliverer(ledger, fleet, gate, settler, clock, new_token(), backend.process, tell, poke, drift.held),
-        Observer(bus, ledger, dead, clock, tell, poke),
-        dead,
+        Observer(bus, ledger, sieve, clock, tell, poke),
+        sieve,
         clock,
         tell,
         channels,

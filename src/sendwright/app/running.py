@@ -105,7 +105,7 @@ class Running:
         if parts.roll is not None:
             loops |= {"roll": parts.roll.run, "switches": partial(upkeep.keep_switches, parts)}
         if roles.works:
-            loops |= upkeep.of_bus(parts)
+            loops |= upkeep.of_bus(parts) | {"versions": partial(upkeep.keep_versions, parts)}
             taking = ingress.loop_of(parts)
             loops |= {"ingress": taking} if taking is not None else {}
         return loops | {"figures": partial(upkeep.keep_figures, parts)}

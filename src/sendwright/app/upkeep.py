@@ -9,9 +9,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 
-from sendwright.app.parts import Parts
+from sendwright.app.engines import lanes_of, open_bus
+from sendwright.app.parts import Parts, make_providers, routes_of
+from sendwright.engine.readmit import readmit
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import Unavailable
+from sendwright.model.notification import Priority
+from sendwright.model.parcel import lane
+from sendwright.providers.contract import EVERY_CHANNEL
 from sendwright.settings import Settings
 from sendwright.settings.engines import RABBITMQ, SQS
 
@@ -23,6 +28,8 @@ SWEEP_S = 60.0
 SLICE_S = 0.05
 """Pause between two slices of one sweep."""
 AUDIT_S = 3600.0
+FORSAKEN_S = 60.0
+"""How often it is looked for lanes that nobody serves any more: a retry may have made one anew."""
 
 
 async def kept_up(name: str, run: Callable[[], Awaitable[None]], tell: Tell, pause_s: float = BROKEN_S) -> None:
@@ -70,6 +77,28 @@ async def keep_looking(parts: Parts) -> None:
         await asyncio.sleep(LOOK_S)
 
 
+async def keep_versions(parts: Parts) -> None:
+    """Brings back what others kept because they could not read its version."""
+    await readmit(parts.backend.bus, parts.backend.quarantine, parts.clock, parts.tell)
+
+
+async def keep_forsaken(parts: Parts) -> None:
+    """Takes also from the lanes that channels without a provider have left on the broker: what was accepted while they still
+    had one goes on to its next step, or fails, rather than lie there. Every worker does, whatever its `--channels`."""
+    channels = [channel for channel in EVERY_CHANNEL if channel not in parts.fleet.channels]
+    forsaken = {lane(channel, priority): priority for channel in channels for priority in Priority}
+    while forsaken:
+        try:
+            for name, priority in list(forsaken.items()):
+                if await parts.backend.bus.exists(name):  # type: ignore[attr-defined]  # a broker's
+                    parts.tell(Trouble("lanes", f"{name} is there, and no provider serves it: what is in it goes on without"))
+                    parts.worker.take_also(name, priority)
+                    del forsaken[name]
+        except Unavailable as error:
+            parts.tell(Trouble("lanes", str(error)))
+        await asyncio.sleep(FORSAKEN_S)
+
+
 def of_bus(parts: Parts) -> dict[str, Callable[[], Awaitable[None]]]:
     """The loops that a broker needs beside its lanes: what it gives up goes to the dead letters."""
     buriers = {RABBITMQ: "sendwright.drivers.bus.rabbitmq.dead", SQS: "sendwright.drivers.bus.sqs.dead"}
@@ -77,7 +106,10 @@ def of_bus(parts: Parts) -> dict[str, Callable[[], Awaitable[None]]]:
     if found is None:
         return {}
     bury = import_module(found).bury  # of an extra
-    return {"dead lane": lambda: bury(parts.backend.bus, parts.backend.quarantine, parts.clock, parts.tell)}
+    return {
+        "dead lane": lambda: bury(parts.backend.bus, parts.backend.quarantine, parts.clock, parts.tell),
+        "forsaken lanes": lambda: keep_forsaken(parts),
+    }
 
 
 async def migrated(settings: Settings, *, post: bool = True) -> list[str]:
@@ -85,6 +117,15 @@ async def migrated(settings: Settings, *, post: bool = True) -> list[str]:
     from sendwright.drivers.store.postgres.migrate import migrate  # noqa: PLC0415 -- an extra
 
     return await migrate(settings.store.url, post=post)
+
+
+async def declared(settings: Settings) -> str:
+    """Makes on a shared bus what is missing of its lanes, and checks the rest; says so. Raises `OperatorError` where a queue is
+    not what it should be, `BusDown`."""
+    routes = routes_of(settings, make_providers(settings, "http://sandbox.invalid"))
+    lanes = lanes_of([channel for channel, names in routes.items() if names])
+    async with open_bus(settings, lanes):
+        return f"the bus has its {len(lanes) + 2} queues: {len(lanes)} lanes, the dead one and the producers'"
 
 
 async def keep_audit(parts: Parts) -> None:

@@ -121,19 +121,24 @@ def scheduler() -> None:
 )
 @click.option("--before", is_flag=True, help="Only what may be done while processes of the version before still run.")
 def migrate(*, before: bool) -> None:
-    """Bring the schema of the store up to date.
+    """Bring the store's schema and the bus's queues up to date.
 
     A rolling upgrade is `migrate --before`, then new processes in the place of the old ones, then `migrate`. SQLite needs
     none of it: `up` makes its file.
     """
     import asyncio
 
-    from sendwright.app.upkeep import migrated
+    from sendwright.app.upkeep import declared, migrated
 
     loaded = _shared("migrate", None)
-    done = asyncio.run(migrated(loaded.settings, post=not before))
-    for line in done or ["nothing to do: the schema is up to date"]:
-        say(line)
+
+    async def work() -> None:
+        done = await migrated(loaded.settings, post=not before)
+        for line in done or ["nothing to do: the schema is up to date"]:
+            say(line)
+        say(await declared(loaded.settings))
+
+    asyncio.run(work())
 
 
 def _shared(name: str, listen: str | None) -> Loaded:

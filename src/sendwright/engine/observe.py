@@ -9,7 +9,7 @@ import msgspec
 
 from sendwright.engine.crash import crashpoint
 from sendwright.engine.persist import persist
-from sendwright.engine.ports import Bus, Clock, DeadParcels, Delivery, Ledger
+from sendwright.engine.ports import Bus, Clock, Delivery, Ledger
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Settled, Tell
 from sendwright.model.parcel import Sighting, read, unbundle
@@ -18,10 +18,10 @@ from sendwright.model.parcel import Sighting, read, unbundle
 class Observer:
     """The fifth story."""
 
-    def __init__(self, bus: Bus, ledger: Ledger, dead: DeadParcels, clock: Clock, tell: Tell, poke: Callable[[], None]) -> None:
+    def __init__(self, bus: Bus, ledger: Ledger, sieve: Sieve, clock: Clock, tell: Tell, poke: Callable[[], None]) -> None:
         self._bus = bus
         self._ledger = ledger
-        self._sieve = Sieve(dead, clock, tell)
+        self._sieve = sieve
         self._clock = clock
         self._tell = tell
         self._poke = poke

@@ -14,7 +14,7 @@ import msgspec
 from sendwright.engine.crash import crashpoint
 from sendwright.engine.fleet import Fleet
 from sendwright.engine.persist import persist
-from sendwright.engine.ports import Bus, Clock, DeadParcels, Delivery, Ledger
+from sendwright.engine.ports import Bus, Clock, Delivery, Ledger
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Settled, Tell
 from sendwright.model.notification import Payload, Priority
@@ -32,7 +32,7 @@ class Planner:
         self,
         bus: Bus,
         ledger: Ledger,
-        dead: DeadParcels,
+        sieve: Sieve,
         fleet: Fleet,
         clock: Clock,
         tell: Tell,
@@ -41,7 +41,7 @@ class Planner:
     ) -> None:
         self._bus = bus
         self._ledger = ledger
-        self._sieve = Sieve(dead, clock, tell)
+        self._sieve = sieve
         self._fleet = fleet
         self._clock = clock
         self._tell = tell

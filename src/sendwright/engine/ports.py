@@ -111,10 +111,24 @@ class IntakeDesk(Protocol):
 
 
 class DeadParcels(Protocol):
-    """Where parcels go that nobody can read, or that break their story every time."""
+    """Where parcels go that nobody can read, that break their story every time, or that end whoever takes them."""
 
-    def keep(self, lane: str, body: bytes, problem: str, now: int) -> Awaitable[None]:
-        """Keeps the raw parcel with what is wrong with it. The same bytes twice are kept once, at a later time."""
+    def keep(self, lane: str, body: bytes, problem: str, now: int, version: int | None = None) -> Awaitable[None]:
+        """Keeps the raw parcel with what is wrong with it. The same bytes twice are kept once, at a later time. `version` is
+        the parcel's own, where nothing is wrong with it but that it is not known here."""
+        ...
+
+    def legible(self, version: int, limit: int) -> Awaitable[Sequence[tuple[DeadParcel, bytes]]]:
+        """What was kept for its version alone, and is of this one or an earlier one; the oldest first."""
+        ...
+
+    def tried(self, lane: str, body: bytes, now: int) -> Awaitable[int]:
+        """Counts that somebody sets about a parcel or bundle that may have ended whoever took it. Returns how often that was
+        counted before, by whomever, since it was last `cleared`."""
+        ...
+
+    def cleared(self, lane: str, body: bytes) -> Awaitable[None]:
+        """It has ended nobody: its count is forgotten. Harmless when there is none."""
         ...
 
     def newest(self, limit: int) -> Awaitable[Sequence[DeadParcel]]:
@@ -126,8 +140,8 @@ class DeadParcels(Protocol):
         ...
 
     def drop(self, id_: str, at: int | None = None) -> Awaitable[bool]:
-        """Forgets one; with `at`, only as it was kept then, and not when it has been kept again since. False when there
-        was none."""
+        """Forgets one, and how often it was `tried`; with `at`, only as it was kept then, and not when it has been kept again
+        since. False when there was none."""
         ...
 
 
@@ -317,6 +331,10 @@ class Registry(Protocol):
 
     def beat(self, process: str, lease_s: float) -> Awaitable[frozenset[str]]:
         """Says that this incarnation lives. Returns all that have said so within the lease, itself included."""
+        ...
+
+    def readers(self, lease_s: float) -> Awaitable[int]:
+        """The newest version of parcels that all read who live: no later one may be written. 1 where nobody lives."""
         ...
 
     def leave(self, process: str) -> Awaitable[None]:

@@ -21,7 +21,7 @@ from sendwright.engine.deliver import Deliverer
 from sendwright.engine.observe import Observer
 from sendwright.engine.persist import persist
 from sendwright.engine.plan import Planner
-from sendwright.engine.ports import Bus, Clock, DeadParcels, Delivery
+from sendwright.engine.ports import Bus, Clock, Delivery
 from sendwright.engine.precedence import GROUP, RightOfWay
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Tell, Trouble
@@ -98,7 +98,7 @@ class Worker:
         planner: Planner,
         deliverer: Deliverer,
         observer: Observer,
-        dead: DeadParcels,
+        sieve: Sieve,
         clock: Clock,
         tell: Tell,
         channels: Sequence[str],
@@ -108,7 +108,7 @@ class Worker:
         self._planner = planner
         self._deliverer = deliverer
         self._observer = observer
-        self._sieve = Sieve(dead, clock, tell)
+        self._sieve = sieve
         self._clock = clock
         self._tell = tell
         self._channels = channels
@@ -126,8 +126,12 @@ class Worker:
                 for name in (intake_lane(priority), intake_lane(priority, aside=True)):
                     self._spawn_taker(partial(self._each_bundle, name, priority, self._planner.plan))
             for channel in self._channels:
-                self._spawn_taker(partial(self._each_parcel, lane(channel, priority), priority))
+                self.take_also(lane(channel, priority), priority)
         self._spawn_taker(partial(self._each_bundle, INBOUND, Priority.HIGH, self._observer.observe))
+
+    def take_also(self, name: str, priority: Priority) -> None:
+        """Begins to take one more lane of parcels."""
+        self._spawn_taker(partial(self._each_parcel, name, priority))
 
     async def drain(self, within_s: float) -> bool:
         """Takes nothing more and lets what is in flight finish; True when all of it did in time."""
@@ -204,6 +208,11 @@ class Worker:
             crashpoint("worker.taking_parcels")
             delivery = await self._take(name)
             crashpoint("worker.took_parcels")
+            crashpoint("worker.suspecting")
+            if delivery.redelivered and await self._sieve.suspected(delivery):
+                hand.take(delivery.count)
+                self._work(self._apart(delivery, hand))
+                continue
             try:
                 crashpoint("worker.reading")
                 parcels = await self._parcels(delivery)
@@ -222,6 +231,31 @@ class Worker:
                 await self._give_way(priority)
                 for parcel in parcels[start : start + GROUP]:
                     self._work(self._deliver(parcel, held))
+
+    async def _apart(self, delivery: Delivery, hand: Hand) -> None:
+        """A bundle that has come again more than once: what of it ends whoever takes it must not take the others with it."""
+        try:
+            crashpoint("worker.apart")
+            await self._sieve.apart(delivery, partial(read, Parcel), self._until_handled)
+        except Exception as error:  # noqa: BLE001 — the bundle must go back, whatever broke
+            self._tell(Trouble(delivery.lane, type(error).__name__))
+            self._work(self._give_back(delivery))
+        else:
+            crashpoint("worker.handled_apart")
+            await self._done(delivery)
+        finally:
+            for _ in range(delivery.count):
+                hand.drop()
+
+    async def _until_handled(self, parcel: Parcel) -> None:
+        """Claimed, parked or dropped; what comes after that is no suspect's any more. Raises `RuntimeError` where it breaks."""
+        handled: asyncio.Future[str] = self._loop.create_future()
+        held = _HeldBundle(1, lambda: None, partial(_told, handled, ""), partial(_told, handled, "it could not be put aside"))
+        self._work(self._deliver(parcel, held))
+        crashpoint("worker.until_handled")
+        problem = await handled
+        if problem:
+            raise RuntimeError(problem)
 
     async def _give_way(self, priority: Priority) -> None:
         """Between two groups of work, lets what is more urgent go first."""
@@ -279,6 +313,9 @@ class Worker:
         with contextlib.suppress(Unavailable):
             crashpoint("worker.done")
             await persist(lambda: self._bus.done(delivery), self._clock, self._tell, "done")
+        if delivery.redelivered:
+            crashpoint("worker.clearing")
+            await self._sieve.cleared(delivery)
 
     def _afterwards(self, what: Callable[[Delivery], Coroutine[Any, Any, None]], delivery: Delivery) -> None:
         self._work(what(delivery))
@@ -288,6 +325,11 @@ class Worker:
         self._works.add(task)
         task.add_done_callback(self._works.discard)
         return task
+
+
+def _told(future: asyncio.Future[str], what: str) -> None:
+    if not future.done():
+        future.set_result(what)
 
 
 class _HeldBundle:

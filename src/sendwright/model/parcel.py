@@ -16,7 +16,11 @@ from msgspec.structs import replace
 from sendwright.model.content import Content
 from sendwright.model.notification import OnDoubt, Priority
 
+FIRST = 1
+"""What a parcel is of that does not say its version."""
 VERSION = 1
+"""The newest version that is read here. A later one is kept raw until somebody comes who reads it; and it is not written before
+every live process reads it (engine/roll.py, `reads`)."""
 PARCELS_MAX = 50
 """Most parcels in one bundle."""
 
@@ -38,7 +42,7 @@ class Intake(Struct, frozen=True, omit_defaults=True):
     """The accepting process, and the how-manieth 202 of it this was (from 1)."""
     key: str | None = None
     trace: str | None = None
-    v: int = VERSION
+    v: int = FIRST
 
     def __repr__(self) -> str:
         return f"Intake({self.id})"
@@ -116,7 +120,7 @@ class Parcel(Struct, frozen=True, omit_defaults=True):
     wait: int = 0
     """The serial of the wait that it was promoted from, so that only that one is deleted."""
     trace: str | None = None
-    v: int = VERSION
+    v: int = FIRST
 
     def __repr__(self) -> str:
         return f"Parcel({self.id}, step={self.step}, number={self.number})"
@@ -141,7 +145,7 @@ class Sighting(Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     detail: str = ""
     at: int = 0
-    v: int = VERSION
+    v: int = FIRST
 
 
 def intake_lane(priority: Priority, *, aside: bool = False) -> str:
@@ -168,6 +172,18 @@ def bundle(parcels: Sequence[bytes]) -> bytes:
     return b"[" + b",".join(parcels) + b"]"
 
 
+class Strange(msgspec.ValidationError):
+    """Of a later version: what it says may not be what it seems to."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__(f"version {version} is not known here")
+
+
+class _Versioned(Struct):
+    v: int = FIRST
+
+
 def unbundle(kind: type[T], body: bytes) -> list[T]:
     """The parcels of a bundle; raises `msgspec.DecodeError` when any of them is not one that we know (then see `split`)."""
     try:
@@ -176,24 +192,22 @@ def unbundle(kind: type[T], body: bytes) -> list[T]:
         raise msgspec.DecodeError("it is not UTF-8") from error
     for parcel in parcels:
         if parcel.v != VERSION:
-            raise _strange(parcel.v)
+            raise Strange(parcel.v)
     return parcels
 
 
 def read(kind: type[T], raw: bytes) -> T:
-    """One raw parcel; raises `msgspec.DecodeError` when it is not one that we know."""
+    """One raw parcel; raises `msgspec.DecodeError` when it is not one that we know, `Strange` when it is of a later version."""
     try:
+        version = msgspec.json.decode(raw, type=_Versioned).v
+        if version > VERSION:
+            raise Strange(version)
         parcel = msgspec.json.decode(raw, type=kind)
     except UnicodeDecodeError as error:
         raise msgspec.DecodeError("it is not UTF-8") from error
     if parcel.v != VERSION:
-        raise _strange(parcel.v)
+        raise msgspec.ValidationError(f"version {parcel.v} is none")
     return parcel
-
-
-def _strange(version: int) -> msgspec.ValidationError:
-    """Of a later version: what it says may not be what it seems to."""
-    return msgspec.ValidationError(f"version {version} is not known here")
 
 
 def sound(raw: bytes) -> bool:

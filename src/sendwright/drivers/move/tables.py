@@ -15,8 +15,8 @@ from sendwright.drivers.store.postgres.rows import clean, day_of
 
 Row = tuple[Any, ...]
 
-ELSEWHERE = frozenset({"meta", "bundles"})
-"""Tables of the file whose rows become no rows."""
+ELSEWHERE = frozenset({"meta", "bundles", "trials"})
+"""Tables of the file whose rows become no rows. Trials begin anew over there."""
 
 
 class Table(Struct, frozen=True):
@@ -123,6 +123,6 @@ TABLES = (
         more=(("reported_at", lambda _: 0), ("marked_at", lambda _: 0)),  # told when the move is over
     ),
     Table("switches", ("provider",), _words("provider enabled weight rate concurrency"), flags=frozenset({"enabled"})),
-    Table("dead_parcels", ("id",), _words("id lane at problem body"), left=frozenset({"tenant", "kind"})),
+    Table("dead_parcels", ("id",), _words("id lane at problem body version"), left=frozenset({"tenant", "kind"})),
 )
 """In the order in which they are moved."""

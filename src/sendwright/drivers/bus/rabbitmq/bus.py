@@ -109,6 +109,14 @@ class RabbitBus:
             await self._topology.ensure(lane)
             await self._look_at(lane)
 
+    async def exists(self, lane: str) -> bool:
+        """Whether there is such a queue. Makes none. Raises `BusDown`."""
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                return await self._topology.ready(lane) is not None
+        except Exception as error:
+            raise BusDown(f"RabbitMQ: {said(error)}") from error
+
     async def open(self, lanes: Iterable[str]) -> None:
         try:
             await self._publishing.open()

@@ -1,4 +1,4 @@
-"""The dead lane: what the broker gave up on goes to our own quarantine, where people find it."""
+"""The dead lane: what the broker gave up on is tried alone, or goes to our own quarantine, where people find it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from msgspec import Struct
 from sendwright.drivers.bus.rabbitmq.gauge import Seen
 from sendwright.drivers.bus.rabbitmq.reading import headers_of, seen_of
 from sendwright.drivers.bus.rabbitmq.topology import DEAD, INGRESS, Names
+from sendwright.engine.exhume import Lanes, exhume
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Clock, DeadParcels, Delivery
-from sendwright.engine.telling import Tell, Trouble
+from sendwright.engine.telling import Tell
 from sendwright.model.parcel import split
 
 if TYPE_CHECKING:
@@ -37,12 +38,10 @@ class Dead(Struct, frozen=True):
         return [self.delivery.body] if self.delivery.lane == INGRESS else split(self.delivery.body)
 
 
-class DeadLane(Protocol):
+class DeadLane(Lanes, Protocol):
     """What `bury` needs of the bus."""
 
     def take_dead(self) -> Awaitable[Dead]: ...
-
-    def done(self, delivery: Delivery) -> Awaitable[None]: ...
 
 
 def read_dead(names: Names, tag: int, message: DeliveredMessage) -> tuple[Seen, Dead]:
@@ -54,16 +53,7 @@ def read_dead(names: Names, tag: int, message: DeliveredMessage) -> tuple[Seen, 
 
 
 async def bury(bus: DeadLane, dead: DeadParcels, clock: Clock, tell: Tell) -> None:
-    """Moves everything that dies on the broker into the quarantine, parcel by parcel, as long as it runs. A bundle leaves the
-    broker when all of its parcels are kept; keeping one twice keeps it once."""
+    """Empties the dead lane as long as it runs, as many processes at once as there are (engine/exhume.py)."""
     while True:
         found = await persist(bus.take_dead, clock, tell, "dead lane")
-        tell(Trouble("bus", f"{found.delivery.lane}: {found.delivery.count} parcels are dead: {found.problem}"))
-        for raw in found.parcels():
-            await _keep(dead, found, raw, clock, tell)
-        await bus.done(found.delivery)
-
-
-async def _keep(dead: DeadParcels, found: Dead, raw: bytes, clock: Clock, tell: Tell) -> None:
-    now = clock.now_ms()
-    await persist(lambda: dead.keep(found.delivery.lane, raw, found.problem, now), clock, tell, "dead parcels")
+        await exhume(bus, dead, clock, tell, found.delivery, found.parcels(), found.problem)

@@ -37,8 +37,9 @@ class SqsAddress(Struct, frozen=True):
     """How long a message is kept from others between two heart-beats: as soon is a dead worker's work taken over."""
     wait_s: int = 20
     """How long one poll waits. 0 asks and goes, and is for tests only."""
-    receives_max: int = 20
-    """As often a bundle is handed out before it goes to the dead queue."""
+    receives_max: int = 100
+    """As often a bundle is handed out before it goes to the dead queue. A crash counts for everything that the process had
+    been sent, not only for what broke it, hence far more than any poison needs."""
     call_s: float = 5.0
     """Time limit of one call; a poll has `wait_s` on top."""
     within_s: float = 10.0

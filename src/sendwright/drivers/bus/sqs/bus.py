@@ -18,7 +18,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from sendwright.drivers.bus.sqs.address import DEAD, SqsAddress, queue_name
+from sendwright.drivers.bus.sqs.address import DEAD, INTAKE, SqsAddress, queue_name
 from sendwright.drivers.bus.sqs.bodies import checked, packed, read_letter, written
 from sendwright.drivers.bus.sqs.book import Book
 from sendwright.drivers.bus.sqs.calls import CallFailed, Calls, open_calls, pause_s
@@ -92,6 +92,7 @@ class SqsBus:
         self._by_queue: dict[str, _Lane] = {}
         self._dead = Queue(calls, address, queue_name(address.prefix, DEAD), None)
         self._dead_source = self._source(self._dead, "")
+        self._producers = Queue(calls, address, queue_name(address.prefix, INTAKE), None, ours=False)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
@@ -154,10 +155,15 @@ class SqsBus:
         return max(0.0, time.time() - oldest / 1000) if oldest else 0.0
 
     async def declare(self, lanes: Iterable[str]) -> None:
-        """Makes the queues of these lanes, and the dead one, where they are missing. Raises `OperatorError` where one is not
-        as it must be, `BusDown`."""
+        """Makes the queues of these lanes (the producers', too, where it is among them), and the dead one, where they are
+        missing. Raises `OperatorError` where one is not as it must be, `BusDown`."""
         await self._dead.url()
-        await asyncio.gather(*(self._lane(lane).queue.url() for lane in lanes))
+        queues = (self._producers if lane == INTAKE else self._lane(lane).queue for lane in lanes)
+        await asyncio.gather(*(queue.url() for queue in queues))
+
+    async def exists(self, lane: str) -> bool:
+        """Whether there is such a queue. Makes none. Raises `BusDown`."""
+        return await Queue(self._calls, self._address, queue_name(self._address.prefix, lane), self._dead).exists()
 
     async def survey(self, lanes: Iterable[str] | None = None) -> None:
         """Counts these lanes now, or those in use. Makes no queue. Raises `BusDown`."""

@@ -70,15 +70,25 @@ class Queue:
         """About how many messages could be taken now; 0 where there is no such queue. Makes none."""
         try:
             if self._url is None and self._seen is None:
-                self._seen = str((await self._calls.call("get_queue_url", QueueName=self.name))["QueueUrl"])
+                self._seen = str((await self._calls.patiently("get_queue_url", QueueName=self.name))["QueueUrl"])
             asked = ["ApproximateNumberOfMessages"]
-            found = await self._calls.call("get_queue_attributes", QueueUrl=self._url or self._seen, AttributeNames=asked)
+            found = await self._calls.patiently("get_queue_attributes", QueueUrl=self._url or self._seen, AttributeNames=asked)
         except CallFailed as error:
             if error.code in NO_QUEUE:
                 self._url = self._seen = None
                 return 0
             raise
         return int(found["Attributes"]["ApproximateNumberOfMessages"])
+
+    async def exists(self) -> bool:
+        """Whether there is such a queue. Makes none. Raises `CallFailed`."""
+        try:
+            await self._calls.patiently("get_queue_url", QueueName=self.name)
+        except CallFailed as error:
+            if error.code in NO_QUEUE:
+                return False
+            raise
+        return True
 
     async def receive(self, most: int, *, attributes: bool = False) -> list[dict[str, Any]]:
         """One poll for at most that many messages. Raises `CallFailed`; what was taken then comes again by itself."""

@@ -10,6 +10,7 @@ rolling upgrade is migrate `pre`, replace the processes, migrate `post`.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from importlib.resources import files
 from typing import Literal, NamedTuple
@@ -25,8 +26,11 @@ Phase = Literal["pre", "post"]
 
 _NAME = re.compile(r"^(\d{4})_(\w+)\.(pre|post)\.sql$")
 _LOCK = 0x53_57_4D_49
-LOCK_S = 5
+LOCK_S = 2
 """So long may a part of a migration wait for a lock, lest everybody queue up behind it."""
+TURNS = 10
+PAUSE_S = 1.0
+"""It is tried so often, so far apart: between two turns those who work get through."""
 
 UNFINISHED = 1 << 62
 """Of a move: later than any time."""
@@ -110,12 +114,26 @@ async def check_schema(db: Db) -> None:
     pre: int = await db.fetchval("select coalesce(max(number), 0) from migrations where phase = 'pre'")
     post: int = await db.fetchval("select coalesce(max(number), 0) from migrations where phase = 'post'")
     if pre < SCHEMA:
-        raise StoreUnusable(f"the database has schema {pre}, this version needs {SCHEMA}: run `sendwright migrate`")
+        hint = "run `sendwright migrate`, with `--before` while processes of the version before still work"
+        raise StoreUnusable(f"the database has schema {pre}, this version needs {SCHEMA}: {hint}")
     if pre > SCHEMA + 1 or post > SCHEMA:
         raise StoreUnusable(f"the database has schema {max(pre, post)}, this version knows {SCHEMA}: upgrade it")
 
 
 async def _apply(db: Db, migration: Migration) -> None:
+    for _ in range(TURNS - 1):
+        try:
+            return await _applied(db, migration)
+        except asyncpg.LockNotAvailableError:
+            await asyncio.sleep(PAUSE_S)
+    try:
+        await _applied(db, migration)
+    except asyncpg.LockNotAvailableError as error:
+        name = f"{migration.number:04} {migration.name} ({migration.phase})"
+        raise StoreUnusable(f"{name} got no lock in {TURNS} turns of {LOCK_S} s: nothing of it was done; try again") from error
+
+
+async def _applied(db: Db, migration: Migration) -> None:
     async with db.transaction():
         await db.execute(f"set local lock_timeout = '{LOCK_S}s'")
         await db.execute(migration.sql)

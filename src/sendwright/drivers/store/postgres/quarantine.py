@@ -16,8 +16,8 @@ class PostgresQuarantine:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def keep(self, lane: str, body: bytes, problem: str, now: int) -> None:
-        await self._connections.statement("keep", "parcel_keep", parcel_id(lane, body), lane, now, clean(problem), body)
+    async def keep(self, lane: str, body: bytes, problem: str, now: int, version: int | None = None) -> None:
+        await self._connections.statement("keep", "parcel_keep", parcel_id(lane, body), lane, now, clean(problem), body, version)
 
     async def newest(self, limit: int) -> Sequence[DeadParcel]:
         return [DeadParcel(*row) for row in await self._connections.read("parcels_newest", limit)]
@@ -29,3 +29,14 @@ class PostgresQuarantine:
 
     async def drop(self, id_: str, at: int | None = None) -> bool:
         return bool(await self._connections.statement("drop", "parcel_drop", id_, at))
+
+    async def legible(self, version: int, limit: int) -> Sequence[tuple[DeadParcel, bytes]]:
+        rows = await self._connections.read("parcels_legible", version, limit)
+        return [(DeadParcel(*shown), body) for *shown, body in rows]
+
+    async def tried(self, lane: str, body: bytes, now: int) -> int:
+        rows = await self._connections.statement("tried", "parcel_tried", parcel_id(lane, body), now)
+        return int(rows[0][0])
+
+    async def cleared(self, lane: str, body: bytes) -> None:
+        await self._connections.statement("cleared", "parcel_cleared", parcel_id(lane, body))

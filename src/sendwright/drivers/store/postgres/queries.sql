@@ -441,6 +441,9 @@ delete from strays where at < $1;
 -- name: delete_dead_parcels
 delete from dead_parcels where at < $1;
 
+-- name: delete_trials
+delete from trials where at < $1;
+
 -- name: day_is_over
 -- $1, $2: the bounds of a day's messages; $3, $4: of its notifications; $5 time. Whether all of it is over, and left alone since then.
 select not exists (select from messages where id >= $1 and id < $2 and (state < 30 or updated_at >= $5))
@@ -448,15 +451,29 @@ select not exists (select from messages where id >= $1 and id < $2 and (state < 
 
 -- name: parcel_keep
 -- A repeat's time is always a later one, so that a replay can tell it from the one that it published.
-insert into dead_parcels (id, lane, at, problem, body) values ($1, $2, $3, $4, $5)
-on conflict (id) do update set at = greatest(dead_parcels.at + 1, excluded.at), problem = excluded.problem;
+insert into dead_parcels (id, lane, at, problem, body, version) values ($1, $2, $3, $4, $5, $6)
+on conflict (id) do update
+  set at = greatest(dead_parcels.at + 1, excluded.at), problem = excluded.problem, version = excluded.version;
 
 -- name: parcel_drop
 -- $2: as it was kept then, null for whenever.
-delete from dead_parcels where id = $1 and at = coalesce($2, at) returning id;
+with dropped as (delete from dead_parcels where id = $1 and at = coalesce($2, at) returning id),
+  forgotten as (delete from trials where id in (select id from dropped))
+select id from dropped;
 
 -- name: parcels_newest
 select id, lane, at, problem, length(body) from dead_parcels order by at desc, id desc limit $1;
+
+-- name: parcels_legible
+select id, lane, at, problem, length(body), body from dead_parcels where version <= $1 order by version, at limit $2;
+
+-- name: parcel_tried
+-- How often it was counted before.
+insert into trials (id, count, at) values ($1, 1, $2)
+on conflict (id) do update set count = trials.count + 1, at = excluded.at returning count - 1;
+
+-- name: parcel_cleared
+delete from trials where id = $1;
 
 -- name: parcel_found
 select id, lane, at, problem, length(body), body from dead_parcels where id = $1;

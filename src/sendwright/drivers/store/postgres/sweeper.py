@@ -40,7 +40,7 @@ class PostgresSweeper:
         if not self._after:
             await self._begin(rows_before)
         more = bool(await self._connections.statement("slice", "keys_expire", keys_before))
-        for name in ("delete_strays", "delete_dead_parcels"):
+        for name in ("delete_strays", "delete_dead_parcels", "delete_trials"):
             await self._connections.statement("slice", name, rows_before)
         wanted, after = await self._stretch(max(content_before, rows_before))
         if wanted:

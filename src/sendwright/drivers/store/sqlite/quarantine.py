@@ -22,9 +22,11 @@ class SqliteQuarantine:
         self._reader = reader
         self._keep = _KeepAll()
         self._drop = _DropAll()
+        self._tried = _TriedAll()
+        self._cleared = _ClearedAll()
 
-    def keep(self, lane: str, body: bytes, problem: str, now: int) -> Awaitable[None]:
-        return self._writer.submit(self._keep, (lane, body, problem, now))
+    def keep(self, lane: str, body: bytes, problem: str, now: int, version: int | None = None) -> Awaitable[None]:
+        return self._writer.submit(self._keep, (lane, body, problem, now, version))
 
     def newest(self, limit: int) -> Awaitable[Sequence[DeadParcel]]:
         sql = f"select {_COLUMNS} from dead_parcels order by at desc, id desc limit ?1"  # noqa: S608 — names of ours
@@ -36,6 +38,15 @@ class SqliteQuarantine:
     def drop(self, id_: str, at: int | None = None) -> Awaitable[bool]:
         return self._writer.submit(self._drop, (id_, at))
 
+    def legible(self, version: int, limit: int) -> Awaitable[Sequence[tuple[DeadParcel, bytes]]]:
+        return self._reader.run(lambda db: _legible(db, version, limit))
+
+    def tried(self, lane: str, body: bytes, now: int) -> Awaitable[int]:
+        return self._writer.submit(self._tried, (parcel_id(lane, body), now))
+
+    def cleared(self, lane: str, body: bytes) -> Awaitable[None]:
+        return self._writer.submit(self._cleared, parcel_id(lane, body))
+
 
 def _found(db: apsw.Connection, id_: str) -> tuple[DeadParcel, bytes] | None:
     sql = f"select {_COLUMNS}, body from dead_parcels where id = ?1"  # noqa: S608 — names of ours
@@ -44,16 +55,22 @@ def _found(db: apsw.Connection, id_: str) -> tuple[DeadParcel, bytes] | None:
     return None
 
 
+def _legible(db: apsw.Connection, version: int, limit: int) -> list[tuple[DeadParcel, bytes]]:
+    sql = f"select {_COLUMNS}, body from dead_parcels where version <= ?1 order by at, id limit ?2"  # noqa: S608 — names of ours
+    return [(DeadParcel(*columns), body) for *columns, body in db.execute(sql, (version, limit))]
+
+
 class _KeepAll(Operation):
-    """Items: (lane, body, problem, now). A repeat's time is always a later one, so that a replay can tell it from the one
+    """Items: (lane, body, problem, now, version). A repeat's time is always a later one, so that a replay can tell it from the one
     that it published."""
 
-    def apply(self, db: apsw.Connection, items: list[tuple[str, bytes, str, int]]) -> list[None]:
-        for lane, body, problem, now in items:
+    def apply(self, db: apsw.Connection, items: list[tuple[str, bytes, str, int, int | None]]) -> list[None]:
+        for lane, body, problem, now, version in items:
             db.execute(
-                "insert into dead_parcels (id, tenant, kind, lane, at, problem, body) values (?1, '', 'parcel', ?2, ?3, ?4, ?5)"
-                " on conflict (id) do update set at = max(at + 1, excluded.at), problem = excluded.problem",
-                (parcel_id(lane, body), lane, now, problem, body),
+                "insert into dead_parcels (id, tenant, kind, lane, at, problem, body, version)"
+                " values (?1, '', 'parcel', ?2, ?3, ?4, ?5, ?6) on conflict (id) do update"
+                " set at = max(at + 1, excluded.at), problem = excluded.problem, version = excluded.version",
+                (parcel_id(lane, body), lane, now, problem, body, version),
             )
         return [None] * len(items)
 
@@ -66,4 +83,31 @@ class _DropAll(Operation):
 
     def _one(self, db: apsw.Connection, id_: str, at: int | None) -> bool:
         db.execute("delete from dead_parcels where id = ?1 and at = coalesce(?2, at)", (id_, at))
-        return db.changes() > 0
+        dropped = db.changes() > 0
+        if dropped:
+            db.execute("delete from trials where id = ?1", (id_,))
+        return dropped
+
+
+class _TriedAll(Operation):
+    """Items: (id, now). Answers how often each was counted before."""
+
+    def apply(self, db: apsw.Connection, items: list[tuple[str, int]]) -> list[int]:
+        return [self._one(db, *item) for item in items]
+
+    def _one(self, db: apsw.Connection, id_: str, now: int) -> int:
+        sql = (
+            "insert into trials (id, count, at) values (?1, 1, ?2)"
+            " on conflict (id) do update set count = count + 1, at = excluded.at returning count - 1"
+        )
+        count: int = db.execute(sql, (id_, now)).get
+        return count
+
+
+class _ClearedAll(Operation):
+    """Items: ids."""
+
+    def apply(self, db: apsw.Connection, items: list[str]) -> list[None]:
+        for id_ in items:
+            db.execute("delete from trials where id = ?1", (id_,))
+        return [None] * len(items)

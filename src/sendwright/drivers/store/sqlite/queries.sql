@@ -24,6 +24,12 @@ drop table waits;
 alter table waits_of_tenants rename to waits;
 create index waits_due on waits (priority, due_at, message) where due_at is not null;
 create index waits_parked on waits (key, priority, tenant, serial) where key <> 'time';
+alter table dead_parcels add column version integer;
+create table trials (
+  id text primary key,
+  count integer not null,
+  at integer not null
+) without rowid;
 update meta set value = 3 where name = 'schema';
 
 -- name: plan_notifications

@@ -176,7 +176,15 @@ create table dead_parcels (
   lane text not null,
   at integer not null,
   problem text not null,
-  body blob not null
+  body blob not null,
+  version integer
+) without rowid;
+
+-- What may have ended whoever took it, and how often somebody has set about it since.
+create table trials (
+  id text primary key,
+  count integer not null,
+  at integer not null
 ) without rowid;
 
 insert into meta (name, value) values ('schema', 3), ('epoch', 1);

@@ -55,7 +55,7 @@ class _Sweep(Operation):
     def _one(self, db: apsw.Connection, asked: _Slice) -> tuple[str, bool]:
         db.execute(SQL["keys_expire"], (asked.keys_before,))
         more = db.changes() > 0
-        for table in ("strays", "dead_parcels"):
+        for table in ("strays", "dead_parcels", "trials"):
             db.execute(f"delete from {table} where at < ?1", (asked.rows_before,))  # noqa: S608 — names of ours
         wanted, after = _stretch(db, asked)
         if wanted:
