@@ -168,6 +168,7 @@ class Promoter:
             crashpoint("schedule.promoting_pulled")
             await self._promote(parcels)
             pulled[key] += len(parcels)
+            self._fleet.brought(key.partition(":")[2], priority, len(parcels), self._clock.monotonic(), HORIZON_S)
         return pulled.total()
 
     async def look(self) -> None:
