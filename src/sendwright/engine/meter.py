@@ -1,7 +1,7 @@
 """How a provider's rate is kept: by one process for itself, or by all workers together, with cells that the store cuts.
 
 A meter answers at once, always. Where the cells are the store's, somebody must stand in line first; then as many are asked
-for as stand there, a few times a second at most, and what is granted wakes the line.
+for as stand there, a few times a second, and what is granted wakes the line.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ ASK_S = 0.2
 """Between two questions to the store, when many are asked; somebody urgent asks at once."""
 ASKS = 5
 """So many may follow one another without a pause: where little goes on, nobody waits for company."""
+REFUSED_S = 0.1
+"""Until it asks again at the earliest, when others hold the next cells."""
 DEAF_S = 0.5
 """Until it asks again, when the store gave no answer."""
 LINE_S = 0.35
@@ -190,7 +192,6 @@ class SharedMeter:
             now, line = self._clock.monotonic(), self._in_line()
             want = min(line.here - self._held(now), block_of(self.rate, line.sharers))
             if want > 0:
-                self._asks_tat = max(now, self._asks_tat) + ASK_S
                 self._heard(await self._lease(want, line.urgent), self._clock.monotonic())
         finally:
             self._asking = None
@@ -204,7 +205,8 @@ class SharedMeter:
         self._open_at = leased.open_at
         if leased.count > 0:
             self._cells.append((leased.first, leased.count))
-        self._again_at = leased.again_at
+            self._asks_tat = max(now, self._asks_tat) + ASK_S
+        self._again_at = max(leased.again_at, now + REFUSED_S) if leased.count == 0 else IDLE
 
     def _held(self, now: float) -> int:
         self._forget_late(now)

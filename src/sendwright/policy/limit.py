@@ -41,7 +41,7 @@ _LATE_SHARE = 0.03
 """Of a unit: so late may a cell be used. What is left of the stretch is for clocks and for the way to the wire."""
 BLOCK_S = 0.25
 """The cells of at most so many seconds are cut at once, or one."""
-AHEAD_S = 0.1
+AHEAD_S = 0.15
 """So far ahead may a block begin: long enough to ask for the next one while the last is used, short enough to be waited for."""
 URGENT_AHEAD_S = AHEAD_S + BLOCK_S
 """The same for the upper priorities: beyond every block that the lower ones may hold, so only a slow rate refuses them."""
