@@ -27,6 +27,8 @@ QUICKEST_S = 0.05
 """A provider that nobody has measured yet is not taken for quicker than this, in seconds."""
 WINDOW = 200
 """Calls over which the success rate is shown."""
+LATELY_S = 2.0
+"""So old may a bus's look into a lane be that others take from."""
 PROBE_S = 1.0
 """Where others send: until another message is brought for a probe that nobody seems to make."""
 
@@ -176,6 +178,11 @@ class Account:
     def waiting(self, upto: Priority = Priority.BULK) -> int:
         """How many stand in line here, of this priority and those above it."""
         return sum(self._awaited[: upto + 1])
+
+    @property
+    def looks_on(self) -> bool:
+        """Whether others call the provider, and this process does not."""
+        return self.shared is not None and not self.shared.sends
 
     def share(self, shared: Shared) -> None:
         """From here on this is one of many processes that call the provider."""
@@ -343,6 +350,7 @@ class Fleet:
         self._board = board
         self._tell = tell
         self._lines = lines
+        self._brought: dict[tuple[str, Priority], deque[tuple[float, int]]] = {}
         self.epoch = 0
 
     def route(self, channel: str) -> Sequence[Account]:
@@ -401,11 +409,21 @@ class Fleet:
 
     def brought(self, channel: str, priority: Priority, count: int, now: float, horizon_s: float) -> None:
         """So many were pulled into a lane, by the room that there was."""
+        if count > 0 and any(account.meter is not None and account.looks_on for account in self.route(channel)):
+            self._brought.setdefault((channel, priority), deque()).append((now, count))
         for account in self.route(channel):
             if account.shared is not None and count > 0:
                 share = min(count, account.room(priority, now, horizon_s))
                 account.brought(share, now)
                 count -= share
+
+    def lately_brought(self, channel: str, priority: Priority, now: float) -> int:
+        """Of what lies in a lane by a look that may be seconds old, so many may have been taken since, by other processes; how
+        many there may be is then said by the rate and by the lines. 0 where this process takes them itself, or there is no rate."""
+        brought = self._brought.get((channel, priority))
+        while brought and brought[0][0] < now - LATELY_S:
+            brought.popleft()
+        return sum(count for _, count in brought) if brought else 0
 
     def in_line(self, channel: str, priority: Priority) -> int:
         """How many of this priority stand in line for a place."""
