@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime
 from bisect import bisect_left
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pytest

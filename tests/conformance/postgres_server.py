@@ -33,6 +33,9 @@ TABLES = (
     "repeats",
     "switches",
     "dead_parcels",
+    "rates",
+    "breakers",
+    "standings",
 )
 _EMPTY = "; ".join([*(f"delete from {table}" for table in TABLES), "update epoch set value = 1 where value <> 1"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import Self
 
 import pytest
 
@@ -38,10 +39,10 @@ class _Way:
         self.leases = 0
         self.moves = 0
 
-    async def lease(self, provider: str, want: int, cell_s: float, *, urgent: bool) -> Block:
+    async def lease(self, provider: str, want: int, cell_s: float, reach_s: float, *, urgent: bool) -> Block:
         self.leases += 1
         await self._travel()
-        block = await self._accord.lease(provider, want, cell_s, urgent=urgent)
+        block = await self._accord.lease(provider, want, cell_s, reach_s, urgent=urgent)
         await self._travel()
         return block
 
@@ -133,7 +134,7 @@ class House:
 
         self.tasks += [asyncio.create_task(one()) for _ in range(lines)]
 
-    async def __aenter__(self) -> House:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -23,7 +23,7 @@ from sendwright.model.accord import Bar, Picture, Standing, Total
 from sendwright.model.notification import Priority
 from sendwright.policy import breaker as breakers
 from sendwright.policy.breaker import Permit, State
-from sendwright.policy.limit import Rate
+from sendwright.policy.limit import REACH_MAX_S, Rate
 
 READY_S = 5.0
 """So long may a probe take until its first byte, beside the time limit of its call; then it is given up."""
@@ -31,6 +31,8 @@ UNUSED_S = 1.0
 """A probe that nobody here makes within this time is left to others."""
 AGAIN_S = 0.1
 """Until it is asked again for a probe that is not due by the store's clock, though by ours."""
+REACH_KEPT = 0.8
+"""How much of it counts, from answer to answer, that one was slow."""
 DEAF_S = 1.0
 """Until it is tried again to tell the store of a breaker."""
 
@@ -131,6 +133,7 @@ class Link:
         self._version = 0
         self._probe: _Probe | None = None
         self._meter: SharedMeter | None = None
+        self._reach_s = 0.0
         self._dirty = False
         self._wanted = False
         self._busy = False
@@ -266,11 +269,13 @@ class Link:
     async def _lease(self, rate: Rate, want: int, *, urgent: bool) -> Leased | None:
         asked_at = self._clock.monotonic()
         try:
-            block = await self._concord.accord.lease(self._account.name, want, rate.cell_s, urgent=urgent)
+            block = await self._concord.accord.lease(self._account.name, want, rate.cell_s, self._reach_s, urgent=urgent)
         except Unavailable as error:
             self._concord.tell(Trouble("accord", str(error)))
             return None
-        self._concord.store_clock.seen(block.now, asked_at, self._clock.monotonic())
+        answered_at = self._clock.monotonic()
+        self._concord.store_clock.seen(block.now, asked_at, answered_at)
+        self._reach_s = min(REACH_MAX_S, max(answered_at - asked_at, REACH_KEPT * self._reach_s))
         here = self._concord.store_clock.here
         first = here(block.first)
         return Leased(first, block.count, here(block.again_at), first + block.count * rate.cell_s)

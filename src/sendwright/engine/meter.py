@@ -26,7 +26,7 @@ REFUSED_S = 0.1
 """Until it asks again at the earliest, when others hold the next cells."""
 DEAF_S = 0.5
 """Until it asks again, when the store gave no answer."""
-LINE_S = 0.35
+LINE_S = 0.4
 """Lines are filled with the work of so many seconds, over all workers: more would be parked again (deliver.SLOT_WAIT_S)."""
 SURPLUS = 1.1
 """So much faster than the rate are lines filled, until they are full."""
@@ -156,12 +156,12 @@ class SharedMeter:
         if self._open_at - AHEAD_S > now + horizon_s:
             return 0
         cell_s = self.rate.cell_s
-        ahead = int((now + horizon_s - max(now, self._brought_tat)) / cell_s)
+        ahead = int((now + horizon_s - max(now - LINE_S, self._brought_tat)) / cell_s)  # who came late to it catches up
         ahead = ahead if self._brought_tat > now else max(1, ahead)
         return max(0, min(ahead, max(1, int(LINE_S / cell_s)) - self._in_line().everywhere))
 
     def brought(self, count: int, now: float) -> None:
-        self._brought_tat = max(now, self._brought_tat) + count * self.rate.cell_s / SURPLUS
+        self._brought_tat = max(now - LINE_S, self._brought_tat) + count * self.rate.cell_s / SURPLUS
 
     def stand(self, now: float) -> None:
         line = self._in_line()

@@ -315,7 +315,7 @@ class Registry(Protocol):
 class Accord(Protocol):
     """What the workers of a fleet agree on: rates, breakers, and how their providers stand. By the store's own clock."""
 
-    def lease(self, provider: str, want: int, cell_s: float, *, urgent: bool) -> Awaitable[Block]:
+    def lease(self, provider: str, want: int, cell_s: float, reach_s: float, *, urgent: bool) -> Awaitable[Block]:
         """Cuts cells of a provider's rate for the caller alone, by policy.limit.cut: no cell is ever cut twice."""
         ...
 

@@ -45,6 +45,8 @@ AHEAD_S = 0.15
 """So far ahead may a block begin: long enough to ask for the next one while the last is used, short enough to be waited for."""
 URGENT_AHEAD_S = AHEAD_S + BLOCK_S
 """The same for the upper priorities: beyond every block that the lower ones may hold, so only a slow rate refuses them."""
+REACH_MAX_S = 0.25
+"""So long, at most, is an answer of the store taken to be on its way: cells begin when it has arrived."""
 KEPT_S = 0.5
 """A cell that was refused to somebody urgent is kept for it so much longer than until it may ask again."""
 
@@ -139,16 +141,16 @@ def ahead_s(*, urgent: bool) -> float:
 
 def lead_s(cell_s: float) -> float:
     """Further ahead than this nobody can have had cells cut: who finds it so, finds the debt of another rate, or another clock."""
-    return URGENT_AHEAD_S + BLOCK_S + cell_s
+    return REACH_MAX_S + URGENT_AHEAD_S + BLOCK_S + cell_s
 
 
-def cut(tat: float, kept_until: float, now: float, want: int, cell_s: float, *, urgent: bool) -> Cut:
+def cut(tat: float, kept_until: float, now: float, want: int, cell_s: float, reach_s: float, *, urgent: bool) -> Cut:
     """The next `want` cells that nobody holds, unless those are too far ahead, or kept for somebody urgent.
 
-    `tat`: from when on nobody holds them. Refused, who is urgent finds the next one kept for it. (The statement
-    `rate_lease` of the PostgreSQL store is the same arithmetic.)"""
-    first = max(now, min(tat, now + lead_s(cell_s)))
-    if first <= now + ahead_s(urgent=urgent) and (urgent or kept_until <= now):
+    `tat`: from when on nobody holds them. `reach_s`: until the answer has arrived. Refused, who is urgent finds the next one kept
+    for it. (The statement `rate_lease` of the PostgreSQL store is the same arithmetic.)"""
+    first = max(now + reach_s, min(tat, now + lead_s(cell_s)))
+    if first <= now + reach_s + ahead_s(urgent=urgent) and (urgent or kept_until <= now):
         return Cut(first, want, first + want * cell_s, 0.0 if urgent else kept_until)
     return Cut(first, 0, tat, first - URGENT_AHEAD_S + KEPT_S if urgent else kept_until)
 

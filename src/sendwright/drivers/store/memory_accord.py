@@ -21,10 +21,10 @@ class MemoryAccord:
         self._standings: dict[tuple[str, str], Standing] = {}
         self._beaten_at: dict[str, float] = {}
 
-    async def lease(self, provider: str, want: int, cell_s: float, *, urgent: bool) -> Block:
+    async def lease(self, provider: str, want: int, cell_s: float, reach_s: float, *, urgent: bool) -> Block:
         now = self._clock.monotonic()
         tat, kept_until = self._rates.get(provider, (0.0, 0.0))
-        found = cut(tat, kept_until, now, want, cell_s, urgent=urgent)
+        found = cut(tat, kept_until, now, want, cell_s, reach_s, urgent=urgent)
         self._rates[provider] = (found.tat, found.kept_until)
         return Block(now, found.first, found.count, 0.0 if found.count else again_at(found.first, kept_until, urgent=urgent))
 

@@ -22,8 +22,8 @@ class PostgresAccord:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def lease(self, provider: str, want: int, cell_s: float, *, urgent: bool) -> Block:
-        asked = (provider, want, cell_s, urgent, ahead_s(urgent=urgent), lead_s(cell_s), URGENT_AHEAD_S - KEPT_S)
+    async def lease(self, provider: str, want: int, cell_s: float, reach_s: float, *, urgent: bool) -> Block:
+        asked = (provider, want, cell_s, urgent, ahead_s(urgent=urgent), lead_s(cell_s), URGENT_AHEAD_S - KEPT_S, reach_s)
         rows = await self._connections.statement("lease", "rate_lease", *asked)
         while not rows:
             await self._connections.statement("lease", "rate_first", provider)

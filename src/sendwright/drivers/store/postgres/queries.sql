@@ -413,12 +413,13 @@ update event_base set value = value;
 
 -- name: rate_lease
 -- $1 provider; $2 cells wanted; $3 seconds from one to the next; $4 whether it is urgent; $5 how far ahead they may begin; $6 how
--- far ahead they can have been cut; $7 how far ahead they may begin for whom it is urgent, less for how long one is kept for that.
+-- far ahead they can have been cut; $7 how far ahead they may begin for whom it is urgent, less for how long one is kept for that;
+-- $8 how long the answer will be on its way.
 -- The same arithmetic as policy.limit.cut. The clock is read with the row in hand.
 with held as materialized (select tat, kept_until from rates where provider = $1 for update),
 timed as materialized (select h.*, extract(epoch from clock_timestamp())::float8 as now from held h),
-found as materialized (select now, kept_until, greatest(now, least(tat, now + $6::float8)) as first from timed),
-judged as materialized (select f.*, first <= now + $5::float8 and ($4::boolean or kept_until <= now) as granted from found f),
+found as materialized (select now, kept_until, greatest(now + $8::float8, least(tat, now + $6::float8)) as first from timed),
+judged as materialized (select f.*, first <= now + $8::float8 + $5::float8 and ($4::boolean or kept_until <= now) as granted from found f),
 written as (
   update rates r
     set tat = case when j.granted then j.first + $2::int * $3::float8 else r.tat end,
