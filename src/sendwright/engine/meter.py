@@ -28,6 +28,8 @@ DEAF_S = 0.5
 """Until it asks again, when the store gave no answer."""
 LINE_S = 0.4
 """Lines are filled with the work of so many seconds, over all workers: more would be parked again (deliver.SLOT_WAIT_S)."""
+TICK_S = 0.001
+"""Timers of event loops are no finer."""
 SURPLUS = 1.1
 """So much faster than the rate are lines filled, until they are full."""
 
@@ -134,6 +136,7 @@ class SharedMeter:
         self._asks_tat = IDLE
         self._brought_tat = IDLE
         self._ring: asyncio.TimerHandle | None = None
+        self._rings_at = math.inf
         self._asking: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -171,10 +174,10 @@ class SharedMeter:
         if at <= now:
             self._silence()
             self._asking = asyncio.get_running_loop().create_task(self._ask())
-        elif self._ring is None or self._rings_at(at, now) < self._ring.when():
+        elif at < self._rings_at:
             self._silence()
-            loop = asyncio.get_running_loop()
-            self._ring = loop.call_at(self._rings_at(at, now), self._rang)
+            self._rings_at = at
+            self._ring = asyncio.get_running_loop().call_later(max(TICK_S, at - now), self._rang)
 
     def told(self, open_at: float) -> None:
         """From when on nobody holds the cells, as the store has it now."""
@@ -221,14 +224,11 @@ class SharedMeter:
             if over < count:
                 self._cells.appendleft((at + over * cell_s, count - over))
 
-    def _rings_at(self, at: float, now: float) -> float:
-        return asyncio.get_running_loop().time() + at - now + 1e-6
-
     def _silence(self) -> None:
         if self._ring is not None:
             self._ring.cancel()
-            self._ring = None
+        self._ring, self._rings_at = None, math.inf
 
     def _rang(self) -> None:
-        self._ring = None
+        self._silence()
         self.stand(self._clock.monotonic())
