@@ -74,7 +74,7 @@ def test_one_probe_of_all_workers_and_its_result_is_everybodys(tmp_path: Path) -
     try:
         with several(tmp_path, twilio(oracle, receipts=False)) as house:
             # Given: three workers whose provider refuses everything
-            house.start_all(workers=3)
+            house.start_all(workers=2)
             oracle.faults([{"do": "status", "status": 503}])
             count = 60
             asyncio.run(post_all(house, tmp_path, count))
