@@ -34,6 +34,9 @@ TABLES = (
     "switches",
     "dead_parcels",
     "trials",
+    "rates",
+    "breakers",
+    "standings",
 )
 _EMPTY = "; ".join([*(f"delete from {table}" for table in TABLES), "update epoch set value = 1 where value <> 1"])
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from sendwright.drivers.bus.sqs.checkroom import Checkroom, LateCheckroom
 from sendwright.engine.ingest import INGRESS
-from sendwright.engine.ports import Bus, DeadParcels, IntakeDesk, Ledger, Registry, Sweeper, Switchboard, Waiting
+from sendwright.engine.ports import Accord, Bus, DeadParcels, IntakeDesk, Ledger, Registry, Sweeper, Switchboard, Waiting
 from sendwright.engine.telling import Tell
 from sendwright.errors import OperatorError
 from sendwright.model.notification import Priority
@@ -61,6 +61,11 @@ class Backend(Protocol):
     @property
     def registry(self) -> Registry | None:
         """Who else works; None where one process holds the store."""
+        ...
+
+    @property
+    def accord(self) -> Accord | None:
+        """What it agrees on with them; None where there is nobody else."""
         ...
 
     async def writable(self) -> bool:

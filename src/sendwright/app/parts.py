@@ -17,6 +17,7 @@ from sendwright.app.machine import Randomness, SystemClock
 from sendwright.drivers.egress.gate import Gate, Route
 from sendwright.engine.accept import Accept
 from sendwright.engine.aside import Aside
+from sendwright.engine.concord import Concord
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import Drift
 from sendwright.engine.fleet import Account, Fleet
@@ -85,6 +86,8 @@ class Parts(Struct, frozen=True):
     inquirer: Inquirer
     roll: Roll | None
     """None where one process holds the store."""
+    concord: Concord | None
+    """None likewise."""
     sandbox_url: str | None
     figures: Figures
 
@@ -215,8 +218,10 @@ def assemble(
     providers: dict[str, Provider],
     sandbox_url: str | None,
     channels: Collection[str] | None = None,
+    *,
+    sends: bool = True,
 ) -> Parts:
-    """Puts it together. `channels`: those that this process delivers; None for all of them."""
+    """Puts it together. `channels`: those that this process delivers; None for all of them. `sends`: whether it calls providers."""
     clock = SystemClock()
     drift = Drift(clock, tell)
     gate = Gate({name: route_of(provider) for name, provider in providers.items()})
@@ -229,6 +234,8 @@ def assemble(
     mint = IdMint(keys.secret_key.reveal().encode())
     promoter = Promoter(backend.waiting, backend.ledger, backend.bus, fleet, clock, tell, drift.held)
     roll = Roll(backend.registry, backend.process, clock, tell) if backend.registry is not None else None
+    accord = backend.accord
+    concord = Concord(accord, backend.process, fleet, clock, tell, sends=sends) if accord is not None else None
     delivered = [channel for channel in _delivered(settings, fleet) if channels is None or channel in channels]
     return Parts(
         settings=settings,
@@ -256,6 +263,7 @@ def assemble(
         ),
         inquirer=Inquirer(backend.ledger, fleet, gate, clock, tell, drift.held),
         roll=roll,
+        concord=concord,
         sandbox_url=sandbox_url,
         figures=Figures(),
     )

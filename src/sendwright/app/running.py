@@ -80,12 +80,14 @@ class Running:
         if roles.alone and not settings.embedded:
             await upkeep.migrated(settings)
         backend = await self._stack.enter_async_context(open_engines(settings, channels, self._keep_ms, tell))
-        self.parts = parts = assemble(settings, keys, tell, backend, providers, sandbox_url, roles.channels)
+        self.parts = parts = assemble(settings, keys, tell, backend, providers, sandbox_url, roles.channels, sends=roles.works)
         self._stack.push_async_callback(parts.gate.close)
         await parts.fleet.reload()
         if parts.roll is not None:
             await parts.roll.beat()
             self._stack.push_async_callback(parts.roll.leave)
+        if parts.concord is not None:
+            await parts.concord.turn()
         if roles.schedules:
             await parts.repairer.turn()
         if roles.works:
@@ -119,6 +121,8 @@ class Running:
         parts = self.parts
         parts.promoter.stop()
         parts.repairer.stop()
+        if parts.concord is not None:
+            parts.concord.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

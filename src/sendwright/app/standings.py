@@ -6,10 +6,12 @@ import secrets
 from collections.abc import Sequence
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from sendwright.app.parts import Parts
 from sendwright.engine.fleet import Account
 from sendwright.errors import Unreachable
+from sendwright.model.accord import Total
 from sendwright.model.outcomes import Accepted, Outcome
 from sendwright.model.records import SWITCHED, Switch
 from sendwright.policy.address import e164, is_email
@@ -32,7 +34,11 @@ class Standings:
         self._parts = parts
 
     async def standings(self) -> Sequence[ProviderStanding]:
-        return [_standing(account) for account in self._parts.fleet.accounts.values()]
+        """Where several processes share the store, over all of them as they last said it."""
+        accounts, concord = self._parts.fleet.accounts.values(), self._parts.concord
+        if concord is None:
+            return [_standing(account) for account in accounts]
+        return [_over_all(_standing(account), concord.totals.get(account.name)) for account in accounts]
 
     async def switch(self, name: str, patch: ProviderPatch) -> None:
         """Stored with a new epoch, then read back: claims under the old one are refused from here on."""
@@ -108,6 +114,17 @@ def _channels_of(address: str) -> Sequence[str]:
 def _test_message(channel: str, to: str) -> Outgoing:
     name = f"test-{secrets.token_hex(8)}"
     return Outgoing(name, name, channel, to, TEST_TEXT, idempotency_key=name)
+
+
+def _over_all(standing: ProviderStanding, total: Total | None) -> ProviderStanding:
+    if total is None:
+        return replace(standing, in_flight=0, success_rate=None, latency_ms=None)
+    return replace(
+        standing,
+        in_flight=total.in_flight,
+        success_rate=total.good / total.calls if total.calls else None,
+        latency_ms=round(total.latency_ms, 1) if total.latency_ms else None,
+    )
 
 
 def _standing(account: Account) -> ProviderStanding:

@@ -56,11 +56,11 @@ async def keep_figures(parts: Parts) -> None:
 
 async def keep_switches(parts: Parts) -> None:
     """Looks whether another process has switched something: the contract says within a second. What is sent meanwhile is
-    held to the new epoch by its claim."""
+    held to the new epoch by its claim. Breakers and standings come with the same answer."""
     while True:
         await asyncio.sleep(SWITCHES_S)
         try:
-            epoch, _ = await parts.backend.switchboard.read()
+            epoch = await parts.concord.turn() if parts.concord is not None else (await parts.backend.switchboard.read())[0]
             if epoch != parts.fleet.epoch:
                 await parts.fleet.reload()
         except Unavailable as error:

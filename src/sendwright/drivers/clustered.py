@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from sendwright.drivers.queue_desk import STALE_S, QueueDesk
+from sendwright.drivers.store.postgres.accord import PostgresAccord
 from sendwright.drivers.store.postgres.audit import InFlight
 from sendwright.drivers.store.postgres.checkroom import PostgresCheckroom
 from sendwright.drivers.store.postgres.connections import CONNECTIONS_MAX, Connections
@@ -21,7 +22,7 @@ from sendwright.drivers.store.postgres.registry import PostgresRegistry
 from sendwright.drivers.store.postgres.sweeper import PostgresSweeper
 from sendwright.drivers.store.postgres.switchboard import PostgresSwitchboard
 from sendwright.drivers.store.postgres.waiting import PostgresWaiting
-from sendwright.engine.ports import Bus, Registry
+from sendwright.engine.ports import Accord, Bus, Registry
 from sendwright.errors import Unavailable
 
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -55,6 +56,7 @@ class PostgresBackend:
         self.switchboard = PostgresSwitchboard(connections)
         self.checkroom = PostgresCheckroom(connections)
         self.registry: Registry | None = PostgresRegistry(connections)
+        self.accord: Accord | None = PostgresAccord(connections)
 
     async def writable(self) -> bool:
         """Whether the database takes writes, as far as is known; where it last did not, it is tried."""

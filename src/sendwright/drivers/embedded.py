@@ -26,7 +26,7 @@ from sendwright.drivers.store.sqlite.sweeper import SqliteSweeper
 from sendwright.drivers.store.sqlite.switchboard import SqliteSwitchboard
 from sendwright.drivers.store.sqlite.waiting import SqliteWaiting
 from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
-from sendwright.engine.ports import Registry
+from sendwright.engine.ports import Accord, Registry
 from sendwright.errors import StoreDown, StoreUnusable
 
 SCHEMA = 3
@@ -47,6 +47,7 @@ class SqliteBackend:
     def __init__(self, path: Path, process: str, writer: Writer, db: apsw.Connection, keep_ms: Callable[[], int]) -> None:
         self.name = "sqlite"
         self.registry: Registry | None = None
+        self.accord: Accord | None = None
         self.path = path
         self.process = process
         self.writer = writer

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
+from sendwright.engine.meter import Meter, OwnMeter
 from sendwright.engine.ports import Clock, Switchboard
 from sendwright.engine.telling import BreakerMoved, Tell
 from sendwright.model.notification import Priority
@@ -17,7 +19,7 @@ from sendwright.model.parcel import Round
 from sendwright.model.records import Patience, Switch
 from sendwright.policy import breaker as breakers
 from sendwright.policy.breaker import Breaker, BreakerSettings, Health, Permit
-from sendwright.policy.limit import IDLE, Rate, Reserve, admit, ceiling, leave_share, parse_rate
+from sendwright.policy.limit import Rate, Reserve, ceiling, parse_rate
 from sendwright.policy.reaction import Left
 from sendwright.providers.contract import Provider
 
@@ -25,6 +27,10 @@ QUICKEST_S = 0.05
 """A provider that nobody has measured yet is not taken for quicker than this, in seconds."""
 WINDOW = 200
 """Calls over which the success rate is shown."""
+LATELY_S = 2.0
+"""So old may a bus's look into a lane be that others take from."""
+PROBE_S = 1.0
+"""Where others send: until another message is brought for a probe that nobody seems to make."""
 
 
 _TICK_S = 0.001
@@ -52,6 +58,31 @@ class Slot:
             self.account.freed()
 
 
+class Shared(Protocol):
+    """What an account shares with those of other processes (concord.py)."""
+
+    sends: bool
+    """Whether this process calls providers at all."""
+
+    def meter(self, rate: Rate) -> Meter: ...
+
+    def may_probe(self, now: float) -> bool:
+        """Whether the fleet's one probe is this process's to make; else it is asked for, and the line woken."""
+        ...
+
+    def holds_probe(self, until: float) -> bool:
+        """Whether nobody else probes until then."""
+        ...
+
+    def moved(self) -> None:
+        """The breaker has moved here."""
+        ...
+
+    def elsewhere(self) -> int:
+        """How many stand in line in other processes, as far as is known."""
+        ...
+
+
 class Account:
     """One configured provider at run time."""
 
@@ -77,13 +108,16 @@ class Account:
         self.rate_text: str | None = provider.settings.rate
         self.enabled = True
         self.weight = 1
+        self.shared: Shared | None = None
+        """None where one process has the provider to itself."""
         self.breaker = Breaker(settings=breaker)
         self.in_flight = 0
         self.paused_until = 0.0
         self.latency_ms = 0.0
         self.recent: deque[bool] = deque(maxlen=WINDOW)
         self._reserve = reserve
-        self._tat = IDLE
+        self.meter = self._metered(rate)
+        self._probe_brought_at = -PROBE_S
         self._waiters: tuple[deque[asyncio.Future[None]], ...] = tuple(deque() for _ in Priority)
         self._awaited = [0] * len(Priority)
         self._ceilings: tuple[int, tuple[int, ...]] = (0, ())
@@ -111,10 +145,18 @@ class Account:
         if permit == Permit.NO:
             return 0
         free = self._ceiling(priority, now) - self.in_flight
-        if self.rate is not None:
-            ahead = (now + horizon_s - max(now, self._tat)) / self.rate.interval_s
-            free = min(free, int(ahead) if self._tat > now else max(1, int(ahead)))
-        return max(0, min(free, 1) if permit == Permit.PROBE else free)
+        if self.meter is not None:
+            free = min(free, self.meter.ahead(now, horizon_s))
+        if permit == Permit.PROBE:
+            free = 0 if self.shared is not None and now < self._probe_brought_at + PROBE_S else min(free, 1)
+        return max(0, free)
+
+    def brought(self, count: int, now: float) -> None:
+        """So many were brought into its lines, here or elsewhere."""
+        if self.meter is not None:
+            self.meter.brought(count, now)
+        if self.breaker.state != breakers.State.CLOSED:
+            self._probe_brought_at = now
 
     def opens_in_s(self, priority: Priority, now: float) -> float | None:
         """Seconds until a call of this priority may have room, 0 when that hangs on calls in flight; None while it is shut."""
@@ -130,7 +172,22 @@ class Account:
         return by_places if self.rate is None else min(by_places, 1 / self.rate.interval_s)
 
     def awaited(self, priority: Priority) -> int:
-        return self._awaited[priority]
+        """How many of this priority stand in line; of other processes', whose priorities are not known, all."""
+        return self._awaited[priority] + (self.shared.elsewhere() if self.shared is not None else 0)
+
+    def waiting(self, upto: Priority = Priority.BULK) -> int:
+        """How many stand in line here, of this priority and those above it."""
+        return sum(self._awaited[: upto + 1])
+
+    @property
+    def looks_on(self) -> bool:
+        """Whether others call the provider, and this process does not."""
+        return self.shared is not None and not self.shared.sends
+
+    def share(self, shared: Shared) -> None:
+        """From here on this is one of many processes that call the provider."""
+        self.shared = shared
+        self.meter = self._metered(self.rate)
 
     def try_take(self, priority: Priority, now: float) -> Slot | None:
         """A slot, unless it has none now, or somebody of a higher priority waits for one."""
@@ -139,11 +196,10 @@ class Account:
             return None
         if any(self._awaited[:priority]):
             return None
-        if self.rate is not None:
-            admission = admit(self._tat, now, self.rate, 1, leave_share(priority, self._reserve))
-            if not admission.allowed:
-                return None
-            self._tat = admission.tat
+        if permit == Permit.PROBE and self.shared is not None and not self.shared.may_probe(now):
+            return None
+        if self.meter is not None and not self.meter.take(priority, now):
+            return None
         probe = 0
         if permit == Permit.PROBE:
             self.breaker = breakers.began_probe(self.breaker, now, now + self.timeout_s + 1)
@@ -157,7 +213,7 @@ class Account:
         slot = self.try_take(priority, now)
         if slot is None:
             slot = await self._stand(priority, clock, now, within_s)
-        elif self.rate is not None:
+        elif self.meter is not None:
             self.wake()  # the next in the line sets the clock for the next call
         return slot
 
@@ -167,12 +223,14 @@ class Account:
         self._awaited[priority] += 1
         try:
             while slot is None and max(now, self._admitted_at(priority, now)) < deadline and self.permit(now) != Permit.NO:
+                if self.meter is not None:
+                    self.meter.stand(now)
                 await self._wait(priority, deadline - now, now)
                 now = clock.monotonic()
                 slot = self.try_take(priority, now)
         finally:
             self._awaited[priority] -= 1
-            if self.rate is not None:
+            if self.meter is not None or self.shared is not None:
                 self.wake()  # as above
         return slot
 
@@ -183,12 +241,18 @@ class Account:
     def still_probes(self, probe: int, now: float) -> bool:
         """Whether this probe is still the breaker's; from here on it has all of its time. One that took too long to get
         ready was given up, and another may be on its way."""
+        if self.shared is not None and not self.shared.holds_probe(now + self.timeout_s):
+            self.withdraw(probe)
+            return False
         self.breaker = breakers.renewed(self.breaker, probe, now, now + self.timeout_s + 1)
         return breakers.is_probe(self.breaker, probe)
 
     def withdraw(self, probe: int) -> None:
         """A probe that was not made says nothing of health."""
-        self.breaker = breakers.withdrawn(self.breaker, probe) if probe else self.breaker
+        if probe and breakers.is_probe(self.breaker, probe):
+            self.breaker = breakers.withdrawn(self.breaker, probe)
+            if self.shared is not None:
+                self.shared.moved()
 
     def wake(self) -> None:
         """Lets the first waiter of the highest priority look again."""
@@ -216,10 +280,17 @@ class Account:
         self.weight = switch.weight if switch.weight is not None else 1
         rate = parse_rate(switch.rate) if switch.rate is not None else self.own_rate
         if rate != self.rate:
-            self.rate, self._tat = rate, IDLE  # what is owed to the old rate could keep a new one shut for a day
+            if self.meter is not None:
+                self.meter.close()
+            self.rate, self.meter = rate, self._metered(rate)  # what is owed to the old one could keep it shut for a day
         self.rate_text = switch.rate if switch.rate is not None else self.provider.settings.rate
         self.concurrency = switch.concurrency if switch.concurrency is not None else self.own_concurrency
         self.wake()
+
+    def _metered(self, rate: Rate | None) -> Meter | None:
+        if rate is None:
+            return None
+        return OwnMeter(rate, self._reserve) if self.shared is None else self.shared.meter(rate)
 
     def _ceiling(self, priority: Priority, now: float) -> int:
         places = max(1, int(self.concurrency * breakers.ramp(self.breaker, now)))
@@ -241,9 +312,7 @@ class Account:
 
     def _admitted_at(self, priority: Priority, now: float) -> float:
         """When the rate lets a call of this priority through; `now` when it does, or there is no rate."""
-        if self.rate is None:
-            return now
-        return admit(self._tat, now, self.rate, 1, leave_share(priority, self._reserve)).retry_at
+        return now if self.meter is None else self.meter.free_at(priority, now)
 
     def _wake_at(self, at: float, now: float) -> None:
         """One ring for all who wait, at the earliest time that any of them could go."""
@@ -281,6 +350,7 @@ class Fleet:
         self._board = board
         self._tell = tell
         self._lines = lines
+        self._brought: dict[tuple[str, Priority], deque[tuple[float, int]]] = {}
         self.epoch = 0
 
     def route(self, channel: str) -> Sequence[Account]:
@@ -337,6 +407,24 @@ class Fleet:
     def room(self, channel: str, priority: Priority, now: float, horizon_s: float) -> int:
         return sum(account.room(priority, now, horizon_s) for account in self.route(channel))
 
+    def brought(self, channel: str, priority: Priority, count: int, now: float, horizon_s: float) -> None:
+        """So many were pulled into a lane, by the room that there was."""
+        if count > 0 and any(account.meter is not None and account.looks_on for account in self.route(channel)):
+            self._brought.setdefault((channel, priority), deque()).append((now, count))
+        for account in self.route(channel):
+            if account.shared is not None and count > 0:
+                share = min(count, account.room(priority, now, horizon_s))
+                account.brought(share, now)
+                count -= share
+
+    def lately_brought(self, channel: str, priority: Priority, now: float) -> int:
+        """Of what lies in a lane by a look that may be seconds old, so many may have been taken since, by other processes; how
+        many there may be is then said by the rate and by the lines. 0 where this process takes them itself, or there is no rate."""
+        brought = self._brought.get((channel, priority))
+        while brought and brought[0][0] < now - LATELY_S:
+            brought.popleft()
+        return sum(count for _, count in brought) if brought else 0
+
     def in_line(self, channel: str, priority: Priority) -> int:
         """How many of this priority stand in line for a place."""
         return sum(account.awaited(priority) for account in self.route(channel))
@@ -354,4 +442,6 @@ class Fleet:
     ) -> None:
         if account.note(health, now, probe=probe, why=why, seconds=seconds):
             account.wake()
+            if account.shared is not None:
+                account.shared.moved()
             self._tell(BreakerMoved(account.name, account.breaker.state.value, why))

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from sendwright.model.accord import Bar, Block, Change, Picture, Standing
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Sighting
 from sendwright.model.records import (
@@ -339,6 +340,24 @@ class Registry(Protocol):
 
     def leave(self, process: str) -> Awaitable[None]:
         """Strikes it off. Harmless when repeated."""
+        ...
+
+
+class Accord(Protocol):
+    """What the workers of a fleet agree on: rates, breakers, and how their providers stand. By the store's own clock."""
+
+    def lease(self, provider: str, want: int, cell_s: float, reach_s: float, *, urgent: bool) -> Awaitable[Block]:
+        """Cuts cells of a provider's rate for the caller alone, by policy.limit.cut: no cell is ever cut twice."""
+        ...
+
+    def move(self, provider: str, version: int, change: Change, *, when_due: bool = False) -> Awaitable[Bar | None]:
+        """Changes a breaker of which this version is known (0: none yet); with `when_due` only once its probe is due. None,
+        and nothing changed, when another version stands there or it is not due."""
+        ...
+
+    def exchange(self, process: str, news: Sequence[Standing], lease_s: float) -> Awaitable[Picture]:
+        """Keeps how these providers stand in this process, the others as they were said, and returns what all said that
+        have beaten (Registry) within the lease."""
         ...
 
 

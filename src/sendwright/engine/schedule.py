@@ -172,6 +172,7 @@ class Promoter:
             crashpoint("schedule.promoting_pulled")
             await self._promote(parcels)
             pulled[key] += len(parcels)
+            self._fleet.brought(key.partition(":")[2], priority, len(parcels), self._clock.monotonic(), HORIZON_S)
         return pulled.total()
 
     async def _of_tenants(self, key: str, priority: Priority, room: int) -> list[Parcel]:
@@ -207,8 +208,9 @@ class Promoter:
         channel = key.partition(":")[2]
         if not self._fleet.route(channel):
             return SLICE  # its last provider is gone from the settings: deliver moves it on
-        room = self._fleet.room(channel, priority, self._clock.monotonic(), HORIZON_S)
-        return room - self._bus.depth(lane(channel, priority)) - self._fleet.in_line(channel, priority)
+        now = self._clock.monotonic()
+        lies = self._bus.depth(lane(channel, priority)) - self._fleet.lately_brought(channel, priority, now)
+        return self._fleet.room(channel, priority, now, HORIZON_S) - max(0, lies) - self._fleet.in_line(channel, priority)
 
     def _to_stand(self, key: str, priority: Priority) -> int:
         """How many to pull though there is no room. Who is parked does not stand in the line for the next place, and would

@@ -22,6 +22,8 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sendwright.model.accord import Bar, Change
+
 _BUCKETS = 10
 _RAMP_FROM = 0.1
 
@@ -144,6 +146,44 @@ def renewed(b: Breaker, probe: int, now: float, deadline_at: float) -> Breaker:
 def withdrawn(b: Breaker, probe: int) -> Breaker:
     """The probe of that number was not made after all, and says nothing: the next message may make it, at once."""
     return replace(b, state=State.OPEN, probe_until=0) if is_probe(b, probe) else b
+
+
+def adopted(b: Breaker, bar: Bar, now: float) -> Breaker:
+    """As the fleet holds it, when somebody else moved it last; the bar's times are on this clock. A probe that others make has
+    a number that nobody here was given; what closed elsewhere is loaded gently here too."""
+    if not bar.shut:
+        return b if b.state == State.CLOSED else _closed(replace(b, interval_s=bar.interval_s), now)
+    shut = Breaker(
+        settings=b.settings,
+        state=State.OPEN,
+        why=bar.why,
+        misconfigured=bar.misconfigured,
+        interval_s=bar.interval_s,
+        probe_at=bar.probe_at,
+        probe=b.probe,
+        probes_before=b.probe if b.state == State.CLOSED else b.probes_before,
+    )
+    if now >= bar.probe_until:
+        return shut
+    return replace(shut, state=State.HALF_OPEN, interval_s=bar.interval_s / 2, probe=b.probe + 1, probe_until=bar.probe_until)
+
+
+def change(b: Breaker, now: float) -> Change:
+    """What the fleet is told of it."""
+    b = lost_probe(b, now)
+    if b.state == State.CLOSED:
+        return Change(shut=False, interval_s=b.interval_s)
+    if b.state == State.OPEN:
+        return Change(shut=True, why=b.why, misconfigured=b.misconfigured, interval_s=b.interval_s, probe_in_s=b.probe_at - now)
+    lost = lost_probe(b, b.probe_until)
+    return Change(
+        shut=True,
+        why=b.why,
+        misconfigured=b.misconfigured,
+        interval_s=lost.interval_s,
+        probe_in_s=lost.probe_at - now,
+        probing_s=b.probe_until - now,
+    )
 
 
 def reported(b: Breaker, health: Health, now: float, *, probe: int = 0, why: str = "") -> Breaker:

@@ -9,6 +9,10 @@ forgiven that rounding, and the interval is longer by what is forgiven.
 
 Priority costs the others nothing while it is not used: the lower ones have the full sustained rate, only a part of the
 burst (and of the concurrency) is not theirs, so that a one-time password finds a free place in front of a blast.
+
+A fleet shares a rate as *cells*: points in time, one for each call, a little further apart than n to the unit. Who wants to call
+has some of them cut for itself (`cut`), always the next that nobody holds, and uses each at its time or at most `late_s` after
+it. Then no window of a unit sees more than n calls, whoever makes them: the n + 1st cell is further away than that.
 """
 
 from __future__ import annotations
@@ -31,6 +35,21 @@ _MARGIN = 1 + 1e-9
 _FORGIVEN_S = 1e-6
 """Per call of a burst: more than two sums, rounded up at a Unix time, add."""
 
+_STRETCH = 1.04
+"""Cells are so much further apart than the rate would allow: 96 % of it can be used."""
+_LATE_SHARE = 0.03
+"""Of a unit: so late may a cell be used. What is left of the stretch is for clocks and for the way to the wire."""
+BLOCK_S = 0.25
+"""The cells of at most so many seconds are cut at once, or one."""
+AHEAD_S = 0.15
+"""So far ahead may a block begin: long enough to ask for the next one while the last is used, short enough to be waited for."""
+URGENT_AHEAD_S = AHEAD_S + BLOCK_S
+"""The same for the upper priorities: beyond every block that the lower ones may hold, so only a slow rate refuses them."""
+REACH_MAX_S = 0.25
+"""So long, at most, is an answer of the store taken to be on its way: cells begin when it has arrived."""
+KEPT_S = 0.5
+"""A cell that was refused to somebody urgent is kept for it so much longer than until it may ask again."""
+
 
 class Rate(Struct, frozen=True):
     """At most `n` in any window of `unit_s` seconds."""
@@ -49,6 +68,16 @@ class Rate(Struct, frozen=True):
         spaced = self.n - (self.burst - 1)
         return self.unit_s / spaced * _MARGIN + _FORGIVEN_S * (self.burst - 1) / spaced
 
+    @property
+    def cell_s(self) -> float:
+        """From one cell to the next."""
+        return self.unit_s / self.n * _STRETCH
+
+    @property
+    def late_s(self) -> float:
+        """So long after its time a cell may still be used: (unit + late) / cell is less than n."""
+        return _LATE_SHARE * self.unit_s
+
 
 class Admission(NamedTuple):
     """Whether it may go now; the arrival time to keep from now on; when it may go (now, if it may)."""
@@ -56,6 +85,15 @@ class Admission(NamedTuple):
     allowed: bool
     tat: float
     retry_at: float
+
+
+class Cut(Struct, frozen=True):
+    """`count` cells from `first` on, and the row as it is from now on."""
+
+    first: float
+    count: int
+    tat: float
+    kept_until: float
 
 
 class Reserve(Struct, frozen=True):
@@ -90,6 +128,36 @@ def admit(tat: float, now: float, rate: Rate, cost: int = 1, leave_share: float 
     if now < free_at:
         return Admission(allowed=False, tat=tat, retry_at=free_at)
     return Admission(allowed=True, tat=_next_up(max(now, tat) + cost * interval_s), retry_at=now)
+
+
+def block_of(rate: Rate, sharers: int) -> int:
+    """How many cells one of so many sharers may have cut at once; at least 1."""
+    return max(1, math.ceil(BLOCK_S / rate.cell_s / max(1, sharers) - 1e-9))
+
+
+def ahead_s(*, urgent: bool) -> float:
+    return URGENT_AHEAD_S if urgent else AHEAD_S
+
+
+def lead_s(cell_s: float) -> float:
+    """Further ahead than this nobody can have had cells cut: who finds it so, finds the debt of another rate, or another clock."""
+    return REACH_MAX_S + URGENT_AHEAD_S + BLOCK_S + cell_s
+
+
+def cut(tat: float, kept_until: float, now: float, want: int, cell_s: float, reach_s: float, *, urgent: bool) -> Cut:
+    """The next `want` cells that nobody holds, unless those are too far ahead, or kept for somebody urgent.
+
+    `tat`: from when on nobody holds them. `reach_s`: until the answer has arrived. Refused, who is urgent finds the next one kept
+    for it. (The statement `rate_lease` of the PostgreSQL store is the same arithmetic.)"""
+    first = max(now + reach_s, min(tat, now + lead_s(cell_s)))
+    if first <= now + reach_s + ahead_s(urgent=urgent) and (urgent or kept_until <= now):
+        return Cut(first, want, first + want * cell_s, 0.0 if urgent else kept_until)
+    return Cut(first, 0, tat, first - URGENT_AHEAD_S + KEPT_S if urgent else kept_until)
+
+
+def again_at(first: float, kept_until: float, *, urgent: bool) -> float:
+    """When to ask again who was refused cells from `first` on."""
+    return first - ahead_s(urgent=urgent) if urgent else max(first - AHEAD_S, kept_until)
 
 
 def leave_share(priority: Priority, reserve: Reserve) -> float:

@@ -481,3 +481,54 @@ select id, lane, at, problem, length(body), body from dead_parcels where id = $1
 -- name: writable
 -- Whether it can be written is all that is asked. (A row that is written as it was is written all the same.)
 update event_base set value = value;
+
+-- name: rate_lease
+-- $1 provider; $2 cells wanted; $3 seconds from one to the next; $4 whether it is urgent; $5 how far ahead they may begin; $6 how
+-- far ahead they can have been cut; $7 how far ahead they may begin for whom it is urgent, less for how long one is kept for that;
+-- $8 how long the answer will be on its way.
+-- The same arithmetic as policy.limit.cut. The clock is read with the row in hand.
+with held as materialized (select tat, kept_until from rates where provider = $1 for update),
+timed as materialized (select h.*, extract(epoch from clock_timestamp())::float8 as now from held h),
+found as materialized (select now, kept_until, greatest(now + $8::float8, least(tat, now + $6::float8)) as first from timed),
+judged as materialized (select f.*, first <= now + $8::float8 + $5::float8 and ($4::boolean or kept_until <= now) as granted from found f),
+written as (
+  update rates r
+    set tat = case when j.granted then j.first + $2::int * $3::float8 else r.tat end,
+      kept_until = case when j.granted then 0 else j.first - $7::float8 end
+    from judged j where r.provider = $1 and ($4::boolean or j.granted))
+select now, first, case when granted then $2::int else 0 end, kept_until from judged;
+
+-- name: rate_first
+insert into rates (provider) values ($1) on conflict do nothing;
+
+-- name: breaker_move
+-- $1 provider; $2 the version that is known; $3 to $6 shut, why, misconfigured, interval_s; $7, $8 when a probe is due and lost, in
+-- seconds from now; $9 whether the one before must be due.
+insert into breakers as b (provider, version, shut, why, misconfigured, interval_s, probe_at, probe_until)
+  select $1, 1, $3, $4, $5, $6, now + $7::float8, now + $8::float8
+  from (select extract(epoch from clock_timestamp())::float8 as now) c
+on conflict (provider) do update set version = b.version + 1, shut = excluded.shut, why = excluded.why,
+    misconfigured = excluded.misconfigured, interval_s = excluded.interval_s, probe_at = excluded.probe_at,
+    probe_until = excluded.probe_until
+  where b.version = $2 and (not $9::boolean or b.probe_at <= extract(epoch from clock_timestamp()))
+returning b.provider, b.version, b.shut, b.why, b.misconfigured, b.interval_s, b.probe_at, b.probe_until;
+
+-- name: accord_report
+-- $1 process; $2 to $7 its standings.
+insert into standings (process, provider, in_flight, waiting, calls, good, latency_ms)
+  select $1, c.* from unnest($2::text[], $3::int[], $4::int[], $5::int[], $6::int[], $7::float8[]) c
+on conflict (process, provider) do update set in_flight = excluded.in_flight, waiting = excluded.waiting, calls = excluded.calls,
+    good = excluded.good, latency_ms = excluded.latency_ms;
+
+-- name: accord_picture
+-- $1 seconds after which who was silent is dead.
+select extract(epoch from clock_timestamp())::float8, (select value from epoch),
+  (select coalesce(json_agg(json_build_array(provider, version, shut, why, misconfigured, interval_s, probe_at, probe_until)), '[]')
+    from breakers),
+  (select coalesce(json_agg(json_build_array(provider, tat)), '[]') from rates),
+  (select coalesce(json_agg(json_build_array(provider, processes, lines, in_flight, waiting, calls, good, latency_ms)), '[]')
+    from (select s.provider, count(*) as processes, count(*) filter (where s.waiting > 0) as lines, sum(s.in_flight) as in_flight,
+        sum(s.waiting) as waiting, sum(s.calls) as calls, sum(s.good) as good,
+        coalesce(sum(s.latency_ms * s.calls) / nullif(sum(s.calls), 0), 0) as latency_ms
+      from standings s join workers w on w.process = s.process and w.beaten_at > clock_timestamp() - make_interval(secs => $1)
+      group by s.provider) t);

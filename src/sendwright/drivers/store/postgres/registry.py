@@ -11,6 +11,7 @@ _LIVING = "select process from workers where beaten_at > clock_timestamp() - mak
 _READERS = "select coalesce(min(reads), 1) from workers where beaten_at > clock_timestamp() - make_interval(secs => $1)"
 _FORGET = "delete from workers where beaten_at < clock_timestamp() - interval '1 day'"
 _LEAVE = "delete from workers where process = $1"
+_SILENCE = "delete from standings s where not exists (select from workers w where w.process = s.process)"
 
 
 class PostgresRegistry:
@@ -24,7 +25,8 @@ class PostgresRegistry:
     async def beat(self, process: str, lease_s: float) -> frozenset[str]:
         async def beaten(db: Db) -> frozenset[str]:
             await db.execute(_BEAT, process, self._reads)
-            await db.execute(_FORGET)
+            if await db.execute(_FORGET) != "DELETE 0":
+                await db.execute(_SILENCE)
             return frozenset(row[0] for row in await db.fetch(_LIVING, lease_s))
 
         return await self._connections.writing(beaten)
@@ -34,4 +36,8 @@ class PostgresRegistry:
         return int(rows[0][0])
 
     async def leave(self, process: str) -> None:
-        await self._connections.writing(lambda db: db.execute(_LEAVE, process))
+        async def left(db: Db) -> None:
+            await db.execute(_LEAVE, process)
+            await db.execute(_SILENCE)
+
+        await self._connections.writing(left)

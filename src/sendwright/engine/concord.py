@@ -1,0 +1,281 @@
+"""concord: the accounts of this process as some among those of a fleet. What they agree on lies in the store (ports.Accord).
+
+A few times a second it is said how the providers stand here, and heard how they stand everywhere. What can't wait is asked for
+on its own, beside the work: cells of a rate when somebody stands in line (meter.py), the one probe when it is due and somebody
+is there to make it, and a breaker that moved here. Who moved it first is right: every change is made by who knew the version
+before, and whoever did not takes over what stands there. While the store does not answer each goes on by what it knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.meter import InLine, Leased, SharedMeter
+from sendwright.engine.ports import Accord, Clock
+from sendwright.engine.roll import LEASE_S
+from sendwright.engine.telling import BreakerMoved, Tell, Trouble
+from sendwright.errors import Unavailable
+from sendwright.model.accord import Bar, Picture, Standing, Total
+from sendwright.model.notification import Priority
+from sendwright.policy import breaker as breakers
+from sendwright.policy.breaker import Permit, State
+from sendwright.policy.limit import REACH_MAX_S, Rate
+
+READY_S = 5.0
+"""So long may a probe take until its first byte, beside the time limit of its call; then it is given up."""
+UNUSED_S = 1.0
+"""A probe that nobody here makes within this time is left to others."""
+AGAIN_S = 0.1
+"""Until it is asked again for a probe that is not due by the store's clock, though by ours."""
+REACH_KEPT = 0.8
+"""How much of it counts, from answer to answer, that one was slow."""
+DEAF_S = 1.0
+"""Until it is tried again to tell the store of a breaker."""
+
+
+class StoreClock:
+    """What the store's clock shows, on this process's own. Every answer bounds it: it was read after the question and before
+    the answer. The tightest bounds count, widened by what two clocks drift apart meanwhile."""
+
+    _DRIFT = 2e-4
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+        self._width = float("inf")
+        self._at = 0.0
+
+    def seen(self, shown: float, asked_at: float, answered_at: float) -> None:
+        low, high = shown - answered_at, shown - asked_at
+        width = self._width + self._DRIFT * max(0.0, answered_at - self._at)
+        outside = low > self._ahead + width / 2 or high < self._ahead - width / 2
+        if high - low <= width or outside:
+            self._ahead, self._width, self._at = (low + high) / 2, high - low, answered_at
+
+    def here(self, there: float) -> float:
+        """The time on this process's clock at which the store's shows `there`."""
+        return there - self._ahead
+
+
+class _Probe(NamedTuple):
+    """The fleet's probe, while it is this process's to make."""
+
+    until: float
+    used: bool
+
+
+class Concord:
+    """Run `turn` a few times a second."""
+
+    def __init__(self, accord: Accord, process: str, fleet: Fleet, clock: Clock, tell: Tell, *, sends: bool) -> None:
+        """`sends`: whether this process calls providers, or only looks at how they stand."""
+        self.accord = accord
+        self.clock = clock
+        self.tell = tell
+        self.sends = sends
+        self.store_clock = StoreClock()
+        self.totals: dict[str, Total] = {}
+        """Over all processes that call it, this one included."""
+        self._process = process
+        self._said: dict[str, Standing] = {}
+        self._links = {account.name: Link(self, account) for account in fleet.accounts.values()}
+        for account in fleet.accounts.values():
+            account.share(self._links[account.name])
+
+    async def turn(self) -> int:
+        """Says how it stands here, hears how it stands everywhere; returns the switches' epoch. Raises `Unavailable`."""
+        news = [link.standing() for link in self._links.values()] if self.sends else []
+        news = [standing for standing in news if self._said.get(standing.provider) != standing]
+        asked_at = self.clock.monotonic()
+        picture = await self.accord.exchange(self._process, news, LEASE_S)
+        self.store_clock.seen(picture.now, asked_at, self.clock.monotonic())
+        self._said |= {standing.provider: standing for standing in news}
+        self._hear(picture)
+        return picture.epoch
+
+    async def look(self) -> None:
+        """A turn out of turn."""
+        try:
+            await self.turn()
+        except Unavailable as error:
+            self.tell(Trouble("accord", str(error)))
+
+    def close(self) -> None:
+        """Asks for nothing more."""
+        for link in self._links.values():
+            link.close()
+
+    def said(self, provider: str) -> Standing | None:
+        """What the others know of this process."""
+        return self._said.get(provider)
+
+    def _hear(self, picture: Picture) -> None:
+        self.totals = {total.provider: total for total in picture.totals}
+        for provider, open_at in picture.rates:
+            if provider in self._links:
+                self._links[provider].told(self.store_clock.here(open_at))
+        bars = {bar.provider: bar for bar in picture.bars}
+        for name, link in self._links.items():
+            link.saw(bars.get(name))
+
+
+class Link:
+    """engine.fleet.Shared, of one account."""
+
+    def __init__(self, concord: Concord, account: Account) -> None:
+        self.sends = concord.sends
+        self._concord = concord
+        self._account = account
+        self._clock = concord.clock
+        self._version = 0
+        self._probe: _Probe | None = None
+        self._meter: SharedMeter | None = None
+        self._reach_s = 0.0
+        self._dirty = False
+        self._wanted = False
+        self._busy = False
+        """The store is being told of this breaker: what was read meanwhile may be older."""
+        self._task: asyncio.Task[None] | None = None
+
+    def meter(self, rate: Rate) -> SharedMeter:
+        async def lease(want: int, urgent: bool) -> Leased | None:
+            return await self._lease(rate, want, urgent=urgent)
+
+        self._meter = SharedMeter(rate, lease, self._in_line, self._account.wake, self._clock)
+        return self._meter
+
+    def may_probe(self, now: float) -> bool:
+        probe = self._probe
+        if probe is not None and not probe.used and now < probe.until:
+            self._probe = probe._replace(used=True)
+            return True
+        self._wanted = True
+        self._go()
+        return False
+
+    def holds_probe(self, until: float) -> bool:
+        return self._probe is not None and until <= self._probe.until
+
+    def moved(self) -> None:
+        self._dirty = True
+        self._go()
+
+    def elsewhere(self) -> int:
+        total, own = self._concord.totals.get(self._account.name), self._concord.said(self._account.name)
+        return 0 if total is None else max(0, total.waiting - (0 if own is None else own.waiting))
+
+    def standing(self) -> Standing:
+        account = self._account
+        calls, good = len(account.recent), sum(account.recent)
+        return Standing(account.name, account.in_flight, account.waiting(), calls, good, round(account.latency_ms, 1))
+
+    def told(self, open_at: float) -> None:
+        if self._meter is not None:
+            self._meter.told(open_at)
+
+    def saw(self, bar: Bar | None) -> None:
+        """How the fleet holds the breaker."""
+        account, now = self._account, self._clock.monotonic()
+        if bar is not None and bar.version > self._version and not self._busy and not self._dirty:
+            self._version = bar.version
+            here, before = self._concord.store_clock.here, account.breaker.state
+            local = replace(bar, probe_at=here(bar.probe_at), probe_until=here(bar.probe_until))
+            account.breaker = breakers.adopted(account.breaker, local, now)
+            if account.breaker.state != before:
+                self._concord.tell(BreakerMoved(account.name, account.breaker.state.value, bar.why))
+            account.wake()
+        if not self.sends:  # nothing shows here that it goes well, but that nobody says otherwise
+            account.breaker = breakers.succeeded(account.breaker, now)
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        if self._meter is not None:
+            self._meter.close()
+
+    def _go(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            while self._dirty or self._wanted:
+                if self._dirty:
+                    await self._publish()
+                else:
+                    self._wanted = False
+                    await self._ask_to_probe()
+        finally:
+            self._task = None
+
+    async def _publish(self) -> None:
+        """Tells the fleet of the breaker as it is here."""
+        self._dirty, self._busy = False, True
+        try:
+            account, now = self._account, self._clock.monotonic()
+            known = await self._concord.accord.move(account.name, self._version, breakers.change(account.breaker, now))
+        except Unavailable as error:
+            self._dirty = True
+            self._concord.tell(Trouble("accord", str(error)))
+            await self._clock.sleep(DEAF_S)
+            return
+        finally:
+            self._busy = False
+        if known is not None:
+            self._version = known.version
+        else:  # somebody was first
+            await self._concord.look()
+
+    async def _ask_to_probe(self) -> None:
+        account, now = self._account, self._clock.monotonic()
+        if account.permit(now) != Permit.PROBE:
+            return
+        lease_s = account.timeout_s + READY_S
+        probing = breakers.began_probe(account.breaker, now, now + lease_s)
+        self._busy = True
+        try:
+            change = breakers.change(probing, now)
+            bar = await self._concord.accord.move(account.name, self._version, change, when_due=True)
+        except Unavailable as error:
+            self._concord.tell(Trouble("accord", str(error)))
+            return
+        finally:
+            self._busy = False
+        if bar is not None:
+            self._version, self._probe = bar.version, _Probe(now + lease_s, used=False)
+            account.wake()
+            asyncio.get_running_loop().call_later(UNUSED_S, self._leave_unused, self._probe)
+            return
+        version = self._version
+        await self._concord.look()
+        if version == self._version and account.waiting():
+            await self._clock.sleep(AGAIN_S)
+            self._wanted = True
+
+    def _leave_unused(self, probe: _Probe) -> None:
+        if self._probe == probe and self._account.breaker.state == State.OPEN:
+            self._probe = None
+            self.moved()
+
+    def _in_line(self) -> InLine:
+        account, total = self._account, self._concord.totals.get(self._account.name)
+        here = account.waiting()
+        lines = 1 if total is None else max(1, total.lines)
+        return InLine(here, account.waiting(Priority.HIGH) > 0, here + self.elsewhere(), lines)
+
+    async def _lease(self, rate: Rate, want: int, *, urgent: bool) -> Leased | None:
+        asked_at = self._clock.monotonic()
+        try:
+            block = await self._concord.accord.lease(self._account.name, want, rate.cell_s, self._reach_s, urgent=urgent)
+        except Unavailable as error:
+            self._concord.tell(Trouble("accord", str(error)))
+            return None
+        answered_at = self._clock.monotonic()
+        self._concord.store_clock.seen(block.now, asked_at, answered_at)
+        self._reach_s = min(REACH_MAX_S, max(answered_at - asked_at, REACH_KEPT * self._reach_s))
+        here = self._concord.store_clock.here
+        first = here(block.first)
+        return Leased(first, block.count, here(block.again_at), first + block.count * rate.cell_s)

@@ -1,0 +1,405 @@
+"""Several processes that call one provider: its rate, its breaker and its one probe are the fleet's, whoever calls."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Self
+
+import pytest
+
+from sendwright.drivers.store.memory import MemoryBackend
+from sendwright.drivers.store.memory_accord import MemoryAccord
+from sendwright.engine.concord import Concord, StoreClock
+from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.roll import LEASE_S
+from sendwright.engine.telling import BreakerMoved, Telling
+from sendwright.errors import StoreDown
+from sendwright.model.accord import Bar, Block, Change, Picture, Standing
+from sendwright.model.notification import Priority
+from sendwright.model.records import Switch
+from sendwright.policy.breaker import BreakerSettings, Health, Permit, State
+from sendwright.policy.limit import Reserve, parse_rate
+
+from .engine_world import Vendor, in_virtual_time
+from .scripted_vendor import Scripted
+from .virtual_time import VirtualClock
+
+TURN_S = 0.4
+WAIT_S = 0.5
+
+
+class _Way:
+    """A store some milliseconds away, which may be down."""
+
+    def __init__(self, accord: MemoryAccord) -> None:
+        self._accord = accord
+        self.down = False
+        self.leases = 0
+        self.moves = 0
+
+    async def lease(self, provider: str, want: int, cell_s: float, reach_s: float, *, urgent: bool) -> Block:
+        self.leases += 1
+        await self._travel()
+        block = await self._accord.lease(provider, want, cell_s, reach_s, urgent=urgent)
+        await self._travel()
+        return block
+
+    async def move(self, provider: str, version: int, change: Change, *, when_due: bool = False) -> Bar | None:
+        self.moves += 1
+        await self._travel()
+        bar = await self._accord.move(provider, version, change, when_due=when_due)
+        await self._travel()
+        return bar
+
+    async def exchange(self, process: str, news: Sequence[Standing], lease_s: float) -> Picture:
+        await self._travel()
+        picture = await self._accord.exchange(process, news, lease_s)
+        await self._travel()
+        return picture
+
+    async def _travel(self) -> None:
+        await asyncio.sleep(0.004)
+        if self.down:
+            raise StoreDown("down")
+
+
+class _Process:
+    def __init__(self, name: str, house: House, *, sends: bool = True) -> None:
+        clock = VirtualClock()
+        self.name = name
+        self.way = _Way(house.accord)
+        self.told: list[Telling] = []
+        self.account = Account(
+            Scripted(Vendor("vendor", timeout_s=4)),
+            concurrency=1000,
+            rate=parse_rate(house.rate) if house.rate else None,
+            breaker=BreakerSettings(),
+            reserve=Reserve(),
+            callback_base=None,
+        )
+        board = MemoryBackend(clock).switchboard
+        self.fleet = Fleet([self.account], {"sms": [self.account.name]}, board, self.told.append)
+        self.concord = Concord(self.way, name, self.fleet, clock, self.told.append, sends=sends)
+        self.clock = clock
+
+    async def run(self) -> None:
+        while True:
+            await self.concord.look()
+            await asyncio.sleep(TURN_S)
+
+    def note(self, health: Health, count: int = 1, probe: int = 0) -> None:
+        for _ in range(count):
+            self.fleet.note(self.account, health, self.clock.monotonic(), probe=probe)
+
+    @property
+    def state(self) -> State:
+        return self.account.breaker.state
+
+
+class House:
+    """Processes over one store, whose clock shows another time than theirs."""
+
+    def __init__(self, rate: str | None = None) -> None:
+        self.rate = rate
+        self.accord = MemoryAccord(_Ahead())
+        self.processes: list[_Process] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self.calls: list[float] = []
+
+    def spawn(self, name: str, *, sends: bool = True) -> _Process:
+        process = _Process(name, self, sends=sends)
+        self.processes.append(process)
+        self.tasks += [asyncio.create_task(process.run()), asyncio.create_task(self._beat(name))]
+        return process
+
+    async def _beat(self, name: str) -> None:
+        while True:
+            await self.accord.beat(name, LEASE_S)
+            await asyncio.sleep(2)
+
+    def demand(self, process: _Process, lines: int = 40, priority: Priority = Priority.NORMAL) -> None:
+        """So many messages always wait in this process; each has its turn, or gives up after half a second."""
+
+        async def one() -> None:
+            while True:
+                slot = await process.account.take(priority, process.clock, WAIT_S)
+                if slot is None:
+                    await asyncio.sleep(0.1)  # parked
+                    continue
+                self.calls.append(process.clock.monotonic())
+                slot.used = True
+                slot.release()
+
+        self.tasks += [asyncio.create_task(one()) for _ in range(lines)]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for process in self.processes:
+            process.concord.close()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+class _Ahead(VirtualClock):
+    def monotonic(self) -> float:
+        return super().monotonic() + 5_000_000
+
+
+def most_in(times: Sequence[float], window_s: float) -> int:
+    """The most calls in any half-open window."""
+    times = sorted(times)
+    return max((bisect_left(times, at + window_s) - index for index, at in enumerate(times)), default=0)
+
+
+@pytest.mark.parametrize(("rate", "workers", "seconds"), [("50/s", 3, 20), ("400/s", 2, 8), ("1/s", 5, 60), ("10/min", 4, 600)])
+@in_virtual_time
+async def test_no_window_sees_more_than_the_rate_and_hardly_any_of_it_is_lost(rate: str, workers: int, seconds: int) -> None:
+    async with House(rate) as house:
+        for index in range(workers):
+            house.demand(house.spawn(f"w{index}"), lines=max(2, 160 // workers) if "/s" in rate and rate != "1/s" else 2)
+        await asyncio.sleep(seconds)
+
+        found = parse_rate(rate)
+        assert most_in(house.calls, found.unit_s) <= found.n
+        assert len(house.calls) >= 0.95 * found.n * seconds / found.unit_s - 1
+        assert max(process.way.leases for process in house.processes) <= 15 * seconds
+
+
+@in_virtual_time
+async def test_who_dies_with_cells_costs_the_others_no_more_than_those() -> None:
+    async with House("50/s") as house:
+        one, other = house.spawn("one"), house.spawn("other")
+        house.demand(one)
+        await asyncio.sleep(2)
+        for task in house.tasks[4:]:
+            task.cancel()
+        one.concord.close()
+        house.calls.clear()
+        house.demand(other)
+        await asyncio.sleep(4)
+
+        assert len(house.calls) >= 0.95 * 50 * 4 - 50 * 0.35
+        assert most_in(house.calls, 1) <= 50
+
+
+@in_virtual_time
+async def test_what_is_urgent_goes_within_half_a_second_though_others_want_everything() -> None:
+    async with House("50/s") as house:
+        house.demand(house.spawn("blast"), lines=200)
+        quiet = house.spawn("quiet")
+        waits = []
+        for _ in range(20):
+            await asyncio.sleep(0.73)
+            began = quiet.clock.monotonic()
+            slot = await quiet.account.take(Priority.CRITICAL, quiet.clock, WAIT_S)
+            assert slot is not None
+            slot.release()
+            waits.append(quiet.clock.monotonic() - began)
+
+        assert max(waits) < 0.45
+
+
+@in_virtual_time
+async def test_of_a_slow_rate_the_urgent_have_the_next_call() -> None:
+    async with House("30/min") as house:
+        for index in range(3):
+            house.demand(house.spawn(f"w{index}"), lines=3)
+        await asyncio.sleep(5)
+        quiet = house.spawn("quiet")
+        began, slot = quiet.clock.monotonic(), None
+        while slot is None:
+            await asyncio.sleep(0.05)
+            slot = await quiet.account.take(Priority.CRITICAL, quiet.clock, WAIT_S)
+
+        assert quiet.clock.monotonic() - began < 2.6
+
+
+@in_virtual_time
+async def test_without_the_store_nobody_calls_and_afterwards_it_goes_on() -> None:
+    async with House("50/s") as house:
+        worker = house.spawn("w")
+        house.demand(worker)
+        await asyncio.sleep(2)
+        worker.way.down = True
+        await asyncio.sleep(1)
+        house.calls.clear()
+        await asyncio.sleep(5)
+        assert house.calls == []
+
+        worker.way.down = False
+        await asyncio.sleep(3)
+        assert len(house.calls) >= 80
+        assert most_in(house.calls, 1) <= 50
+
+
+@in_virtual_time
+async def test_a_new_rate_holds_at_once() -> None:
+    async with House("50/s") as house:
+        worker = house.spawn("w")
+        house.demand(worker)
+        await asyncio.sleep(2)
+        worker.account.apply(Switch(worker.account.name, rate="10/s"))
+        await asyncio.sleep(1)
+        house.calls.clear()
+        await asyncio.sleep(10)
+
+        assert 93 <= len(house.calls) <= 101
+        assert most_in(house.calls, 1) <= 10
+
+
+@in_virtual_time
+async def test_what_opens_in_one_opens_in_all_within_a_second() -> None:
+    async with House() as house:
+        one, two, looks = house.spawn("one"), house.spawn("two"), house.spawn("looks", sends=False)
+        await asyncio.sleep(1)
+        one.note(Health.BAD, 5)
+        await asyncio.sleep(0.9)
+
+        assert [one.state, two.state, looks.state] == [State.OPEN] * 3
+        assert two.account.breaker.why == one.account.breaker.why
+        assert BreakerMoved("vendor", "open", one.account.breaker.why) in two.told
+
+
+@in_virtual_time
+async def test_one_probe_of_all_and_its_result_is_everybodys() -> None:
+    async with House() as house:
+        many = [house.spawn(f"w{index}") for index in range(4)]
+        await asyncio.sleep(1)
+        many[0].note(Health.BAD, 5)
+        await asyncio.sleep(1.2)
+        assert {process.account.permit(process.clock.monotonic()) for process in many} == {Permit.PROBE}
+
+        # Given: all have somebody who would probe
+        taken = await asyncio.gather(*(p.account.take(Priority.NORMAL, p.clock, WAIT_S) for p in many))
+        found = [(process, slot) for process, slot in zip(many, taken, strict=True) if slot is not None]
+
+        # Then: one may, the others know it
+        ((prober, slot),) = found
+        assert slot.probe > 0
+        assert prober.account.still_probes(slot.probe, prober.clock.monotonic())
+        await asyncio.sleep(0.5)
+        assert {process.state for process in many} == {State.HALF_OPEN}
+        assert await many[0].account.take(Priority.NORMAL, many[0].clock, WAIT_S) is None
+
+        # When: it goes wrong, and the next one well
+        slot.used = True
+        slot.release()
+        prober.note(Health.BAD, probe=slot.probe)
+        await asyncio.sleep(0.5)
+        assert {process.state for process in many} == {State.OPEN}
+        assert {round(process.account.breaker.interval_s) for process in many} == {2}
+        await asyncio.sleep(2)
+        other = next(process for process in many if process is not prober)
+        again = await other.account.take(Priority.NORMAL, other.clock, WAIT_S)
+        assert again is not None
+        other.note(Health.GOOD, probe=again.probe)
+        await asyncio.sleep(0.5)
+
+        # Then: it is closed everywhere, and loaded gently everywhere
+        assert {process.state for process in many} == {State.CLOSED}
+        assert {process.account.room(Priority.CRITICAL, process.clock.monotonic(), 1) for process in many} <= {99, 100}
+
+
+@in_virtual_time
+async def test_a_prober_that_dies_is_followed_by_another() -> None:
+    async with House() as house:
+        one, two = house.spawn("one"), house.spawn("two")
+        await asyncio.sleep(1)
+        one.note(Health.BAD, 5)
+        await asyncio.sleep(1.2)
+        assert await one.account.take(Priority.NORMAL, one.clock, WAIT_S) is not None
+        one.concord.close()
+        house.tasks[0].cancel()
+        house.tasks[1].cancel()
+
+        began, slot = two.clock.monotonic(), None
+        while slot is None:
+            await asyncio.sleep(0.2)
+            slot = await two.account.take(Priority.NORMAL, two.clock, WAIT_S)
+
+        assert 9 <= two.clock.monotonic() - began <= 9 + 2 + 1.5  # the lease, the next interval, a look
+
+
+@in_virtual_time
+async def test_a_probe_that_nobody_makes_is_left_to_others() -> None:
+    async with House() as house:
+        one, two = house.spawn("one"), house.spawn("two")
+        await asyncio.sleep(1)
+        one.note(Health.BAD, 5)
+        await asyncio.sleep(1.2)
+        slot = await one.account.take(Priority.NORMAL, one.clock, WAIT_S)
+        assert slot is not None
+        slot.release()  # not made after all
+        await asyncio.sleep(0.6)
+
+        assert await two.account.take(Priority.NORMAL, two.clock, WAIT_S) is not None
+
+
+@in_virtual_time
+async def test_while_it_is_shut_the_store_is_not_asked_for_each_message() -> None:
+    async with House("50/s") as house:
+        worker = house.spawn("w")
+        await asyncio.sleep(1)
+        worker.note(Health.BAD, 5)
+        await asyncio.sleep(0.2)
+        before = worker.way.leases + worker.way.moves
+        for _ in range(1000):
+            assert worker.fleet.choose("sms", (), worker.clock.monotonic()) is None
+        assert worker.way.leases + worker.way.moves == before
+
+
+@in_virtual_time
+async def test_a_late_judgement_does_not_shut_what_was_closed_since() -> None:
+    async with House() as house:
+        one, two = house.spawn("one"), house.spawn("two")
+        await asyncio.sleep(1)
+        two.way.down = True
+        one.note(Health.BAD, 5)
+        await asyncio.sleep(1.2)
+        slot = await one.account.take(Priority.NORMAL, one.clock, WAIT_S)
+        assert slot is not None
+        one.note(Health.GOOD, probe=slot.probe)
+        two.note(Health.BAD, 5)
+        assert two.state == State.OPEN
+        two.way.down = False
+        await asyncio.sleep(2)
+
+        assert [one.state, two.state] == [State.CLOSED, State.CLOSED]
+
+
+@in_virtual_time
+async def test_who_only_looks_sees_what_all_say_and_the_ramp_does_not_stand_still_there() -> None:
+    async with House() as house:
+        one, two, looks = house.spawn("one"), house.spawn("two"), house.spawn("looks", sends=False)
+        one.account.in_flight, two.account.in_flight = 3, 4
+        one.note(Health.GOOD, 3)
+        two.note(Health.BAD)
+        await asyncio.sleep(2)
+        total = looks.concord.totals["vendor"]
+        assert (total.processes, total.in_flight, total.calls, total.good) == (2, 7, 4, 3)
+
+        one.note(Health.BAD, 5)
+        await asyncio.sleep(1.2)
+        slot = await one.account.take(Priority.NORMAL, one.clock, WAIT_S)
+        assert slot is not None
+        one.note(Health.GOOD, probe=slot.probe)
+        await asyncio.sleep(8)
+        assert looks.state == State.CLOSED
+        assert looks.account.room(Priority.CRITICAL, looks.clock.monotonic(), 1) == 1000
+
+
+def test_the_stores_clock_is_known_as_well_as_the_quickest_answer_tells() -> None:
+    clock = StoreClock()
+    clock.seen(1000.0, 10.0, 11.0)
+    assert clock.here(1000.5) == pytest.approx(11.0)
+    clock.seen(1001.0, 11.49, 11.51)
+    assert clock.here(1001.0) == pytest.approx(11.5)
+    clock.seen(1002.0, 12.0, 13.0)
+    assert clock.here(1002.0) == pytest.approx(12.5, abs=0.02), "a slow answer tells nothing new"
+    clock.seen(2000.0, 14.0, 14.5)
+    assert clock.here(2000.0) == pytest.approx(14.25), "it was set"
