@@ -69,10 +69,6 @@ class Cluster(House):
 
         return now
 
-    def settled(self, count: int) -> bool:
-        """Whether every attempt is over; asked by an index that has the open ones alone."""
-        return not self.ask("select exists (select from attempts where state = 0)") and self.sent(count)
-
     def sent(self, count: int) -> bool:
         return bool(self.ask("select count(*) from messages where state = 40") >= count)
 
@@ -126,7 +122,7 @@ def end_to_end(
             time.sleep(REST_S)
             held = int(house.ask("select count(*) from messages where state = 40"))
             provider.reset(delay_ms)
-            meter = Meter(_groups(there, house, posting), "worker")
+            meter = Meter(groups(there, house, posting), "worker")
             began = time.time()
             all_accepted(posting.ask(count, 600))
             stats = provider.wait_for(count, 600, every_s=0.2)
@@ -154,7 +150,8 @@ def figures(spent: dict[str, float], count: int) -> dict[str, float]:
     }
 
 
-def _groups(there: Servers, house: Cluster, posting: Talker | None) -> dict[str, Group]:
-    ours = {role: house.group(role) for role in OURS}
-    groups = {**ours, "database": there.postgres, "broker": there.rabbitmq}
-    return groups if posting is None else {"caller": tree(posting.process.pid), **groups}
+def groups(there: Servers, house: Cluster, posting: Talker | None = None) -> dict[str, Group]:
+    """Whose CPU is counted."""
+    roles = {role: house.group(role) for role in OURS}
+    callers = {} if posting is None else {"caller": tree(posting.process.pid)}
+    return {**callers, **roles, "database": there.postgres, "broker": there.rabbitmq}
