@@ -14,6 +14,8 @@ from string import Template
 import asyncpg
 
 from bench.load import TEXT
+from sendwright.drivers.store.postgres.connections import Connections
+from sendwright.drivers.store.postgres.partitions import Partitions
 from sendwright.model.ids import RANDOM_BYTES, IdMint
 
 HOUR_MS = 3_600_000
@@ -70,6 +72,9 @@ def _fill(url: str, count: int, statements: list[str]) -> None:
         rows.append((mint.notification(TENANT, at, os.urandom(RANDOM_BYTES))[4:], at, number + 1))
 
     async def run() -> None:
+        connections = Connections(url)
+        await Partitions(connections).make_ahead(now)
+        await connections.close()
         db = await asyncpg.connect(url, timeout=10, command_timeout=3600)
         try:
             await db.execute('create temporary table stock (core text collate "C", at bigint, number bigint)')
