@@ -1,7 +1,7 @@
 """What is measured, and with what: CPU and memory of groups of processes, children that wait for the word, medians.
 
-CPU is the kernel's count of user and system time, in steps of 10 ms. Processes that end while they are watched (a
-database's connections) keep what was last seen of them.
+CPU is the kernel's count of user and system time, in steps of 10 ms. What a process has spent that ends meanwhile (a
+database's connections) is in the count of its parent, which has waited for it.
 """
 
 from __future__ import annotations
@@ -73,11 +73,9 @@ class Meter:
     def __init__(self, groups: Mapping[str, Group], weighed: str) -> None:
         self._groups = groups
         self._weighed = weighed
-        self._first: dict[tuple[str, int], float] = {}
-        self._last: dict[tuple[str, int], float] = {}
         self._over = threading.Event()
         self.peak_mb = 0.0
-        self._look(first=True)
+        self._first = {group: _spent(processes()) for group, processes in groups.items()}
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
@@ -85,26 +83,29 @@ class Meter:
         """CPU seconds by group."""
         self._over.set()
         self._thread.join()
-        self._look()
-        spent = dict.fromkeys(self._groups, 0.0)
-        for (group, pid), last in self._last.items():
-            spent[group] += last - self._first.get((group, pid), 0.0)
-        return spent
+        self._weigh()
+        return {group: _spent(processes()) - self._first[group] for group, processes in self._groups.items()}
 
     def _watch(self) -> None:
         while not self._over.wait(SAMPLE_S):
-            self._look()
+            self._weigh()
 
-    def _look(self, *, first: bool = False) -> None:
-        for group, processes in self._groups.items():
-            held = 0.0
-            for process in processes():
-                with contextlib.suppress(psutil.Error):
-                    spent = process.cpu_times()
-                    (self._first if first else self._last)[group, process.pid] = spent.user + spent.system
-                    if group == self._weighed:
-                        held += process.memory_full_info().pss
-            self.peak_mb = max(self.peak_mb, held / MB)
+    def _weigh(self) -> None:
+        held = 0.0
+        for process in self._groups[self._weighed]():
+            with contextlib.suppress(psutil.Error):
+                held += process.memory_full_info().pss
+        self.peak_mb = max(self.peak_mb, held / MB)
+
+
+def _spent(processes: Iterable[psutil.Process]) -> float:
+    """Seconds of these and of all that they have started and seen end."""
+    total = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
 class Child:

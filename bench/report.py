@@ -25,6 +25,22 @@ NODE_PEER = "bullmq"
 _Column = tuple[str, str, str]
 """Head, figure, format."""
 
+_SPREAD: tuple[_Column, ...] = (
+    ("count", "count", ",.0f"),
+    ("/s", "rate", ",.0f"),
+    ("CPU ms each", "cpu_ms", ".3f"),
+    ("caller", "caller_cpu_ms", ".3f"),
+    ("API", "api_cpu_ms", ".3f"),
+    ("worker", "worker_cpu_ms", ".3f"),
+    ("scheduler", "scheduler_cpu_ms", ".3f"),
+    ("store, broker", "store_cpu_ms", ".3f"),
+    ("database", "database_cpu_ms", ".3f"),
+    ("broker", "broker_cpu_ms", ".3f"),
+    ("most in flight", "most_in_flight", ".0f"),
+    ("peak MB", "peak_mb", ".0f"),
+)
+"""Of ours, the caller is not in the sum: it only posts. A peer's is its enqueuer."""
+
 COLUMNS: dict[str, tuple[str, tuple[_Column, ...]]] = {
     "accept": (
         "Accept: HTTP to durable, 64 connections, nothing else running",
@@ -50,6 +66,10 @@ COLUMNS: dict[str, tuple[str, tuple[_Column, ...]]] = {
             ("peak MB", "peak_mb", ".0f"),
         ),
     ),
+    "spread": ("Distributed: API, worker and scheduler over PostgreSQL and RabbitMQ, end to end; peers as before", _SPREAD),
+    "workers": ("Distributed, by workers", _SPREAD),
+    "queued": ("Distributed, by messages that wait: the first of them, once the provider is switched on", _SPREAD),
+    "stored": ("Distributed, by messages that are stored already", _SPREAD),
     "otp": (
         "One-time passwords (`critical`), ms to the provider",
         (
@@ -94,8 +114,9 @@ def show(rows: Sequence[Row], say: Callable[[str], None] = print) -> None:
             say(f"\n### {title}\n")
             for line in _table(mine, columns):
                 say(line)
-    for line in ratios(rows):
-        say(line)
+    for table, of in (("end", "server"), ("spread", "worker")):
+        for line in ratios(rows, table, of):
+            say(line)
 
 
 def _table(rows: Sequence[Row], columns: Sequence[_Column]) -> Iterable[str]:
@@ -123,9 +144,9 @@ def _grouped(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
     return dict(sorted(groups.items(), key=lambda item: item[0][1]))
 
 
-def ratios(rows: Sequence[Row]) -> Iterable[str]:
-    """Ours against BullMQ and against the peer in Python that spends least, by medians."""
-    end = [row for row in rows if row.table == "end" and not row.error]
+def ratios(rows: Sequence[Row], table: str = "end", of: str = "server") -> Iterable[str]:
+    """Ours against BullMQ and against the peer in Python that spends least, by medians. `of`: what our `worker` is called."""
+    end = [row for row in rows if row.table == table and not row.error]
     found = {key: medians(group) for key, group in _grouped(end).items()}
     head_said = False
     for delay_ms in sorted({key[1] for key in found}):
@@ -134,8 +155,8 @@ def ratios(rows: Sequence[Row]) -> Iterable[str]:
         if ours is None or not peers:
             continue
         if not head_said:
-            yield "\n### Ours against the peers, by medians\n"
-            yield "| provider ms | against | their CPU to ours, all processes | to our server's alone | our rate to theirs |"
+            yield f"\n### Ours against the peers{', distributed' if table == 'spread' else ''}, by medians\n"
+            yield f"| provider ms | against | their CPU to ours, all processes | to our {of}'s alone | our rate to theirs |"
             yield "|---|---|---|---|---|"
             head_said = True
         python = {name: figures for name, figures in peers.items() if name != NODE_PEER}

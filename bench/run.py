@@ -2,7 +2,8 @@
 
     python -m bench.run                             three interleaved runs of all, then one-time passwords, rows, memory
     python -m bench.run --quick                     one small run of each: does it work?
-    python -m bench.run --only ours                 no peers; or some of accept,end,otp,rows,memory
+    python -m bench.run --only ours                 no peers; or some of accept,end,spread,curves,otp,rows,memory
+    python -m bench.run --only distributed          spread and curves: over PostgreSQL and RabbitMQ (distributed.py)
     python -m bench.run --peers bullmq,taskiq --n 5000 --runs 5
 
 Markdown on stdout, progress on stderr, everything as JSON in bench/results/. Peers are installed at their first run.
@@ -18,14 +19,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import memory, otp, ours, report, rows
+from bench import distributed, memory, otp, ours, report, rows
 from bench.measure import Row, load_average, words
 from bench.peers import race
 from bench.peers.contenders import BY_NAME, Peer
 from bench.peers.install import installed
 from bench.provider import MockProvider
+from bench.servers import servers
 
-PARTS = ("accept", "end", "otp", "rows", "memory")
+PARTS = ("accept", "end", "spread", "curves", "otp", "rows", "memory")
+DISTRIBUTED = ("spread", "curves")
 DELAYS_MS = (0, 50)
 NOTIFICATIONS = 20_000
 RUNS = 3
@@ -64,6 +67,23 @@ def interleaved(provider: MockProvider, parts: Sequence[str], peers: Sequence[Pe
     return found
 
 
+def over_servers(provider: MockProvider, given: argparse.Namespace) -> list[Row]:
+    """The distributed set-up, its rounds interleaved like those of the rest; curves once."""
+    beside = [peer for peer in given.racing if peer.name in distributed.PEERS]
+    count = min(given.n, distributed.NOTIFICATIONS)
+    found: list[Row] = []
+    try:
+        with servers() as there:
+            for run in range(1, given.runs + 1):
+                for delay_ms in DELAYS_MS if "spread" in given.parts else ():
+                    found += distributed.spread(there, provider, beside, count, delay_ms, run, _row)
+            if "curves" in given.parts:
+                found += distributed.curves(there, provider, given.most, 1, _row)
+    except (RuntimeError, AssertionError) as error:
+        found.append(Row("spread", report.OURS, 0, 1, load_average(), error=words(error)))
+    return found
+
+
 def _ready(peers: Sequence[Peer]) -> None:
     """Installs what is missing, before anything is measured; a failure shows again in the peer's row."""
     for peer in peers:
@@ -80,16 +100,20 @@ def _asked() -> argparse.Namespace:
     asking.add_argument("--n", type=int, help=f"notifications per run, {NOTIFICATIONS:,}; slow peers get fewer")
     asking.add_argument("--runs", type=int, help=f"{RUNS}")
     asking.add_argument("--queued", type=int, help=f"for the memory, {memory.QUEUED:,}")
+    asking.add_argument("--most", type=int, help=f"the longest queue and the fullest store of the curves, {distributed.MOST:,}")
     asking.add_argument("--quick", action="store_true", help="one small run of each")
     given = asking.parse_args()
     only = set(given.only.split(","))
+    if "distributed" in only:
+        only = only - {"distributed"} | set(DISTRIBUTED)
     given.parts = [part for part in PARTS if part in only or only == {"ours"}]
     named = [] if "ours" in only or given.peers == "none" else given.peers.split(",")
     if unknown := [*(only - {*PARTS, "ours"}), *(name for name in named if name not in BY_NAME)]:
         asking.error(f"there is no {', '.join(unknown)}")
-    given.racing = [BY_NAME[name] for name in named if "end" in given.parts]
+    given.racing = [BY_NAME[name] for name in named if {"end", "spread"} & set(given.parts)]
     given.n = given.n or (QUICK_NOTIFICATIONS if given.quick else NOTIFICATIONS)
     given.runs = given.runs or (1 if given.quick else RUNS)
+    given.most = given.most or (QUICK_QUEUED if given.quick else distributed.MOST)
     given.queued = given.queued or (QUICK_QUEUED if given.quick else memory.QUEUED)
     return given
 
@@ -100,6 +124,8 @@ def main() -> int:
     extra: dict[str, object] = {}
     with tempfile.TemporaryDirectory(prefix="sendwright-bench-") as folder, MockProvider(Path(folder)) as provider:
         found = interleaved(provider, given.parts, given.racing, given.n, given.runs)
+        if set(DISTRIBUTED) & set(given.parts):
+            found += over_servers(provider, given)
         if "otp" in given.parts:
             _note("one-time passwords")
             found += otp.campaign(provider, otp.QUICK if given.quick else otp.Campaign())
@@ -112,10 +138,16 @@ def main() -> int:
         extra["row_writes"] = rows.as_json(counted, rows.MESSAGES)
         for line in rows.lines(counted, rows.MESSAGES):
             print(line)
-    asked = {"parts": given.parts, "peers": [peer.name for peer in given.racing], "n": given.n, "runs": given.runs}
+    asked = {
+        "parts": given.parts,
+        "peers": [peer.name for peer in given.racing],
+        "n": given.n,
+        "runs": given.runs,
+        "most": given.most,
+    }
     place = report.save(found, asked, extra)
     print(f"\nAll figures: {place}", file=sys.stderr)
-    return int(any(row.error for row in found if row.contender == report.OURS))
+    return int(any(row.error for row in found if row.contender not in BY_NAME))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from bench.measure import Child, Group, Meter, Talker, last_words, named, tree, 
 from bench.peers.contenders import Peer
 from bench.peers.install import HERE, installed
 from bench.provider import MockProvider
+from bench.servers import Servers
 
 WARM = 50
 ENQUEUED_S = 120
@@ -35,11 +36,11 @@ POSTGRES = os.environ.get("BENCH_POSTGRES", "postgresql://postgres@127.0.0.1:543
 _PROCESS = {"rabbitmq": "beam.smp", "postgresql": "postgres"}
 
 
-def end_to_end(peer: Peer, provider: MockProvider, count: int, delay_ms: int) -> dict[str, float]:
-    """Enqueued to POSTed. Raises whatever went wrong."""
+def end_to_end(peer: Peer, provider: MockProvider, count: int, delay_ms: int, there: Servers | None = None) -> dict[str, float]:
+    """Enqueued to POSTed; where there are servers of the benchmark's own, over those. Raises whatever went wrong."""
     place = installed(peer)
-    with tempfile.TemporaryDirectory(prefix=f"bench-{peer.name}-") as folder, _service(peer, Path(folder)) as (redis, store):
-        env = _environment(place, provider, redis)
+    with tempfile.TemporaryDirectory(prefix=f"bench-{peer.name}-") as folder, _service(peer, Path(folder), there) as (redis, store):
+        env = _environment(place, provider, redis, there)
         if peer.prepares:
             _once(peer, place, env, "prepare", Path(folder))
         try:
@@ -102,16 +103,16 @@ def _all_taken(provider: MockProvider, worker: Child, count: int) -> None:
         time.sleep(0.1)
 
 
-def _environment(place: Path, provider: MockProvider, redis: str) -> dict[str, str]:
+def _environment(place: Path, provider: MockProvider, redis: str, there: Servers | None) -> dict[str, str]:
     run = secrets.token_hex(4)
     return {
         "PYTHONPATH": str(HERE),
         "PYTHONDONTWRITEBYTECODE": "1",
         "NODE_PATH": str(place / "node_modules"),
         "BENCH_PROVIDER": f"{provider.url}/send",
-        "BENCH_AMQP": AMQP,
+        "BENCH_AMQP": AMQP if there is None else f"{there.amqp_url}/%2F",
         "BENCH_REDIS": redis,
-        "BENCH_POSTGRES": POSTGRES,
+        "BENCH_POSTGRES": POSTGRES if there is None else there.postgres_url,
         "BENCH_DATABASE": f"sendwright_bench_{run}",
         "BENCH_QUEUE": f"sendwright-bench-{run}",
     }
@@ -130,10 +131,11 @@ def _once(peer: Peer, place: Path, env: Mapping[str, str], verb: str, folder: Pa
 
 
 @contextmanager
-def _service(peer: Peer, folder: Path) -> Iterator[tuple[str, Group]]:
-    """Redis: one of its own. The others must be running."""
+def _service(peer: Peer, folder: Path, there: Servers | None) -> Iterator[tuple[str, Group]]:
+    """Redis: one of its own. The others must be running, or be those that are given."""
     if peer.service != "redis":
-        yield "", named(_PROCESS[peer.service])
+        own = {} if there is None else {"rabbitmq": there.rabbitmq, "postgresql": there.postgres}
+        yield "", own.get(peer.service, named(_PROCESS[peer.service]))
         return
     program = shutil.which("redis-server")
     if program is None:

@@ -167,7 +167,7 @@ async def test_what_another_process_is_about_to_publish_is_running(desk: QueueDe
 
 
 async def test_the_count_says_how_far_all_numbers_are_used(desk: QueueDesk, bus: _Bus, keys: _Keys) -> None:
-    bus.gate = asyncio.Event()
+    bus.gate = gate = asyncio.Event()
     slow = asyncio.ensure_future(desk.offer(offer()))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -175,10 +175,30 @@ async def test_the_count_says_how_far_all_numbers_are_used(desk: QueueDesk, bus:
     await desk.offer(offer())
     await desk.flush()
     assert keys.counts == {}
-    slow.cancel()
-    await asyncio.wait([slow])
+    bus.faults = [BusDown("refused")]
+    gate.set()
+    with pytest.raises(BusDown):
+        await slow
     await desk.offer(offer())
     await desk.flush()
+    assert keys.counts == {"p1": 2}
+
+
+@pytest.mark.parametrize("faults", [[], [BusDown("lost", maybe=True)]])
+async def test_of_a_caller_who_has_gone_the_number_is_used_where_his_notification_is(
+    desk: QueueDesk, bus: _Bus, keys: _Keys, faults: list[BusDown]
+) -> None:
+    bus.gate = asyncio.Event()
+    gone = asyncio.ensure_future(desk.offer(offer()))
+    await asyncio.sleep(0)
+    gone.cancel()
+    bus.faults = list(faults)
+    bus.gate.set()
+    await asyncio.sleep(0.01)
+    await desk.offer(offer())
+    await desk.flush()
+    # what nobody knows of may be there, so its number is never another's
+    assert [each.number for each in bus.published] == ([1, 1, 2] if faults else [1, 2])
     assert keys.counts == {"p1": 2}
 
 

@@ -96,7 +96,7 @@ def test_a_failed_publish_counts_for_nothing() -> None:
 
 
 async def call(*parcels: bytes) -> Call:
-    return Call("sms.normal", parcels, asyncio.get_running_loop().create_future(), 1.0)
+    return Call("sms.normal", parcels, asyncio.get_running_loop().create_future(), 1.0, urgent=False)
 
 
 async def test_calls_share_bundles_and_keep_their_order() -> None:

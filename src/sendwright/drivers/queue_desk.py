@@ -48,6 +48,8 @@ COUNTED_MS = 600_000
 
 Answer = Taken | Conflict | Running | Absent
 
+_LANES = {(priority, aside): intake_lane(priority, aside=aside) for priority in Priority for aside in (False, True)}
+
 
 class Reservation(Struct, frozen=True):
     """A wish to bind a key to an id."""
@@ -148,7 +150,9 @@ class QueueDesk:
         self._counting: asyncio.Task[None] | None = None
 
     def offer(self, offer: Offer) -> Awaitable[Answer]:
-        return asyncio.ensure_future(self._keyed(offer, offer.key) if offer.key is not None else self._taken(offer, offer.id))
+        if offer.key is not None:
+            return asyncio.ensure_future(self._keyed(offer, offer.key))
+        return self._at_once(offer)
 
     async def stored(self, tenant: str, key: str) -> str | None:
         held = await self._keys.look(tenant, key)
@@ -210,27 +214,63 @@ class QueueDesk:
         self._later(self._confirmed(offer.tenant, key, mine.id))
         return Taken(mine.id, replayed=mine.replayed)
 
-    async def _taken(self, offer: Offer, id_: str) -> Answer:
-        """Publishes under this id, again while the bus's word is lost. Raises `BusDown`."""
+    def _at_once(self, offer: Offer) -> asyncio.Future[Answer]:
+        """Publishes without a task of its own while all goes well: a task costs more than all else that is done here."""
         loop = asyncio.get_running_loop()
-        number, until, maybe = self._numbers.take(), loop.time() + PUBLISH_S, False
-        lane, parcel = intake_lane(offer.priority, aside=offer.aside), self._parcel(offer, id_, number)
+        number, until = self._numbers.take(), loop.time() + PUBLISH_S
+        parcel = self._parcel(offer, offer.id, number)
+        answer: asyncio.Future[Answer] = loop.create_future()
+
+        def over(sent: asyncio.Future[None]) -> None:
+            failed = BusDown("the bus is closed", maybe=True) if sent.cancelled() else sent.exception()
+            if failed is None:
+                self._used(number)
+                _answer(answer, Taken(offer.id))
+            elif isinstance(failed, BusDown) and failed.maybe and loop.time() < until:
+                self._later(self._again(offer, parcel, number, until, answer))
+            else:
+                self._numbers.unused(number)
+                _answer(answer, failed)
+
+        asyncio.ensure_future(self._bus.publish(_LANES[offer.priority, offer.aside], [parcel])).add_done_callback(over)
+        return answer
+
+    async def _again(self, offer: Offer, parcel: bytes, number: int, until: float, answer: asyncio.Future[Answer]) -> None:
+        """The bus's word was lost, and the answer hangs on it."""
+        await asyncio.sleep(RETRY_S)
+        try:
+            await self._until_taken(offer, parcel, number, until, lost=True)
+        except BusDown as error:
+            _answer(answer, error)
+        else:
+            _answer(answer, Taken(offer.id))
+
+    async def _taken(self, offer: Offer, id_: str) -> None:
+        """Publishes under this id, again while the bus's word is lost. Raises `BusDown`."""
+        number, until = self._numbers.take(), asyncio.get_running_loop().time() + PUBLISH_S
+        await self._until_taken(offer, self._parcel(offer, id_, number), number, until)
+
+    async def _until_taken(self, offer: Offer, parcel: bytes, number: int, until: float, *, lost: bool = False) -> None:
+        """`lost`: it has been published before, and nobody knows whether it was taken."""
+        loop, lane = asyncio.get_running_loop(), _LANES[offer.priority, offer.aside]
         try:
             while True:
                 try:
                     await self._bus.publish(lane, [parcel])
                     break
                 except BusDown as error:
-                    maybe = maybe or error.maybe
-                    if not maybe or loop.time() >= until:
-                        raise BusDown(str(error), maybe=maybe) from error
+                    lost = lost or error.maybe
+                    if not lost or loop.time() >= until:
+                        raise BusDown(str(error), maybe=lost) from error
                 await asyncio.sleep(RETRY_S)
         except BaseException:
             self._numbers.unused(number)
             raise
+        self._used(number)
+
+    def _used(self, number: int) -> None:
         self._numbers.used(number)
         self._count_soon()
-        return Taken(id_)
 
     def _parcel(self, offer: Offer, id_: str, number: int) -> bytes:
         return pack(
@@ -279,3 +319,13 @@ def _told(held: Theirs | Mine | None, offer: Offer) -> Answer | None:
     if held.fingerprint != offer.fingerprint:
         return Conflict() if held.published or held.stale else Running()
     return Taken(held.id, replayed=True) if held.published else Running()
+
+
+def _answer(answer: asyncio.Future[Answer], came: Answer | BaseException) -> None:
+    """Unless nobody waits for it any more."""
+    if answer.done():
+        return
+    if isinstance(came, BaseException):
+        answer.set_exception(came)
+    else:
+        answer.set_result(came)

@@ -30,7 +30,9 @@ from sendwright.errors import BusDown, BusUnusable
 from sendwright.model.notification import Priority
 
 LOOK_S = 1.0
-"""How often the broker is asked how much waits."""
+"""How often the broker is asked how much waits, where somebody wants to know."""
+QUIET_S = 10.0
+"""How often, where nobody does: each question costs the broker as much as a bundle."""
 ABSENT_S = 15.0
 """How long a queue that is not there is left alone: asking for it costs a channel."""
 
@@ -48,6 +50,10 @@ class RabbitBus:
         self._topology = Topology(self.names, self._taking.up)
         self._gauges: dict[str, Gauge] = {}
         self._absent: dict[str, float] = {}
+        self._wanted: set[str] = set()
+        """Lanes of which somebody has wanted to know since they were last looked at."""
+        self._looked: dict[str, float] = {}
+        """When that was, on the monotonic clock."""
         self._hands = Hands()
         self._consumers: dict[str, Consumer[Any]] = {}
         self._publisher = Publisher(self._publishing, self._topology, self._gauge, limits_s)
@@ -75,11 +81,13 @@ class RabbitBus:
     def depth(self, lane: str) -> int:
         """As far as is known here, see gauge.py. What other processes have been sent and not yet taken is not in it."""
         consumer = self._consumers.get(lane)
+        self._want(lane)
         return self._gauge(lane).parcels() + (consumer.untaken if consumer else 0)
 
     def oldest_s(self, lane: str) -> float:
         """As far as is known here, see gauge.py."""
         consumer = self._consumers.get(lane)
+        self._want(lane)
         times = (self._gauge(lane).oldest(), consumer.oldest if consumer else None)
         oldest = min((at for at in times if at is not None), default=None)
         return 0.0 if oldest is None else max(0.0, time.time() - oldest / 1000)
@@ -154,23 +162,40 @@ class RabbitBus:
             self._asked.set()  # nobody waits a second for the first figure
         return gauge
 
+    def _want(self, lane: str) -> None:
+        if lane not in self._wanted:
+            self._wanted.add(lane)
+            if time.monotonic() - self._looked.get(lane, 0.0) > LOOK_S:
+                self._asked.set()  # the figure is old: the next who asks shall have a new one
+
     async def _look_again_and_again(self) -> None:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._asked.wait()
             self._asked.clear()
-            for lane in list(self._gauges):
-                if self._topology.declared(lane) or time.monotonic() >= self._absent.get(lane, 0.0):
-                    try:
-                        await self._look_at(lane)
-                    except Exception as error:  # noqa: BLE001 — the figures are old, and nothing else is wrong
-                        self._tell(Trouble("bus", f"{lane}: not counted: {said(error)}"))
-                        break
+            for lane in self._due():
+                try:
+                    await self._look_at(lane)
+                except Exception as error:  # noqa: BLE001 — the figures are old, and nothing else is wrong
+                    self._tell(Trouble("bus", f"{lane}: not counted: {said(error)}"))
+                    break
+
+    def _due(self) -> list[str]:
+        """The lanes to look at now."""
+        now = time.monotonic()
+        return [
+            lane
+            for lane in self._gauges
+            if now - self._looked.get(lane, 0.0) >= (LOOK_S if lane in self._wanted else QUIET_S)
+            and (self._topology.declared(lane) or now >= self._absent.get(lane, 0.0))
+        ]
 
     async def _look_at(self, lane: str) -> None:
         gauge = self._gauge(lane)
         moves = gauge.moves
+        self._looked[lane] = time.monotonic()
+        self._wanted.discard(lane)
         ready = await self._topology.ready(lane)
         if ready is None:
             self._absent[lane] = time.monotonic() + ABSENT_S

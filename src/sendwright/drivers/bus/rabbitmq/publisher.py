@@ -1,8 +1,9 @@
 """Publishing: what is published to a lane at the same time shares bundles, and each bundle is confirmed by the broker.
 
-One flush per lane is under way at a time; what comes meanwhile makes the next one, so that bundles grow with the load and
-nobody waits for company. Every call has a time limit in all, by its lane's priority. While the broker is in alarm, or not
-there, what is urgent is refused at once, or soon, so that its caller can go elsewhere; the rest waits its time.
+One flush per lane is under way at a time; what comes meanwhile makes the next one, so that bundles grow with the load. On lanes
+that are not urgent a flush waits for company where that is worth it (drivers/linger.py). Every call has a time limit in all, by its
+lane's priority. While the broker is in alarm, or not there, what is urgent is refused at once, or soon, so that its caller can go
+elsewhere; the rest waits its time.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from msgspec import Struct
 from sendwright.drivers.bus.rabbitmq.gauge import Gauge, Seen
 from sendwright.drivers.bus.rabbitmq.link import Link, end
 from sendwright.drivers.bus.rabbitmq.topology import RPC_S, Topology, priority_of, said
+from sendwright.drivers.linger import Linger
 from sendwright.errors import BusDown, BusUnusable
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import PARCELS_MAX, bundle
@@ -46,12 +48,12 @@ class Call:
 
     __slots__ = ("deadline", "future", "lane", "left", "parcels", "sent", "urgent")
 
-    def __init__(self, lane: str, parcels: Sequence[bytes], future: asyncio.Future[None], limit_s: float) -> None:
+    def __init__(self, lane: str, parcels: Sequence[bytes], future: asyncio.Future[None], limit_s: float, *, urgent: bool) -> None:
         self.lane = lane
         self.parcels = parcels
         self.future = future
         self.deadline = time.monotonic() + limit_s
-        self.urgent = priority_of(lane) <= Priority.HIGH
+        self.urgent = urgent
         self.left = 0
         """Its bundles that are not confirmed yet."""
         self.sent = 0
@@ -101,6 +103,30 @@ def cut(calls: Sequence[Call]) -> list[Bundled]:
     return made
 
 
+class _Lane:
+    """What has come for one lane and has not left yet."""
+
+    __slots__ = ("calls", "flight", "limit_s", "linger", "parcels", "urgent")
+
+    def __init__(self, priority: Priority, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self.urgent = priority <= Priority.HIGH
+        self.calls: list[Call] = []
+        self.parcels = 0
+        self.linger = Linger(PARCELS_MAX)
+        self.flight: asyncio.Task[None] | None = None
+
+    def add(self, call: Call) -> None:
+        self.calls.append(call)
+        self.parcels += len(call.parcels)
+        self.linger.grown(self.parcels)
+
+    def taken(self) -> list[Call]:
+        """All but those who have given up."""
+        calls, self.calls, self.parcels = self.calls, [], 0
+        return [call for call in calls if not call.future.done()]
+
+
 class Publisher:
     """The publishing side of the bus."""
 
@@ -111,9 +137,9 @@ class Publisher:
         self._limits_s = limits_s
         self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
-        self._gathered: dict[str, list[Call]] = {}
-        self._flights: dict[str, asyncio.Task[None]] = {}
-        self._pending: set[Call] = set()
+        self._lanes: dict[str, _Lane] = {}
+        self._pending: list[Call] = []
+        """In the order in which they came; those that are over until they are next looked at."""
         self._look: asyncio.TimerHandle | None = None
         self._names = map(f"{secrets.token_hex(6)}-{{}}".format, itertools.count(1))
         self._silent_since: float | None = None
@@ -125,17 +151,17 @@ class Publisher:
         if not parcels:
             future.set_result(None)
             return future
-        call = Call(lane, tuple(parcels), future, self._limits_s[priority_of(lane)])
+        going = self._lane(lane)
+        call = Call(lane, tuple(parcels), future, going.limit_s, urgent=going.urgent)
         if self._closed:
             call.fail("the bus is closed")
         elif call.urgent and self._link.blocked:
             call.fail("RabbitMQ is in alarm and takes nothing")
         else:
-            self._pending.add(call)
-            future.add_done_callback(lambda _: self._pending.discard(call))
-            self._gathered.setdefault(lane, []).append(call)
-            if lane not in self._flights:
-                self._flights[lane] = asyncio.create_task(self._fly(lane), name=f"publish {lane}")
+            self._pending.append(call)
+            going.add(call)
+            if going.flight is None:
+                going.flight = asyncio.create_task(self._fly(lane, going), name=f"publish {lane}")
             if self._look is None:
                 self._look = asyncio.get_running_loop().call_later(LOOK_S, self._look_at_those_that_wait)
         return future
@@ -143,42 +169,52 @@ class Publisher:
     async def close(self) -> None:
         """What is not confirmed by now fails."""
         self._closed = True
-        await end(self._flights.values())
-        for call in list(self._pending):
+        await end([going.flight for going in self._lanes.values() if going.flight is not None])
+        for call in self._pending:
             call.fail("the bus is closed")
         if self._look is not None:
             self._look.cancel()
 
+    def _lane(self, lane: str) -> _Lane:
+        going = self._lanes.get(lane)
+        if going is None:
+            priority = priority_of(lane)
+            going = self._lanes[lane] = _Lane(priority, self._limits_s[priority])
+        return going
+
     def _look_at_those_that_wait(self) -> None:
         now, blocked = time.monotonic(), self._link.blocked
-        for call in list(self._pending):
+        for call in self._pending:
             if call.urgent and blocked:
                 call.fail("RabbitMQ is in alarm and takes nothing")
             elif now >= call.deadline:
                 call.fail("RabbitMQ did not take it in time")
-        for lane, calls in self._gathered.items():
-            self._gathered[lane] = [call for call in calls if not call.future.done()]
-        going = any(not call.future.done() for call in self._pending)
-        self._look = asyncio.get_running_loop().call_later(LOOK_S, self._look_at_those_that_wait) if going else None
+        for going in self._lanes.values():
+            kept = going.taken()
+            going.calls, going.parcels = kept, sum(len(call.parcels) for call in kept)
+        self._pending = [call for call in self._pending if not call.future.done()]
+        self._look = asyncio.get_running_loop().call_later(LOOK_S, self._look_at_those_that_wait) if self._pending else None
 
-    async def _fly(self, lane: str) -> None:
+    async def _fly(self, lane: str, going: _Lane) -> None:
         """Flushes of one lane, one after the other, until nothing more has come."""
         try:
-            while self._gathered.get(lane):
-                await self._flush(lane)
+            while going.calls:
+                if not going.urgent:
+                    await going.linger.wait(going.parcels)
+                await self._flush(lane, going)
         finally:
-            self._gathered.pop(lane, None)
-            del self._flights[lane]
+            going.flight = None
 
-    async def _flush(self, lane: str) -> None:
+    async def _flush(self, lane: str, going: _Lane) -> None:
         try:
             channel = await self._ready(lane)
         except Exception as error:  # noqa: BLE001 — mapped once, here: it did not get as far as being sent
             detail = str(error) if isinstance(error, BusUnusable) else f"RabbitMQ: {said(error)}"
-            for call in self._gathered.pop(lane, ()):
+            for call in going.taken():
                 call.fail(detail)
             return
-        bundles = cut([call for call in self._gathered.pop(lane, ()) if not call.future.done()])
+        going.linger.flushed(going.parcels)
+        bundles = cut(going.taken())
         for start in range(0, len(bundles), AT_ONCE):
             some = bundles[start : start + AT_ONCE]
             if len(some) == 1:

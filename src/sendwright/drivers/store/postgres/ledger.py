@@ -19,7 +19,7 @@ from sendwright.drivers.store.postgres.partitions import Partitions
 from sendwright.drivers.store.postgres.plans import PlanAll, weight_of
 from sendwright.model.ids import MESSAGE
 from sendwright.model.notification import Priority
-from sendwright.model.parcel import Parcel, Sighting
+from sendwright.model.parcel import PARCELS_MAX, Parcel, Sighting
 from sendwright.model.records import (
     Cancelled,
     Claim,
@@ -49,7 +49,12 @@ class PostgresLedger:
             return lambda items: partitions.make(names(item) for item in items)
 
         self._plan: Batcher[Plan, list[Parcel]] = Batcher(
-            PlanAll(connections), mend=needed(lambda plan: plan.id), weight=weight_of, key=lambda plan: plan.id, repeatable=True
+            PlanAll(connections),
+            mend=needed(lambda plan: plan.id),
+            weight=weight_of,
+            key=lambda plan: plan.id,
+            repeatable=True,
+            worthwhile=PARCELS_MAX,
         )
         self._claim: Batcher[Claim, Claimed | Refused] = Batcher(
             ClaimAll(connections),

@@ -76,8 +76,10 @@ with c as materialized (
   insert into attempts (id, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref, repeats, look_at)
   select attempt, number + 1, step, channel, provider, 0, now, deadline_at, owner, by_ref, repeats, look_at from won
   on conflict (id) do nothing
+), gone as materialized ( -- materialized: once, and not for each row
+  select delete_waits(array(select id from won))
 )
-select place from won, (select delete_waits(array(select id from won))) w;
+select place from won, gone;
 
 -- name: messages_of
 -- As they are now, without a lock.
