@@ -27,19 +27,33 @@ from tests.conformance.postgres_server import SERVER
 from tests.conformance.rabbit import URL
 
 READY_S = 40.0
+ASKED_S = 2.0
 
 
 class Several(House):
-    """As `House` for whoever calls it; `url` is that of the first API."""
+    """As `House` for whoever calls it; `url` is that of the first API. `bus`: the address of the broker; its prefix is added.
+    `direct`: the database's address for the tests' own questions, where the processes go another way."""
 
-    def __init__(self, folder: Path, providers: str, extra: str = "", *, database: str, prefix: str) -> None:
-        engines = f'[store]\nurl = "{database}"\n[bus]\nurl = "{URL}?prefix={prefix}"\n[secrets]\nkey = "{secrets.token_hex(32)}"\n'
+    def __init__(
+        self,
+        folder: Path,
+        providers: str,
+        extra: str = "",
+        *,
+        database: str,
+        prefix: str,
+        bus: str = URL,
+        direct: str | None = None,
+    ) -> None:
+        engines = f'[store]\nurl = "{database}"\n[bus]\nurl = "{bus}?prefix={prefix}"\n[secrets]\nkey = "{secrets.token_hex(32)}"\n'
         super().__init__(folder, providers, f"{engines}{extra}")
         self.apis: list[Process] = []
         self.workers: list[Process] = []
         self.schedulers: list[Process] = []
         self.urls: list[str] = []
         self.names = Names(prefix)
+        self._bus = bus
+        self._direct = direct or database
 
     def start(self, env: dict[str, str] | None = None, *, ready: bool = True, stderr: int | None = None) -> float:
         raise NotImplementedError("each role is started by itself")
@@ -63,6 +77,12 @@ class Several(House):
         self.apis.append(process)
         return process
 
+    def start_api_again(self, index: int) -> Process:
+        """In the place of one that has ended, on its port."""
+        port = urlsplit(self.urls[index]).port
+        self.apis[index] = self._started("api", "--listen", f"127.0.0.1:{port}")
+        return self.apis[index]
+
     def start_worker(self, *args: str) -> Process:
         self.workers.append(self._started("worker", *args))
         return self.workers[-1]
@@ -81,7 +101,22 @@ class Several(House):
 
     def publish(self, body: bytes, message_id: str | None = None) -> None:
         """As a producer on the bus does."""
-        asyncio.run(_published(self.names.public, body, message_id))
+        asyncio.run(_published(self._bus, self.names.public, body, message_id))
+
+    def purge(self, lane: str) -> int:
+        """As an operator on the broker does; how many bundles that were."""
+        return asyncio.run(_purged(self._bus, self.names.queue(lane)))
+
+    def ask(self, sql: str, *args: object) -> list[Any]:
+        """Rows from the store. Raises `OSError` or what the driver raises while it is away."""
+        return asyncio.run(self.asked(sql, *args))
+
+    async def asked(self, sql: str, *args: object) -> list[Any]:
+        db = await asyncpg.connect(self._direct, timeout=ASKED_S, command_timeout=READY_S)
+        try:
+            return list(await db.fetch(sql, *args))
+        finally:
+            await db.close(timeout=ASKED_S)
 
     def end(self) -> None:
         for process in self.processes:
@@ -120,8 +155,17 @@ async def _on_server(statement: str) -> None:
         await db.close()
 
 
-async def _published(exchange: str, body: bytes, message_id: str | None) -> None:
-    connection = await aiormq.connect(URL)
+async def _purged(bus: str, queue: str) -> int:
+    connection = await aiormq.connect(bus)
+    try:
+        channel = await connection.channel()
+        return int((await channel.queue_purge(queue)).message_count or 0)
+    finally:
+        await connection.close()
+
+
+async def _published(bus: str, exchange: str, body: bytes, message_id: str | None) -> None:
+    connection = await aiormq.connect(bus)
     try:
         channel = await connection.channel()
         properties = aiormq.spec.Basic.Properties(message_id=message_id, delivery_mode=2)

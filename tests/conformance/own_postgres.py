@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from tests.conformance.rabbit_broker import free_port
 
 BIN = next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
+DIES_S = 10.0
 NOBODY = "postgres"
 """Who the server runs as: it refuses to be root."""
 
@@ -22,6 +24,7 @@ class Server:
 
     def __init__(self, folder: Path, options: tuple[str, ...] = ()) -> None:
         self._data = folder / "data"
+        self._out = folder / "out"
         self._options = ("listen_addresses=127.0.0.1", "fsync=off", *options)
         self.port = free_port()
         self._user = NOBODY if os.geteuid() == 0 else None
@@ -42,7 +45,10 @@ class Server:
 
     def kill(self) -> None:
         """kill -9 to the server and each of its processes, which are children of it in sessions of their own."""
-        self._signal(signal.SIGKILL)
+        dying = self._signal(signal.SIGKILL)
+        deadline = time.monotonic() + DIES_S
+        while any(_alive(pid) for pid in dying) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -53,15 +59,26 @@ class Server:
         finally:
             self._signal(signal.SIGCONT)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals) -> list[int]:
         first = int((self._data / "postmaster.pid").read_text().splitlines()[0])
-        for pid in (first, *_children(first)):
+        everybody = [first, *_children(first)]
+        for pid in everybody:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
+        return everybody
 
     def _run(self, command: str, *arguments: str) -> None:
         assert BIN is not None
-        subprocess.run([BIN / command, *arguments], check=True, user=self._user, cwd="/", stdout=subprocess.DEVNULL, timeout=60)
+        with self._out.open("ab") as out:
+            subprocess.run([BIN / command, *arguments], check=True, user=self._user, cwd="/", stdout=out, stderr=out, timeout=60)
+
+
+def _alive(pid: int) -> bool:
+    """One that has ended and that nobody has asked about is not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
 
 
 def _children(of: int) -> list[int]:

@@ -99,6 +99,8 @@ class Running:
         if roles.schedules:
             loops |= {"promoter": parts.promoter.run, "repair": parts.repairer.run}
             loops |= {"audit": partial(upkeep.keep_audit, parts), "sweep": partial(upkeep.sweep, parts)}
+            finder = parts.backend.finder
+            loops |= {"lost": partial(upkeep.find_lost, parts, finder)} if finder is not None else {}
         elif roles.works:
             loops["promoter"] = parts.promoter.look
         if parts.roll is not None:

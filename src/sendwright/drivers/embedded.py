@@ -25,7 +25,7 @@ from sendwright.drivers.store.sqlite.sweeper import SqliteSweeper
 from sendwright.drivers.store.sqlite.switchboard import SqliteSwitchboard
 from sendwright.drivers.store.sqlite.waiting import SqliteWaiting
 from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
-from sendwright.engine.ports import Registry
+from sendwright.engine.ports import Finder, Registry
 from sendwright.errors import StoreDown, StoreUnusable
 
 SCHEMA = 2
@@ -48,6 +48,7 @@ class SqliteBackend:
         self.registry: Registry | None = None
         self.path = path
         self.process = process
+        self.finder: Finder | None = None
         self.writer = writer
         self._reader = Reader(path, "sqlite-reader")
         self._slow = Reader(path, "sqlite-slow")
