@@ -62,32 +62,33 @@ async def key_storm(engines: Engines, folder: Path, *, keys: int, callers: int, 
     """`keys` × `callers` posts. Kills are spread over them."""
     oracle = Oracle(folder)
     try:
-        with FaultProxy(engines.broker.port) as proxy, fleet(engines, folder, twilio(oracle), bus=proxy.before) as house:
-            await asyncio.to_thread(house.start_all, apis=3, workers=2, schedulers=1)
-            storm = _Storm(house, Doors(house.urls), proxy, random.Random(seed))
-            total = keys * callers
-            # callers of one key come close together, at different doors
-            calls = iter(itertools.product(range(keys), range(callers)))
+        with FaultProxy(engines.broker.port) as proxy:
+            async with fleet(engines, folder, twilio(oracle), bus=proxy.before) as house:
+                await asyncio.to_thread(house.start_all, apis=3, workers=2, schedulers=1)
+                storm = _Storm(house, Doors(house.urls), proxy, random.Random(seed))
+                total = keys * callers
+                # callers of one key come close together, at different doors
+                calls = iter(itertools.product(range(keys), range(callers)))
 
-            async def one() -> None:
-                for number, turn in calls:
-                    await storm.call(number, turn)
+                async def one() -> None:
+                    for number, turn in calls:
+                        await storm.call(number, turn)
 
-            storming = asyncio.gather(*(one() for _ in range(AT_ONCE)))
-            for kill in range(kills):
-                while storm.answered < total * (kill + 0.5) / kills and not storming.done():
-                    await asyncio.sleep(0.02)
-                await storm.kill(kill)
-            await storming
-            storm.doors.close()
-            await asyncio.to_thread(settle_all, house, storm.doors)
-            name = f"{keys} keys x {callers} callers, {kills} kills while publishing, seed {seed}"
-            made = await asyncio.to_thread(account, name, house, oracle, storm.doors)
-            stored = (await house.asked("select count(*) from notifications"))[0][0]
-            made.notes.append(f"{stored} notifications of {storm.answered} answers")
-            if stored != keys or len(storm.doors.accepted) != keys:
-                made.faults.append(f"{stored} notifications, {len(storm.doors.accepted)} keys answered")
-            made.faults += [f"told 202, and then 404: {id_}" for id_ in storm.missing]
-            return made
+                storming = asyncio.gather(*(one() for _ in range(AT_ONCE)))
+                for kill in range(kills):
+                    while storm.answered < total * (kill + 0.5) / kills and not storming.done():
+                        await asyncio.sleep(0.02)
+                    await storm.kill(kill)
+                await storming
+                storm.doors.close()
+                await asyncio.to_thread(settle_all, house, storm.doors)
+                name = f"{keys} keys x {callers} callers, {kills} kills while publishing, seed {seed}"
+                made = await asyncio.to_thread(account, name, house, oracle, storm.doors)
+                stored = (await house.asked("select count(*) from notifications"))[0][0]
+                made.notes.append(f"{stored} notifications of {storm.answered} answers")
+                if stored != keys or len(storm.doors.accepted) != keys:
+                    made.faults.append(f"{stored} notifications, {len(storm.doors.accepted)} keys answered")
+                made.faults += [f"told 202, and then 404: {id_}" for id_ in storm.missing]
+                return made
     finally:
         oracle.stop()

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.acceptance.harness import Oracle, sms, twilio
@@ -23,13 +24,22 @@ WAIT_S = 20.0
 
 
 async def kill_campaign(
-    engines: Engines, folder: Path, *, kills: int, rate: float, seed: int, hold: bool = False, tell: bool = False
+    engines: Engines,
+    folder: Path,
+    *,
+    kills: int,
+    rate: float,
+    seed: int,
+    hold: bool = False,
+    tell: bool = False,
+    order: Sequence[str] = (),
 ) -> Account:
-    """`rate`: posts a second. Every other post has a key; every other pair is held in doubt, or with `hold` all are."""
+    """`rate`: posts a second. Every other post has a key; every other pair is held in doubt, or with `hold` all are. `order`:
+    who dies, instead of as many as `kills`."""
     rng = random.Random(seed)
     oracle = Oracle(folder, latency_ms=LATENCY_MS, receipts=False)
     try:
-        with fleet(engines, folder, twilio(oracle, receipts=False, extra="timeout_s = 5")) as house:
+        async with fleet(engines, folder, twilio(oracle, receipts=False, extra="timeout_s = 5")) as house:
             await asyncio.to_thread(house.start_all, apis=2, workers=3, schedulers=2)
             doors, over, holding = Doors(house.urls), asyncio.Event(), set[int]()
 
@@ -42,7 +52,8 @@ async def kill_campaign(
 
             posting = asyncio.create_task(steadily(itertools.count(), rate, AT_ONCE, post, over))
             victims = Victims(engines, house, rng)
-            for turn, what in enumerate(victims.order(kills)):
+            supervising = asyncio.create_task(victims.supervise())
+            for turn, what in enumerate(order or victims.order(kills)):
                 in_flight = await _enough(oracle, rng, posting)
                 death = await victims.kill(what, in_flight)
                 if tell:
@@ -53,6 +64,7 @@ async def kill_campaign(
             await posting
             doors.close()
             await asyncio.to_thread(settle_all, house, doors)
+            supervising.cancel()
             held = [id_ for key, id_ in doors.accepted.items() if number_of(key) in holding]
             name = f"{kills} kills, {len(doors.posts)} posts, {'all' if hold else 'half'} held in doubt, seed {seed}"
             return await asyncio.to_thread(account, name, house, oracle, doors, deaths=victims.deaths, held=held)

@@ -6,8 +6,8 @@ import asyncio
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -82,20 +82,20 @@ def own_engines(options: tuple[str, ...] = ()) -> Iterator[Engines]:
                 engines.store.stop("immediate")
 
 
-@contextmanager
-def fleet(
+@asynccontextmanager
+async def fleet(
     engines: Engines, folder: Path, providers: str, extra: str = "", *, store: Way = same, bus: Way = same
-) -> Iterator[Several]:
+) -> AsyncIterator[Several]:
     """Several processes over them, with a database and a prefix of their own, started by the campaign and killed at the end.
     `store`, `bus`: by which way they reach them."""
     name = f"c{secrets.token_hex(4)}"
     direct = urlunsplit(urlsplit(engines.store.url)._replace(path=f"/{name}"))
-    asyncio.run(_made(engines.store.url, name, direct))
+    await _made(engines.store.url, name, direct)
     house = Several(folder, providers, extra, database=store(direct), prefix=f"{name}.", bus=bus(engines.broker.url), direct=direct)
     try:
         yield house
     finally:
-        house.end()
+        await asyncio.to_thread(house.end)
 
 
 async def _made(server: str, name: str, direct: str) -> None:

@@ -21,6 +21,12 @@ from bench.several_verdict import Account, account, settle_all
 LOST_S = 3
 SHORT = f'[bus]\nlost_after = "{LOST_S}s"\n'
 FOUND_S = 90.0
+OTHER = "email"
+
+
+def other_channel(oracle: Oracle) -> str:
+    """A provider for a channel that nobody is written to on: a worker that delivers on it alone only plans."""
+    return f'[providers.box]\nkind = "sandbox"\nurl = "{oracle.url}"\nchannels = ["{OTHER}"]\n'
 
 
 def shortened(house: Several) -> None:
@@ -33,11 +39,11 @@ async def purge_channel_lane(engines: Engines, folder: Path, *, count: int) -> A
     """Everything is planned and lies on its lane, no worker takes it, and it is purged."""
     oracle = Oracle(folder)
     try:
-        with fleet(engines, folder, twilio(oracle)) as house:
+        async with fleet(engines, folder, twilio(oracle) + other_channel(oracle)) as house:
             shortened(house)
             # given a worker that plans and delivers nothing: of another channel
             await asyncio.to_thread(house.start_api)
-            house.start_worker("--channels", "whatsapp")
+            house.start_worker("--channels", OTHER)
             doors = await _posted(house, range(count), keyed=True)
             planned = "select count(*) from messages where state = 20 and id not in (select message from waits)"
             await asyncio.to_thread(wait_until, lambda: house.ask(planned)[0][0] == count, FOUND_S, "all are on the lane")
@@ -63,10 +69,14 @@ async def purge_intake_lane(engines: Engines, folder: Path, *, count: int) -> Ac
     """No worker runs, and the intake is purged under half of the posts."""
     oracle = Oracle(folder)
     try:
-        with fleet(engines, folder, twilio(oracle)) as house:
+        async with fleet(engines, folder, twilio(oracle)) as house:
             shortened(house)
             await asyncio.to_thread(lambda: [house.start_api() for _ in range(2)])
             await asyncio.to_thread(wait_until, lambda: house.api_at(1, "GET", "/readyz")[0] == 200, FOUND_S, "both are ready")
+            planner = house.start_worker()
+            first = await _posted(house, range(-1, 0), keyed=True)  # before the first that is planned, the recount looks for no key
+            await asyncio.to_thread(settle_all, house, first, FOUND_S)
+            await asyncio.to_thread(planner.stop)
             lost = await _posted(house, range(0, count, 2), keyed=True)
             unkeyed = await _posted(house, range(1, count, 2), keyed=False)
             purged = await asyncio.to_thread(house.purge, "intake.normal")

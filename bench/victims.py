@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from bench.own_engines import Engines
 
 OURS = ("api", "worker", "worker", "scheduler")
 """Workers twice: only their deaths leave attempts open."""
-READY_S = 60.0
+READY_S = 180.0
+LOOK_S = 0.5
 
 
 @dataclass
@@ -40,6 +42,27 @@ class Victims:
     house: Several
     rng: random.Random
     deaths: list[Death] = field(default_factory=list)
+    revived: int = 0
+    """Processes that ended by themselves, since an engine was away when they started, and were started again."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    async def supervise(self) -> None:
+        """Starts again whoever has ended, as long as it runs."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await asyncio.to_thread(self._revive)
+
+    def _revive(self) -> None:
+        with self._lock:
+            for index, api in enumerate(self.house.apis):
+                if api.child.poll() is not None:
+                    self.house.start_api_again(index)
+                    self.revived += 1
+            for of, start in ((self.house.workers, self.house.start_worker), (self.house.schedulers, self.house.start_scheduler)):
+                for process in [each for each in of if each.child.poll() is not None]:
+                    of.remove(process)
+                    start()
+                    self.revived += 1
 
     def order(self, kills: int) -> list[str]:
         """What dies in this campaign, shuffled; the shares hold exactly."""
@@ -74,13 +97,14 @@ class Victims:
         return max(in_flight, int(rows[0][0]))
 
     def _again(self, of: list[Process], start: Callable[[], Process]) -> None:
-        victim = self.rng.randrange(len(of))
-        of.pop(victim).kill()
-        start()
+        with self._lock:
+            of.pop(self.rng.randrange(len(of))).kill()
+            start()
 
     def _api(self) -> None:
         victim = self.rng.randrange(len(self.house.apis))
         url = self.house.urls[victim]
-        self.house.apis[victim].kill()
-        self.house.start_api_again(victim)
+        with self._lock:
+            self.house.apis[victim].kill()
+            self.house.start_api_again(victim)
         wait_until(lambda: call("GET", url + "/readyz")[0] == 200, READY_S, f"{url} is ready again")
