@@ -12,20 +12,13 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-from tests.acceptance.several import Several
+from tests.acceptance.several import Several, Way
 from tests.conformance.own_postgres import Server
 from tests.conformance.rabbit_broker import Broker, server_scripts
 
 from sendwright.drivers.store.postgres.migrate import migrate
 
 BACK_S = 60.0
-
-Way = Callable[[str], str]
-"""From an address to one by which it is reached."""
-
-
-def same(url: str) -> str:
-    return url
 
 
 class Engines:
@@ -84,7 +77,7 @@ def own_engines(options: tuple[str, ...] = ()) -> Iterator[Engines]:
 
 @asynccontextmanager
 async def fleet(
-    engines: Engines, folder: Path, providers: str, extra: str = "", *, store: Way = same, bus: Way = same
+    engines: Engines, folder: Path, providers: str, extra: str = "", *, store: Way = str, bus: Way = str
 ) -> AsyncIterator[Several]:
     """Several processes over them, with a database and a prefix of their own, started by the campaign and killed at the end.
     `store`, `bus`: by which way they reach them."""

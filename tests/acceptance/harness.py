@@ -32,7 +32,7 @@ from sendwright.model import ids
 ACCOUNT = "AC" + "0" * 32
 TOKEN = "sandbox-auth-token"
 ADMIN_KEY = "test-admin-key-of-thirty-two-characters-or-more"
-READY_S = 20.0
+READY_S = 60.0
 
 
 def free_port() -> int:

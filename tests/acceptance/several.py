@@ -10,7 +10,7 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ from tests.acceptance.harness import ADMIN_KEY, House, Process, call, free_port,
 from tests.conformance.postgres_server import SERVER
 from tests.conformance.rabbit import URL
 
-READY_S = 40.0
-ASKED_S = 2.0
+Way = Callable[[str], str]
+"""From an address to one by which it is reached."""
+READY_S = 120.0
+ASKED_S = 15.0
 
 
 class Several(House):
@@ -132,12 +134,13 @@ class Several(House):
 
 
 @contextmanager
-def several(folder: Path, providers: str, extra: str = "") -> Iterator[Several]:
-    """A migrated database and a prefix of their own; processes are started by the test and killed at the end."""
+def several(folder: Path, providers: str, extra: str = "", *, store: Way = str, bus: Way = str) -> Iterator[Several]:
+    """A migrated database and a prefix of their own; processes are started by the test and killed at the end. `store`, `bus`: the
+    way by which they reach the servers, such as a faulty line's."""
     name = f"sendwright_run_{os.getpid()}_{secrets.token_hex(4)}"
     database, prefix = urlunsplit(urlsplit(SERVER)._replace(path=f"/{name}")), f"r-{secrets.token_hex(6)}."
     asyncio.run(_on_server(f"create database {name}"))
-    house = Several(folder, providers, extra, database=database, prefix=prefix)
+    house = Several(folder, providers, extra, database=store(database), prefix=prefix, bus=bus(URL), direct=database)
     try:
         asyncio.run(migrate(database))
         yield house
