@@ -134,7 +134,8 @@ def account(
     made.faults += [f"sent and never accepted: number {number}" for number in strangers]
     made.faults += [f"doubled and not listed: {m}" for m in made.doubled if m not in listed | doubts]
     made.faults += [f"sent twice although held: {m}" for m in made.doubled if m in holding]
-    made.faults += [f"unsettled: {m} is in state {states[m]}" for m in states if states[m] < 30]
+    waiting = dict(asyncio.run(house.asked("select message, concat_ws(' ', kind, key, name, due_at, serial) from waits")))
+    made.faults += [f"unsettled: {m} is in state {states[m]}, waits: {waiting.get(m)}" for m in states if states[m] < 30]
     made.faults += [f"missing: {m}" for m in known if m not in states]
     if made.deaths and len(made.doubled) + len(made.in_doubt) > made.open:
         made.faults.append(f"{len(made.doubled) + len(made.in_doubt)} doubles and doubts, {made.open} were open")
