@@ -92,18 +92,22 @@ class Account:
 
 
 def settle_all(house: Several, doors: Doors, within_s: float = QUIET_S) -> None:
-    """Until everything accepted is planned and nothing moves any more, or the time is up: the verdict names what is left."""
+    """Until everything accepted is planned and nothing moves any more; or until nothing has become of anything for that long: the
+    verdict names what is left."""
 
-    def quiet() -> bool:
+    def left() -> tuple[int, int]:
         planned = {row[0] for row in house.ask("select id from notifications where planned")}
         moving = house.ask("select count(*) from messages where state in (10, 11, 20, 21)")[0][0]
-        return set(doors.accepted.values()) <= planned and not moving
+        return len(set(doors.accepted.values()) - planned), moving
 
-    deadline = time.monotonic() + within_s
+    before, deadline = (-1, -1), time.monotonic() + within_s
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, asyncpg.PostgresError):  # the store may still be coming back
-            if quiet():
+            now = left()
+            if now == (0, 0):
                 return
+            if now != before:
+                before, deadline = now, time.monotonic() + within_s
         time.sleep(0.5)
 
 
