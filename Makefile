@@ -4,10 +4,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help install up test quick lint types format docs chaos simulate mutants bench clean
+.PHONY: help install up test quick lint types format docs chaos chaos-long simulate mutants bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
 
 install: $(BIN)/.installed ## install into .venv, from the lock file (uv where it is present, plain pip otherwise)
 
@@ -46,6 +46,10 @@ docs: install ## write the generated pages anew: settings, states, glossary
 
 chaos: install ## crash-point matrix, random kill -9 and 10,000 cancels on real processes; prints lost, doubled, in doubt, recovery
 	@$(BIN)/python -m bench.chaos
+
+KILLS ?= 300
+chaos-long: install ## KILLS=n kill -9 over PostgreSQL and RabbitMQ of its own; ARGS for other campaigns, which docs/chaos.md lists
+	@$(BIN)/python -m bench.chaos_long $(if $(ARGS),$(ARGS),--kills $(KILLS))
 
 SEEDS ?= 1000
 simulate: install ## SEEDS=n seeds of the virtual-time simulator: the real engine, three processes, every kind of fault, invariants

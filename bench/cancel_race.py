@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from tests.acceptance.harness import ADMIN_KEY, Caller, House, Oracle, sms, twilio
 
@@ -49,7 +49,7 @@ class _Racer(Caller):
         while True:
             status, answer = await self._exchange(request)
             if status == 200:
-                return _counted(answer)
+                return counted(answer)
             if status == 404:
                 return "unknown"  # a message's own id is known once it is planned
             if status not in {None, 503}:
@@ -58,7 +58,7 @@ class _Racer(Caller):
             await asyncio.sleep(0.05)
 
 
-def _counted(answer: dict[str, int]) -> str:
+def counted(answer: dict[str, int]) -> str:
     assert sum(answer.values()) == 1, answer
     return next(name for name, count in answer.items() if count)
 
@@ -83,7 +83,7 @@ async def cancel_race(folder: Path, *, count: int, kills: int, seed: int) -> Ver
         states = {row["id"]: row["state"] for row in await asyncio.to_thread(house.pages, "/v1/messages")}
         excused = [ids.notification_of(message) for message, state in states.items() if state == "cancelled"]
         judge(verdict, house, oracle, racer, held=racer.accepted.values(), excused=excused)
-        verdict.wrong += _lies(racer, states, oracle)
+        verdict.wrong += lies(racer.said, racer.again, states, set(oracle.taken().by_message))
         verdict.reached = 0 < len(gone) < count
     finally:
         racing.cancel()
@@ -110,14 +110,14 @@ async def _kill(house: House, verdict: Verdict) -> None:
     verdict.recovery_s.append(await asyncio.to_thread(house.start))
 
 
-def _lies(racer: _Racer, states: dict[str, Any], oracle: Oracle) -> list[str]:
-    asked = {message for message, _ in oracle.taken().by_message.items()}
+def lies(told: Mapping[str, str], again: Collection[str], states: Mapping[str, str], asked: Collection[str]) -> list[str]:
+    """What was told of a cancel and is not so. `told` and `states` by message, `again`: asked more than once; `asked`: sent."""
     lies = []
-    for message, said in racer.said.items():
+    for message, said in told.items():
         state = states.get(message, "missing")
         if said in GONE and (state != "cancelled" or message in asked):
             lies.append(f"{message} was said to be {said}, is {state}, and was {'' if message in asked else 'not '}sent")
-        if said == "too_late" and state == "cancelled" and message not in racer.again:
+        if said == "too_late" and state == "cancelled" and message not in again:
             lies.append(f"{message} was said to be too late to cancel, and is cancelled")
         if state == "cancelled" and message in asked:
             lies.append(f"{message} is cancelled and was sent")

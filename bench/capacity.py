@@ -83,7 +83,7 @@ async def tapped(house: Any, url: str, post: Any) -> dict[str, Any]:
         channel = await connection.channel()
         tap = (await channel.queue_declare(exclusive=True)).queue
         for name in (*(intake_lane(priority) for priority in Priority), INBOUND, *(lane("sms", priority) for priority in Priority)):
-            await channel.queue_bind(tap, house.names.lanes, name)
+            await channel.queue_bind(tap, house.rabbit.names.lanes, name)
         await asyncio.to_thread(post)
         bundles, parcels, size = Counter[str](), Counter[str](), Counter[str]()
         while True:

@@ -32,7 +32,7 @@ from tests.ports import free_port
 ACCOUNT = "AC" + "0" * 32
 TOKEN = "sandbox-auth-token"
 ADMIN_KEY = "test-admin-key-of-thirty-two-characters-or-more"
-READY_S = 20.0
+READY_S = 60.0
 
 
 def call(method: str, url: str, body: object | None = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +27,10 @@ from tests.conformance.postgres_server import SERVER
 from tests.conformance.rabbit import URL
 from tests.ports import free_port
 
+Way = Callable[[str], str]
+"""From an address to one by which it is reached."""
 READY_S = 120.0
+ASKED_S = 15.0
 DONE = {"delivered", "sent"}
 
 
@@ -43,24 +46,39 @@ class Broker(Protocol):
 
 
 class Rabbit:
-    """The one of `RABBITMQ_URL`, under a prefix of this run's own."""
+    """The one at `address`, under a prefix of this run's own. The processes reach it by a `way`, such as a faulty line's."""
 
-    def __init__(self) -> None:
-        self._prefix = f"r-{secrets.token_hex(6)}."
-        self.url = f"{URL}?prefix={self._prefix}"
+    def __init__(self, address: str = URL, way: Way = str, prefix: str | None = None) -> None:
+        self._address = address
+        prefix = prefix or f"r-{secrets.token_hex(6)}."
+        self.names = Names(prefix)
+        self.url = f"{way(address)}?prefix={prefix}"
 
     def publish(self, body: bytes, message_id: str | None) -> None:
-        asyncio.run(_published(Names(self._prefix).public, body, message_id))
+        asyncio.run(_published(self._address, self.names.public, body, message_id))
+
+    def purge(self, lane: str) -> int:
+        """As an operator on the broker does; how many bundles that were."""
+        return asyncio.run(_purged(self._address, self.names.queue(lane)))
 
     def clean(self) -> None:
-        asyncio.run(_cleaned(self._prefix))
+        asyncio.run(_cleaned(self._address, self.names))
 
 
 class Several(House):
-    """As `House` for whoever calls it; `url` is that of the first API."""
+    """As `House` for whoever calls it; `url` is that of the first API. `bus`: the address of the broker; its prefix is added.
+    `direct`: the database's address for the tests' own questions, where the processes go another way."""
 
     def __init__(
-        self, folder: Path, providers: str, extra: str = "", *, database: str, broker: Broker, key: str | None = None
+        self,
+        folder: Path,
+        providers: str,
+        extra: str = "",
+        *,
+        database: str,
+        broker: Broker,
+        key: str | None = None,
+        direct: str | None = None,
     ) -> None:
         key = key or secrets.token_hex(32)
         engines = f'[store]\nurl = "{database}"\n[bus]\nurl = "{broker.url}"\n[secrets]\nkey = "{key}"\n'
@@ -69,7 +87,7 @@ class Several(House):
         self.workers: list[Process] = []
         self.schedulers: list[Process] = []
         self.urls: list[str] = []
-        self.database_url = database
+        self.database_url = direct or database
         self.broker = broker
         self.env: dict[str, str] = {}
         """What the processes that are started from now on have in their environment."""
@@ -96,6 +114,12 @@ class Several(House):
         self.apis.append(process)
         return process
 
+    def start_api_again(self, index: int) -> Process:
+        """In the place of one that has ended, on its port."""
+        port = urlsplit(self.urls[index]).port
+        self.apis[index] = self._started("api", "--listen", f"127.0.0.1:{port}")
+        return self.apis[index]
+
     def start_worker(self, *args: str) -> Process:
         self.workers.append(self._started("worker", *args))
         return self.workers[-1]
@@ -112,9 +136,25 @@ class Several(House):
     def processes(self) -> list[Process]:
         return [*self.apis, *self.workers, *self.schedulers]
 
+    @property
+    def rabbit(self) -> Rabbit:
+        assert isinstance(self.broker, Rabbit)
+        return self.broker
+
     def publish(self, body: bytes, message_id: str | None = None) -> None:
         """As a producer on the bus does."""
         self.broker.publish(body, message_id)
+
+    def ask(self, sql: str, *args: object) -> list[Any]:
+        """Rows from the store. Raises `OSError` or what the driver raises while it is away."""
+        return asyncio.run(self.asked(sql, *args))
+
+    async def asked(self, sql: str, *args: object) -> list[Any]:
+        db = await asyncpg.connect(self.database_url, timeout=ASKED_S, command_timeout=READY_S)
+        try:
+            return list(await db.fetch(sql, *args))
+        finally:
+            await db.close(timeout=ASKED_S)
 
     def end(self) -> None:
         for process in self.processes:
@@ -131,14 +171,21 @@ class Several(House):
 
 @contextmanager
 def several(
-    folder: Path, providers: str, extra: str = "", broker: Broker | None = None, *, key: str | None = None
+    folder: Path,
+    providers: str,
+    extra: str = "",
+    broker: Broker | None = None,
+    *,
+    key: str | None = None,
+    store: Way = str,
+    bus: Way = str,
 ) -> Iterator[Several]:
     """A migrated database and a prefix of their own; processes are started by the test and killed at the end. `key` is the secret
-    key, else one is made."""
+    key, else one is made. `store`, `bus`: the way by which they reach the servers, such as a faulty line's."""
     name = f"sendwright_run_{os.getpid()}_{secrets.token_hex(4)}"
-    database, broker = urlunsplit(urlsplit(SERVER)._replace(path=f"/{name}")), broker or Rabbit()
+    database, broker = urlunsplit(urlsplit(SERVER)._replace(path=f"/{name}")), broker or Rabbit(way=bus)
     asyncio.run(_on_server(f"create database {name}"))
-    house = Several(folder, providers, extra, database=database, broker=broker, key=key)
+    house = Several(folder, providers, extra, database=store(database), broker=broker, key=key, direct=database)
     try:
         asyncio.run(migrate(database))
         yield house
@@ -179,8 +226,17 @@ async def _on_server(statement: str) -> None:
         await db.close()
 
 
-async def _published(exchange: str, body: bytes, message_id: str | None) -> None:
-    connection = await aiormq.connect(URL)
+async def _purged(bus: str, queue: str) -> int:
+    connection = await aiormq.connect(bus)
+    try:
+        channel = await connection.channel()
+        return int((await channel.queue_purge(queue)).message_count or 0)
+    finally:
+        await connection.close()
+
+
+async def _published(bus: str, exchange: str, body: bytes, message_id: str | None) -> None:
+    connection = await aiormq.connect(bus)
     try:
         channel = await connection.channel()
         properties = aiormq.spec.Basic.Properties(message_id=message_id, delivery_mode=2)
@@ -189,9 +245,8 @@ async def _published(exchange: str, body: bytes, message_id: str | None) -> None
         await connection.close()
 
 
-async def _cleaned(prefix: str) -> None:
-    names = Names(prefix)
-    connection = await aiormq.connect(URL)
+async def _cleaned(address: str, names: Names) -> None:
+    connection = await aiormq.connect(address)
     try:
         channel = await connection.channel()
         for lane in [*lanes_of(["sms", "email"]), DEAD, INGRESS]:

@@ -16,7 +16,8 @@ import pytest
 
 from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.clustered import PostgresBackend, open_postgres
-from sendwright.drivers.queue_desk import COUNTED_MS, Reservation
+from sendwright.drivers.queue_desk import LOST_MS, Reservation
+from sendwright.drivers.store.postgres import finder
 from sendwright.drivers.store.postgres import migrate as migrating
 from sendwright.drivers.store.postgres.connections import SETTINGS, Connections
 from sendwright.drivers.store.postgres.migrate import SCHEMA, migrate
@@ -237,9 +238,57 @@ async def test_without_a_look_into_the_lanes_only_what_should_long_be_planned_is
         assert (audit.accepted, audit.planned, audit.waiting) == (3, 1, 2)
         assert [each for each in audit.violations if each.kind == "gap"] == []
         # and when ten minutes have passed
-        await blind.connections.query("update processes set reported_at = $1", now - COUNTED_MS)
+        await blind.connections.query("update processes set reported_at = $1", now - LOST_MS)
         gaps = [each.detail for each in (await blind.records.audit()).violations if each.kind == "gap"]
         assert gaps == ["number 1", "number 3"]
+
+
+# What a broker lost
+
+LATER = NOW + LOST_MS + 1
+
+
+async def found_by(backend: PostgresBackend, before: int = NOW + 1) -> int:
+    count, more = 0, True
+    while more:
+        slice_, more = await backend.finder.slice(before, LATER)  # type: ignore[union-attr]
+        count += slice_
+    return count
+
+
+async def test_what_was_queued_for_long_and_waits_for_nothing_is_brought_back_once(
+    fleet: list[PostgresBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given messages over several stretches of the walk, on no lane
+    monkeypatch.setattr(finder, "STRETCH", 2)
+    lost = [await planned(fleet[0].ledger) for _ in range(5)]
+    # when two schedulers look
+    counts = await asyncio.gather(*(found_by(backend) for backend in fleet[:2]))
+    # then each is due, once, and its parcel is the one that may be claimed
+    assert sum(counts) == 5
+    due = {parcel.id: parcel for parcel in await fleet[0].waiting.due(LATER, 100)}
+    assert due.keys() == {parcel.id for parcel in lost}
+    await fleet[0].waiting.promoted(list(due.values()), LATER)
+    assert await found_by(fleet[1]) == 0
+    parcel = due[lost[0].id]
+    assert isinstance(await fleet[0].ledger.claim(claim(parcel, now=LATER)), Claimed)
+    # and the one that was on its lane after all is refused
+    assert not isinstance(await fleet[0].ledger.claim(claim(lost[0], "token-2", now=LATER)), Claimed)
+
+
+async def test_what_is_at_work_waiting_over_or_fresh_is_not_lost(backend: PostgresBackend) -> None:
+    await sent(backend.ledger)
+    await claimed(backend.ledger, await planned(backend.ledger))
+    await scheduled(backend.ledger, due_at=NOW + 1)
+    parked = await planned(backend.ledger)
+    await backend.ledger.park(parked, Wait("provider", None, key="route:sms"), NOW)
+    cancelled = await planned(backend.ledger)
+    await backend.ledger.cancel(TENANT, cancelled.id, NOW)
+    assert await found_by(backend) == 0
+    fresh = await planned(backend.ledger)
+    assert await found_by(backend, before=NOW) == 0
+    assert await found_by(backend) == 1
+    assert await state_of(backend, fresh) == M.QUEUED
 
 
 # Flushes
@@ -281,7 +330,8 @@ async def test_a_receipt_whose_answer_crossed_it_is_joined_by_the_next_sweep_tho
 # Plans of statements
 
 _ARGUMENT = re.compile(r"\$(\d+)")
-_BARE = {"epoch", "event_base"}
+_BARE = {"epoch", "event_base", "breakers", "rates"}
+"""Tables of one row, or of one for each provider, read whole."""
 COLD = {"day_is_over", "delete_strays", "delete_dead_parcels", "delete_trials", "parcels_newest"}
 """Asked now and then, of small tables or of whole days."""
 

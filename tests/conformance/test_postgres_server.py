@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,11 +18,7 @@ from sendwright.errors import StoreDown
 from sendwright.model.records import Cancelled, Claimed, Conflict, Taken
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.builders import TENANT, ManualClock, accepted, claim, claimed, message_of, offer, planned, state_of
-from tests.ports import free_port
-
-BIN = next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
-NOBODY = "postgres"
-"""Who the server runs as: it refuses to be root."""
+from tests.conformance.own_postgres import BIN, Server
 
 pytestmark = [
     pytest.mark.slow,
@@ -32,33 +26,6 @@ pytestmark = [
 ]
 
 M = MessageState
-
-
-class Server:
-    """A server on a free port."""
-
-    def __init__(self, folder: Path) -> None:
-        self._data = folder / "data"
-        self.port = free_port()
-        self._user = NOBODY if os.geteuid() == 0 else None
-        if self._user is not None:
-            shutil.chown(folder, self._user)
-        self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "postgres", "--no-sync")
-
-    @property
-    def url(self) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
-
-    def start(self) -> None:
-        options = f"-p {self.port} -k {self._data} -c listen_addresses=127.0.0.1 -c fsync=off"
-        self._run("pg_ctl", "-D", str(self._data), "-l", str(self._data / "log"), "-o", options, "-w", "start")
-
-    def stop(self, mode: str = "fast") -> None:
-        self._run("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "stop")
-
-    def _run(self, command: str, *arguments: str) -> None:
-        assert BIN is not None
-        subprocess.run([BIN / command, *arguments], check=True, user=self._user, cwd="/", stdout=subprocess.DEVNULL, timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from sendwright.drivers.bus.sqs.checkroom import Checkroom, LateCheckroom
 from sendwright.engine.ingest import INGRESS
-from sendwright.engine.ports import Accord, Bus, DeadParcels, IntakeDesk, Ledger, Registry, Sweeper, Switchboard, Waiting
+from sendwright.engine.ports import Accord, Bus, DeadParcels, Finder, IntakeDesk, Ledger, Registry, Sweeper, Switchboard, Waiting
 from sendwright.engine.telling import Tell
 from sendwright.errors import OperatorError
 from sendwright.model.notification import Priority
@@ -54,6 +54,11 @@ class Backend(Protocol):
     def records(self) -> FigureRecords: ...
     @property
     def quarantine(self) -> DeadParcels: ...
+    @property
+    def finder(self) -> Finder | None:
+        """Of what a broker lost; None where lanes and rows are one file."""
+        ...
+
     @property
     def sweeper(self) -> Sweeper: ...
     @property
@@ -96,7 +101,8 @@ async def open_engines(
 
         room = LateCheckroom()
         bus = await stack.enter_async_context(open_bus(settings, lanes_of(channels), tell, room))
-        backend = await stack.enter_async_context(open_postgres(settings.store.url, bus=bus, keep_ms=keep_ms))
+        lost_ms = settings.bus.lost_after_s * 1000
+        backend = await stack.enter_async_context(open_postgres(settings.store.url, bus=bus, keep_ms=keep_ms, lost_ms=lost_ms))
         room.behind = backend.checkroom
         yield backend
 

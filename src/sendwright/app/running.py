@@ -102,6 +102,8 @@ class Running:
             loops |= {"promoter": parts.promoter.run, "repair": parts.repairer.run}
             loops |= {"audit": partial(upkeep.keep_audit, parts), "sweep": partial(upkeep.sweep, parts)}
             loops["inquire"] = parts.inquirer.run
+            finder = parts.backend.finder
+            loops |= {"lost": partial(upkeep.find_lost, parts, finder)} if finder is not None else {}
         elif roles.works:
             loops["look"] = partial(upkeep.keep_looking, parts)
         if parts.roll is not None:

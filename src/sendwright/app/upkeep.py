@@ -11,6 +11,7 @@ from importlib import import_module
 
 from sendwright.app.engines import lanes_of, open_bus
 from sendwright.app.parts import Parts, make_providers, routes_of
+from sendwright.engine.ports import Finder
 from sendwright.engine.readmit import readmit
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import Unavailable
@@ -27,6 +28,9 @@ LOOK_S = 1.0
 SWEEP_S = 60.0
 SLICE_S = 0.05
 """Pause between two slices of one sweep."""
+FIND_S = 60.0
+FIND_SLICE_S = 0.25
+"""Pause between two slices of one look for what was lost."""
 AUDIT_S = 3600.0
 FORSAKEN_S = 60.0
 """How often it is looked for lanes that nobody serves any more: a retry may have made one anew."""
@@ -140,6 +144,27 @@ async def keep_audit(parts: Parts) -> None:
         if len(found) > parts.figures.violations:
             parts.tell(Trouble("audit", f"{len(found)} violations: see `sendwright audit`"))
         parts.figures.violations = len(found)
+
+
+async def find_lost(parts: Parts, finder: Finder) -> None:
+    """Brings back what has been queued so long that its lane must have lost it; nothing right after a step of the wall clock."""
+    lost_s = parts.settings.bus.lost_after_s
+    found, pause_s = 0, 0.0
+    while True:
+        await asyncio.sleep(pause_s or min(FIND_S, lost_s / 2))
+        if parts.drift.held():
+            continue
+        now = parts.clock.now_ms()
+        try:
+            count, more = await finder.slice(now - lost_s * 1000, now)
+        except Unavailable as error:
+            parts.tell(Trouble("lost", str(error)))
+            continue
+        found, pause_s = found + count, FIND_SLICE_S if more else 0.0
+        if not more and found:
+            parts.tell(Trouble("lost", f"{found} messages, queued for more than {lost_s} s, go to their lanes again"))
+            parts.promoter.poke()
+            found = 0
 
 
 async def sweep(parts: Parts) -> None:

@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from sendwright.drivers.queue_desk import STALE_S, QueueDesk
+from sendwright.drivers.queue_desk import LOST_MS, STALE_S, QueueDesk
 from sendwright.drivers.store.postgres.accord import PostgresAccord
 from sendwright.drivers.store.postgres.audit import InFlight
 from sendwright.drivers.store.postgres.checkroom import PostgresCheckroom
 from sendwright.drivers.store.postgres.connections import CONNECTIONS_MAX, Connections
+from sendwright.drivers.store.postgres.finder import PostgresFinder
 from sendwright.drivers.store.postgres.keys import PostgresKeys
 from sendwright.drivers.store.postgres.ledger import PostgresLedger
 from sendwright.drivers.store.postgres.migrate import check
@@ -22,7 +23,7 @@ from sendwright.drivers.store.postgres.registry import PostgresRegistry
 from sendwright.drivers.store.postgres.sweeper import PostgresSweeper
 from sendwright.drivers.store.postgres.switchboard import PostgresSwitchboard
 from sendwright.drivers.store.postgres.waiting import PostgresWaiting
-from sendwright.engine.ports import Accord, Bus, Registry
+from sendwright.engine.ports import Accord, Bus, Finder, Registry
 from sendwright.errors import Unavailable
 
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -40,17 +41,19 @@ class PostgresBackend:
         now_ms: Callable[[], int],
         in_flight: InFlight | None,
         stale_s: float,
+        lost_ms: int = LOST_MS,
     ) -> None:
         self.name = "postgres"
         self.process = process
         self.bus = bus
         self.connections = connections
         self.partitions = Partitions(connections)
-        self.keys = PostgresKeys(connections, process, keep_ms, stale_s)
+        self.keys = PostgresKeys(connections, process, keep_ms, stale_s, lost_ms)
         self.desk = QueueDesk(bus, self.keys, process, now_ms)
         self.ledger = PostgresLedger(connections, self.partitions)
         self.waiting = PostgresWaiting(connections, process)
-        self.records = PostgresRecords(connections, in_flight)
+        self.records = PostgresRecords(connections, in_flight, lost_ms)
+        self.finder: Finder | None = PostgresFinder(connections)
         self.quarantine = PostgresQuarantine(connections)
         self.sweeper = PostgresSweeper(connections, self.partitions)
         self.switchboard = PostgresSwitchboard(connections)
@@ -87,15 +90,16 @@ async def open_postgres(
     connections_max: int = CONNECTIONS_MAX,
     settings: dict[str, str] | None = None,
     stale_s: float = STALE_S,
+    lost_ms: int = LOST_MS,
 ) -> AsyncIterator[PostgresBackend]:
     """Opens a migrated database for this process, beside others. Raises `StoreUnusable` when its schema does not fit, `StoreDown`
     when it can't be reached.
 
     `keep_ms`: how long idempotency keys are remembered. `in_flight`: what is on the bus's lanes, where one can look into them;
     the recount needs it. `settings`: for the server, on each connection. `stale_s`: after how long a pending key was left by a
-    crash."""
+    crash. `lost_ms`: how long something may be on a lane before it counts as lost."""
     connections = Connections(url, settings=settings, most=connections_max)
-    backend = PostgresBackend(connections, bus, process or f"p{secrets.token_hex(8)}", keep_ms, now_ms, in_flight, stale_s)
+    backend = PostgresBackend(connections, bus, process or f"p{secrets.token_hex(8)}", keep_ms, now_ms, in_flight, stale_s, lost_ms)
     try:
         await connections.writing(check)
         await backend.partitions.make_ahead(now_ms())

@@ -26,7 +26,7 @@ from sendwright.drivers.store.sqlite.sweeper import SqliteSweeper
 from sendwright.drivers.store.sqlite.switchboard import SqliteSwitchboard
 from sendwright.drivers.store.sqlite.waiting import SqliteWaiting
 from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
-from sendwright.engine.ports import Accord, Registry
+from sendwright.engine.ports import Accord, Finder, Registry
 from sendwright.errors import StoreDown, StoreUnusable
 
 SCHEMA = 3
@@ -50,6 +50,7 @@ class SqliteBackend:
         self.accord: Accord | None = None
         self.path = path
         self.process = process
+        self.finder: Finder | None = None
         self.writer = writer
         self._reader = Reader(path, "sqlite-reader")
         self._slow = Reader(path, "sqlite-slow")

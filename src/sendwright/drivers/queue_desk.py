@@ -43,8 +43,8 @@ LOOKS = 4
 """How often, and how many times, a caller looks whether another process is done with its key."""
 COUNT_S = 0.5
 """How long a count may wait to be reported."""
-COUNTED_MS = 600_000
-"""What was counted this long ago and is not planned is missing."""
+LOST_MS = 600_000
+"""What was counted this long ago and is not planned is missing, where the settings don't say (`bus.lost_after`)."""
 
 Answer = Taken | Conflict | Running | Absent
 

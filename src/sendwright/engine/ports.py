@@ -266,6 +266,18 @@ class Waiting(Protocol):
         ...
 
 
+class Finder(Protocol):
+    """What a broker has lost: a lane was purged, or the broker's disk."""
+
+    async def slice(self, before: int, now: int) -> tuple[int, bool]:
+        """Looks at one slice of the messages, newest first. Those that have been queued since `before`, and wait for nothing, wait
+        from here on until `now`: the promoter brings them back to their lane. (A parcel that was there all the same is refused by
+        its message's row.)
+
+        How many were found, and whether there is more to look at; after False the next call begins at the newest again."""
+        ...
+
+
 class Sweeper(Protocol):
     """Retention. Age counts from the last move of any of a notification's messages, and only what is over has one."""
 

@@ -20,7 +20,9 @@ from sendwright.model.states import MessageState
 EVERY_S = 1.0
 GAP_S = 5.0
 """A longer silence than this was an outage: whoever lives gets a full lease again."""
-LEASE_S = 15.0
+LEASE_S = 10.0
+"""Whoever lives reports to the store again within it (roll.py). More would keep a dead worker's attempts open for longer than the
+fifteen seconds, counted from when the store answers, within which they are to be settled."""
 
 
 class Repairer:

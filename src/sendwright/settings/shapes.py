@@ -30,6 +30,7 @@ class Api(Struct, frozen=True, kw_only=True):
 class Bus(Struct, frozen=True, kw_only=True):
     url: EngineUrl
     ingress_tenant: str
+    lost_after_s: int
 
 
 class Store(Struct, frozen=True, kw_only=True):

@@ -96,6 +96,11 @@ SETTINGS = (
         "The tenant of notifications that are published to the bus rather than posted.",
     ),
     Setting(
+        "bus", "lost_after", kinds.DURATION, "10m", "duration",
+        "How long work may be on a broker's lane before it counts as lost: queued messages are brought back, "
+        "and `sendwright audit` names notifications.",
+    ),
+    Setting(
         "store", "url", kinds.STORE_URL, None, "",
         "The same file as `bus.url`; or, beside a broker, `postgresql://user:pw@host/db`. "
         "While unset: `sendwright.db` in the data folder.",

@@ -5,7 +5,7 @@ numbers on. The second goes by rows: notifications against their messages, messa
 parcels. What one way has and the other has not is named.
 
 The lanes belong to the bus. Where it lets us look into them (`InFlight`), what is on them is known. A broker does not; there,
-what was counted `COUNTED_MS` ago should be planned, and what has been queued for so long should have been sent.
+what was counted `lost_ms` ago should be planned, and what has been queued for so long should have been sent.
 
 All of it is read within one snapshot, by plans that may read whole tables. Days whose attempts and events retention has dropped
 are left out.
@@ -21,7 +21,6 @@ from typing import TypeVar
 
 import msgspec
 
-from sendwright.drivers.queue_desk import COUNTED_MS
 from sendwright.drivers.store.named import named
 from sendwright.drivers.store.postgres.connections import Db
 from sendwright.drivers.store.postgres.migrate import moved_at
@@ -86,7 +85,7 @@ def _read(body: bytes, kind: type[K]) -> Iterator[K]:
             yield msgspec.json.decode(raw, type=kind)
 
 
-async def recount(db: Db, in_flight: InFlight | None) -> Audit:
+async def recount(db: Db, in_flight: InFlight | None, lost_ms: int) -> Audit:
     """Both counts within one snapshot."""
     await db.execute("begin isolation level repeatable read read only")
     for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan"):
@@ -98,7 +97,7 @@ async def recount(db: Db, in_flight: InFlight | None) -> Audit:
     lanes = _Lanes(before | set(in_flight()) if in_flight is not None else ())
     for (body,) in await db.fetch("select body from dead_parcels where lane like 'intake.%'"):
         lanes.aside += _read(body, _Intake)
-    overdue = None if in_flight is not None else await _overdue(db)
+    overdue = None if in_flight is not None else await _overdue(db, lost_ms)
     floor = await _floor(db)
     violations = [*await _by_numbers(db, lanes, overdue), *await _by_rows(db, floor), *await _stranded(db, lanes, overdue)]
     by_state = {MessageState(code).label: n for code, n in await db.fetch("select state, count(*) from messages group by state")}
@@ -116,10 +115,10 @@ async def recount(db: Db, in_flight: InFlight | None) -> Audit:
     )
 
 
-async def _overdue(db: Db) -> int:
+async def _overdue(db: Db, lost_ms: int) -> int:
     """What was counted or queued before this time, in ms since 1970, should have moved on. What was moved here is on its way since
     then, whatever its own times say."""
-    overdue = int(time.time() * 1000) - COUNTED_MS
+    overdue = int(time.time() * 1000) - lost_ms
     return overdue if (await moved_at(db) or 0) <= overdue else 0
 
 

@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable
 
-from sendwright.drivers.queue_desk import COUNTED_MS, Mine, Reservation, Theirs
+from sendwright.drivers.queue_desk import LOST_MS, Mine, Reservation, Theirs
 from sendwright.drivers.store.postgres.batcher import Batcher
 from sendwright.drivers.store.postgres.connections import Connections
 from sendwright.drivers.store.postgres.rows import columns
@@ -18,10 +18,13 @@ _Named = tuple[str, str, str]
 class PostgresKeys:
     """queue_desk.Keys. `keep_ms`: how old a key is that stands for nothing any more."""
 
-    def __init__(self, connections: Connections, process: str, keep_ms: Callable[[], int], stale_s: float) -> None:
+    def __init__(
+        self, connections: Connections, process: str, keep_ms: Callable[[], int], stale_s: float, lost_ms: int = LOST_MS
+    ) -> None:
         self._connections = connections
         self._process = process
         self._keep_ms = keep_ms
+        self._lost_ms = lost_ms
         self._stale = dt.timedelta(seconds=stale_s)
         self._reserve: Batcher[Reservation, Mine | Theirs | None] = Batcher(
             self._reserved, key=lambda asked: (asked.tenant, asked.key)
@@ -46,7 +49,7 @@ class PostgresKeys:
         return None
 
     async def count(self, process: str, accepted: int, now: int) -> None:
-        await self._connections.statement("count", "process_counts", process, accepted, now, COUNTED_MS)
+        await self._connections.statement("count", "process_counts", process, accepted, now, self._lost_ms)
 
     async def _reserved(self, items: list[Reservation]) -> list[Mine | Theirs | None]:
         asked = {(item.tenant, item.key): item for item in items}

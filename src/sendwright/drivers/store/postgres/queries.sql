@@ -285,6 +285,26 @@ select {message}, n.content, n.trace, l.kind, l.due_at, l.key, l.name, l.until, 
 from leased l join messages m on m.id = l.message join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32)
 order by l.serial;
 
+-- name: lost_look
+-- One stretch of messages below $1, newest first: the lowest, how many they are, and those that have been queued since before $2 and
+-- wait for nothing. $3 how many. By their ids alone: an index by state would take the straight path's updates off their page.
+with stretch as materialized (select id, state, token, updated_at from messages where id < $1 order by id desc limit $3)
+select min(id), count(*), array(
+  select s.id from stretch s where (s.state = 20 or (s.state = 21 and s.token is null)) and s.updated_at < $2
+    and not exists (select from waits w where w.message = s.id) order by s.id)
+from stretch;
+
+-- name: lost_found
+-- $1 messages, $2 moved before, $3 now. What somebody else holds is at work. Returns those that wait from here on.
+with m as materialized (
+  select id, priority from messages
+  where id = any($1::text[]) and (state = 20 or (state = 21 and token is null)) and updated_at < $2 order by id for update skip locked
+), w as (
+  insert into waits (message, key, priority, due_at, kind, at) select id, 'time', priority, $3::bigint, 'time', $3::bigint from m
+  on conflict (message) do nothing returning message
+)
+update messages set updated_at = $3::bigint from w where id = w.message returning id;
+
 -- name: lock_scheduled
 -- Messages come before waits in the order of locks.
 select id from messages where id = any($1::text[]) and state = 10 order by id for update;

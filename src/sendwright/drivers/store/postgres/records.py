@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from sendwright.drivers.queue_desk import LOST_MS
 from sendwright.drivers.store.postgres.audit import InFlight, recount
 from sendwright.drivers.store.postgres.connections import Connections, first
 from sendwright.drivers.store.postgres.rows import (
@@ -81,11 +82,13 @@ class _Search:
 
 
 class PostgresRecords:
-    """ports.Records. `in_flight`: what is on the lanes, where the bus lets us look into them."""
+    """ports.Records. `in_flight`: what is on the lanes, where the bus lets us look into them; where it does not, `lost_ms` is how
+    long something may be there."""
 
-    def __init__(self, connections: Connections, in_flight: InFlight | None) -> None:
+    def __init__(self, connections: Connections, in_flight: InFlight | None, lost_ms: int = LOST_MS) -> None:
         self._connections = connections
         self._in_flight = in_flight
+        self._lost_ms = lost_ms
 
     async def notification(self, tenant: str, notification: str) -> NotificationRecord | None:
         rows = await self._connections.query(f"{_NOTIFICATION} where n.id = $1 and n.tenant = $2", notification, tenant)
@@ -223,7 +226,7 @@ class PostgresRecords:
         return int(first(await self._connections.query("select coalesce(max(seq), 0) from events where seq < $1", horizon)))
 
     async def audit(self) -> Audit:
-        return await self._connections.reading(lambda db: recount(db, self._in_flight))
+        return await self._connections.reading(lambda db: recount(db, self._in_flight, self._lost_ms))
 
 
 def _message_from(row: Sequence[Any]) -> MessageRecord:
