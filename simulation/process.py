@@ -121,7 +121,7 @@ class Life:
             poke,
             drift.held,
         )
-        sieve = Sieve(dead, clock, tell)
+        sieve = Sieve(dead, clock, tell, self.label)
         self.worker = Worker(
             bus,
             Planner(bus, self.ledger, sieve, fleet, clock, tell, TTL_MS, self.promoter.crowded),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from sendwright.model.ids import parcel_id
@@ -15,7 +14,8 @@ class Quarantine:
     def __init__(self) -> None:
         self.kept: dict[str, tuple[DeadParcel, bytes]] = {}
         self.versions: dict[str, int | None] = {}
-        self.trials: Counter[str] = Counter()
+        self.trials: dict[str, list[str]] = {}
+        """Who has set about it, one after the other."""
 
     async def keep(self, lane: str, body: bytes, problem: str, now: int, version: int | None = None) -> None:
         id_ = parcel_id(lane, body)
@@ -26,9 +26,11 @@ class Quarantine:
         fit = [self.kept[id_] for id_, its in self.versions.items() if id_ in self.kept and its is not None and its <= version]
         return sorted(fit, key=lambda found: (found[0].at, found[0].id))[:limit]
 
-    async def tried(self, lane: str, body: bytes, now: int) -> int:
-        self.trials[parcel_id(lane, body)] += 1
-        return self.trials[parcel_id(lane, body)] - 1
+    async def tried(self, lane: str, body: bytes, by: str, now: int) -> int:
+        found = self.trials.setdefault(parcel_id(lane, body), [])
+        if found[-1:] != [by]:
+            found.append(by)
+        return len(found) - 1
 
     async def cleared(self, lane: str, body: bytes) -> None:
         self.trials.pop(parcel_id(lane, body), None)

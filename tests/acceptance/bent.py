@@ -115,7 +115,7 @@ def take_again(deadly: str) -> None:
     async def again(bus: SqliteBus, lane: str) -> Any:
         return replace(await take(bus, lane), redelivered=True)
 
-    async def tried(_: SqliteQuarantine, lane: str, body: bytes, now: int) -> int:
+    async def tried(_: SqliteQuarantine, lane: str, body: bytes, by: str, now: int) -> int:
         return TRIES if deadly.encode() in body and not body.startswith(b"[") else 1
 
     SqliteBus.take = again  # type: ignore[method-assign]

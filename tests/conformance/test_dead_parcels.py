@@ -81,22 +81,26 @@ async def test_one_that_was_kept_again_is_not_dropped_as_what_it_was(dead: DeadP
 
 
 async def test_what_is_tried_is_counted_until_it_is_cleared(dead: DeadParcels) -> None:
-    assert [await dead.tried(SMS, b"7", NOW) for _ in range(3)] == [0, 1, 2]
-    assert await dead.tried(NORMAL, b"7", NOW) == 0
-    assert await dead.tried(SMS, b"8", NOW) == 0
+    assert [await dead.tried(SMS, b"7", by, NOW) for by in ("a", "b", "c")] == [0, 1, 2]
+    assert await dead.tried(NORMAL, b"7", "a", NOW) == 0
+    assert await dead.tried(SMS, b"8", "a", NOW) == 0
     for _ in range(2):
         await dead.cleared(SMS, b"7")
-    assert [await dead.tried(SMS, b"7", NOW), await dead.tried(SMS, b"8", NOW)] == [0, 1]
+    assert [await dead.tried(SMS, b"7", "d", NOW), await dead.tried(SMS, b"8", "d", NOW)] == [0, 1]
+
+
+async def test_who_asks_again_since_the_answer_was_lost_is_counted_once(dead: DeadParcels) -> None:
+    assert [await dead.tried(SMS, b"7", by, NOW) for by in ("a", "a", "b", "b", "b", "c")] == [0, 0, 1, 1, 1, 2]
 
 
 async def test_the_count_of_what_is_dropped_goes_with_it(dead: DeadParcels) -> None:
     name = parcel_id(SMS, b"7")
-    await dead.tried(SMS, b"7", NOW)
+    await dead.tried(SMS, b"7", "a", NOW)
     await dead.keep(SMS, b"7", "p", NOW)
     assert not await dead.drop(name, NOW - 1)
-    assert await dead.tried(SMS, b"7", NOW) == 1
+    assert await dead.tried(SMS, b"7", "b", NOW) == 1
     assert await dead.drop(name)
-    assert await dead.tried(SMS, b"7", NOW) == 0
+    assert await dead.tried(SMS, b"7", "c", NOW) == 0
 
 
 async def test_what_was_kept_for_its_version_is_found_by_who_reads_it(dead: DeadParcels) -> None:

@@ -58,7 +58,7 @@ async def test_it_is_kept_after_a_few_deaths_and_the_others_are_handled(backend:
     # When
     while True:
         try:
-            await life(backend.bus, Sieve(dead, ManualClock(), told.append), handled)
+            await life(backend.bus, Sieve(dead, ManualClock(), told.append, f"p{deaths}"), handled)
             break
         except Death:
             deaths += 1

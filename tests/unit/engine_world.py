@@ -139,7 +139,8 @@ class Quarantine:
     def __init__(self) -> None:
         self.kept: dict[str, tuple[DeadParcel, bytes]] = {}
         self.versions: dict[str, int | None] = {}
-        self.trials: Counter[str] = Counter()
+        self.trials: dict[str, list[str]] = {}
+        """Who has set about it, one after the other."""
 
     async def keep(self, lane: str, body: bytes, problem: str, now: int, version: int | None = None) -> None:
         id_ = ids.parcel_id(lane, body)
@@ -151,9 +152,11 @@ class Quarantine:
         fit = [self.kept[id_] for id_, its in self.versions.items() if id_ in self.kept and its is not None and its <= version]
         return sorted(fit, key=lambda found: (found[0].at, found[0].id))[:limit]
 
-    async def tried(self, lane: str, body: bytes, now: int) -> int:
-        self.trials[ids.parcel_id(lane, body)] += 1
-        return self.trials[ids.parcel_id(lane, body)] - 1
+    async def tried(self, lane: str, body: bytes, by: str, now: int) -> int:
+        found = self.trials.setdefault(ids.parcel_id(lane, body), [])
+        if found[-1:] != [by]:
+            found.append(by)
+        return len(found) - 1
 
     async def cleared(self, lane: str, body: bytes) -> None:
         self.trials.pop(ids.parcel_id(lane, body), None)
@@ -232,7 +235,7 @@ class World:
             tell,
             poke,
         )
-        sieve = Sieve(self.quarantine, clock, tell)
+        sieve = Sieve(self.quarantine, clock, tell, backend.process)
         self.planner = Planner(self.bus, self.ledger, sieve, self.fleet, clock, tell, TTL_MS, self.promoter.crowded)
         self.observer = Observer(self.bus, self.ledger, sieve, clock, tell, poke)
         self.worker = Worker(

@@ -193,7 +193,7 @@ def _worker(
 ) -> Worker:
     """The stories that the lanes feed: plan, deliver, settle, observe."""
     bus, ledger, poke, retry = backend.bus, backend.ledger, promoter.poke, settings.retry
-    sieve = Sieve(backend.quarantine, clock, tell)
+    sieve = Sieve(backend.quarantine, clock, tell, backend.process)
     limits = RetrySettings(retry.attempts_max, retry.base_s, retry.cap_s)
     settler = Settler(ledger, fleet, clock, random.SystemRandom().random, limits, tell, poke)
     ttl_ms = {name: seconds * 1000 for name, seconds in retry.ttl_s.items()}

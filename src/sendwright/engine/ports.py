@@ -123,9 +123,9 @@ class DeadParcels(Protocol):
         """What was kept for its version alone, and is of this one or an earlier one; the oldest first."""
         ...
 
-    def tried(self, lane: str, body: bytes, now: int) -> Awaitable[int]:
-        """Counts that somebody sets about a parcel or bundle that may have ended whoever took it. Returns how often that was
-        counted before, by whomever, since it was last `cleared`."""
+    def tried(self, lane: str, body: bytes, by: str, now: int) -> Awaitable[int]:
+        """Counts that a process sets about a parcel or bundle that may have ended whoever took it. Returns how many others were
+        counted before it since it was last `cleared`. One that asks again, not knowing whether it was heard, counts once."""
         ...
 
     def cleared(self, lane: str, body: bytes) -> Awaitable[None]:

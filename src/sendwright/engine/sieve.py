@@ -35,8 +35,10 @@ DEADLY = "it ended whoever took it"
 class Sieve:
     """What the stories of one process share for bundles that broke."""
 
-    def __init__(self, dead: DeadParcels, clock: Clock, tell: Tell) -> None:
+    def __init__(self, dead: DeadParcels, clock: Clock, tell: Tell, process: str) -> None:
+        """`process`: this incarnation's name."""
         self._dead = dead
+        self._process = process
         self._clock = clock
         self._tell = tell
         self._one = asyncio.Lock()
@@ -133,7 +135,7 @@ class Sieve:
     async def _tried(self, lane: str, body: bytes) -> int:
         now = self._clock.now_ms()
         crashpoint("sieve.asking")
-        return await persist(lambda: self._dead.tried(lane, body, now), self._clock, self._tell, "dead parcels")
+        return await persist(lambda: self._dead.tried(lane, body, self._process, now), self._clock, self._tell, "dead parcels")
 
     async def _cleared(self, lane: str, body: bytes) -> None:
         crashpoint("sieve.forgetting")

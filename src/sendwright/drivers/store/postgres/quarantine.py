@@ -34,8 +34,8 @@ class PostgresQuarantine:
         rows = await self._connections.read("parcels_legible", version, limit)
         return [(DeadParcel(*shown), body) for *shown, body in rows]
 
-    async def tried(self, lane: str, body: bytes, now: int) -> int:
-        rows = await self._connections.statement("tried", "parcel_tried", parcel_id(lane, body), now)
+    async def tried(self, lane: str, body: bytes, by: str, now: int) -> int:
+        rows = await self._connections.statement("tried", "parcel_tried", parcel_id(lane, body), by, now)
         return int(rows[0][0])
 
     async def cleared(self, lane: str, body: bytes) -> None:

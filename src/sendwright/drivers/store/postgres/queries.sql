@@ -490,9 +490,10 @@ select id, lane, at, problem, length(body) from dead_parcels order by at desc, i
 select id, lane, at, problem, length(body), body from dead_parcels where version <= $1 order by version, at limit $2;
 
 -- name: parcel_tried
--- How often it was counted before.
-insert into trials (id, count, at) values ($1, 1, $2)
-on conflict (id) do update set count = trials.count + 1, at = excluded.at returning count - 1;
+-- By how many it was counted before. Whoever was counted last is counted once.
+insert into trials (id, count, by, at) values ($1, 1, $2, $3)
+on conflict (id) do update set count = trials.count + (trials.by <> excluded.by)::integer, by = excluded.by, at = excluded.at
+returning count - 1;
 
 -- name: parcel_cleared
 delete from trials where id = $1;

@@ -41,8 +41,8 @@ class SqliteQuarantine:
     def legible(self, version: int, limit: int) -> Awaitable[Sequence[tuple[DeadParcel, bytes]]]:
         return self._reader.run(lambda db: _legible(db, version, limit))
 
-    def tried(self, lane: str, body: bytes, now: int) -> Awaitable[int]:
-        return self._writer.submit(self._tried, (parcel_id(lane, body), now))
+    def tried(self, lane: str, body: bytes, by: str, now: int) -> Awaitable[int]:
+        return self._writer.submit(self._tried, (parcel_id(lane, body), by, now))
 
     def cleared(self, lane: str, body: bytes) -> Awaitable[None]:
         return self._writer.submit(self._cleared, parcel_id(lane, body))
@@ -90,17 +90,18 @@ class _DropAll(Operation):
 
 
 class _TriedAll(Operation):
-    """Items: (id, now). Answers how often each was counted before."""
+    """Items: (id, by, now). Answers by how many each was counted before. Whoever was counted last is counted once."""
 
-    def apply(self, db: apsw.Connection, items: list[tuple[str, int]]) -> list[int]:
+    def apply(self, db: apsw.Connection, items: list[tuple[str, str, int]]) -> list[int]:
         return [self._one(db, *item) for item in items]
 
-    def _one(self, db: apsw.Connection, id_: str, now: int) -> int:
+    def _one(self, db: apsw.Connection, id_: str, by: str, now: int) -> int:
         sql = (
-            "insert into trials (id, count, at) values (?1, 1, ?2)"
-            " on conflict (id) do update set count = count + 1, at = excluded.at returning count - 1"
+            "insert into trials (id, count, by, at) values (?1, 1, ?2, ?3)"
+            " on conflict (id) do update set count = count + (by <> excluded.by), by = excluded.by, at = excluded.at"
+            " returning count - 1"
         )
-        count: int = db.execute(sql, (id_, now)).get
+        count: int = db.execute(sql, (id_, by, now)).get
         return count
 
 

@@ -28,6 +28,7 @@ alter table dead_parcels add column version integer;
 create table trials (
   id text primary key,
   count integer not null,
+  by text not null,
   at integer not null
 ) without rowid;
 update meta set value = 3 where name = 'schema';

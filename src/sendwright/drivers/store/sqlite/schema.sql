@@ -184,6 +184,7 @@ create table dead_parcels (
 create table trials (
   id text primary key,
   count integer not null,
+  by text not null,
   at integer not null
 ) without rowid;
 

@@ -2,6 +2,7 @@
 create table trials (
   id text collate "C" primary key,
   count integer not null,
+  by text not null,
   at bigint not null
 );
 
