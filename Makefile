@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help install up test quick lint types format docs chaos chaos-long simulate mutants bench clean
+.PHONY: help install up test long quick lint types format docs chaos chaos-long simulate mutants bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -28,7 +28,10 @@ up: install ## start everything in one process: API, workers, scheduler, sandbox
 	@exec $(BIN)/sendwright up $(ARGS)
 
 test: install ## pass the tests
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -q -m "not campaign"
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -q -m "not campaign and not long"
+
+long: install ## the tests of many real processes that take a minute or more each: faulty lines, SQS, a move, a rolling upgrade
+	@$(BIN)/python -m pytest -q -p no:schemathesis -m long
 
 quick: install ## the tests that need no real process, in under a minute
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -q -p no:schemathesis -m "not slow and not campaign" --ignore tests/acceptance

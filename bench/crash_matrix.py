@@ -106,7 +106,7 @@ TIMES = {
     "schedule.next_due": 8,
     "schedule.reading_due": 12,
     "schedule.promoting_due": 12,
-    "schedule.reading_parked": 12,
+    "schedule.looking": 12,
     "schedule.turned": 12,
     "schedule.resting": 8,
     "schedule.rested": 8,

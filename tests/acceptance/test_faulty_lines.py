@@ -23,7 +23,7 @@ from tests.acceptance.several import Several, several
 from tests.conformance.postgres_server import SERVER
 from tests.conformance.rabbit import URL
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(240)]
 
 POSTS = 12
 HELD_S = 1.0

@@ -16,7 +16,7 @@ import pytest
 from tests.acceptance.harness import Caller, House, Oracle, Process, sms, twilio, wait_until
 from tests.acceptance.several import Several, several
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(300)]
 
 COUNT = 240
 DONE = {"delivered", "sent"}

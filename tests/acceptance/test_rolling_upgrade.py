@@ -20,7 +20,7 @@ from sendwright.drivers.store.postgres.migrate import SCHEMA
 from tests.acceptance.harness import ADMIN_KEY, Oracle, Process, call, sms, twilio, wait_until
 from tests.acceptance.several import READY_S, Several, all_done, recounted, several
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(300)]
 
 SOURCES = Path(__file__).parents[2] / "src"
 BEFORE = """

@@ -16,7 +16,7 @@ from tests.acceptance.several import Several, all_done, post_all, recounted, sev
 from tests.acceptance.sqs_process import Sqs
 from tests.conformance.sqs_backends import credentials
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(300)]
 
 FAULTS = {
     "duplicate": 0.05,

@@ -16,7 +16,7 @@ from tests.acceptance.sqs_process import Sqs
 from tests.conformance.rabbit import URL
 from tests.conformance.sqs_backends import credentials
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(300)]
 
 MAIL = '[providers.mail]\nkind = "console"\nchannels = ["email"]\n'
 
@@ -55,7 +55,7 @@ def test_migrate_makes_the_queues_of_rabbitmq_as_often_as_wanted_and_names_the_o
         prefix = broker.url.rpartition("=")[2]
         for _ in range(2):
             code, said = migrated(house)
-            assert (code, "11 queues" in said) == (0, True), said
+            assert (code, "15 queues" in said) == (0, True), said
         for lane in ("sms.high", "intake.critical", "inbound", "intake", "dead"):
             asyncio.run(queued(prefix + lane))
 
@@ -75,7 +75,7 @@ def test_migrate_makes_the_queues_of_sqs_and_names_the_one_that_is_another(tmp_p
         with several(tmp_path, twilio(oracle), broker=sqs) as house:
             for _ in range(2):
                 code, said = migrated(house)
-                assert (code, "11 queues" in said) == (0, True), said
+                assert (code, "15 queues" in said) == (0, True), said
             assert sqs.counts()["queues"].keys() >= {f"r-{name}" for name in ("sms-high", "inbound", "intake", "dead")}
             sqs.asked("SetQueueAttributes", queue="sms-high", Attributes={"DelaySeconds": "7"})
             code, said = migrated(house)

@@ -18,7 +18,7 @@ from sendwright.policy.limit import Rate
 from tests.acceptance.harness import Caller, Oracle, sms, twilio, wait_until
 from tests.acceptance.several import Several, several
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(300)]
 
 RATE = Rate(50, 1)
 
@@ -26,6 +26,10 @@ RATE = Rate(50, 1)
 def most_in(times: Sequence[float], window_s: float) -> int:
     """The most calls in any half-open window."""
     return max((bisect_left(times, at + window_s) - index for index, at in enumerate(times)), default=0)
+
+
+LATE_S = 0.25
+"""So much later than it was written may the sandbox read a request, on a machine on which everything runs at once."""
 
 
 def asked_at(oracle: Oracle) -> list[float]:
@@ -55,7 +59,8 @@ def test_three_workers_keep_one_rate_and_use_it(tmp_path: Path) -> None:
             times = asked_at(oracle)
             assert len(times) == count
             for window_s in (0.5, 1, 2, 5):
-                assert most_in(times, window_s) <= RATE.n * window_s + RATE.burst, f"in {window_s} s"
+                most = RATE.n * (window_s + LATE_S) + RATE.burst
+                assert most_in(times, window_s) <= most, f"in {window_s} s"
             middle = times[count // 10 : -count // 10]
             used = len(middle) / (middle[-1] - middle[0]) / RATE.n
             print(f"{used:.0%} of the rate was used")  # how much depends on the machine: the engine's test has the figure

@@ -69,7 +69,9 @@ async def test_lanes_do_not_mix(backend: UnderTest) -> None:
     await backend.bus.publish("sms.bulk", numbered(1))
     await backend.bus.publish("sms.critical", numbered(2))
     assert numbers_in(await backend.bus.take("sms.critical")) == [2]
-    assert backend.bus.depth("sms.bulk") == 1
+    async with asyncio.timeout(10):  # a broker's own count may for a moment hold what we counted as well
+        while backend.bus.depth("sms.bulk") != 1:
+            await asyncio.sleep(0.05)
     await assert_nothing_to_take(backend, "email.bulk")
 
 
