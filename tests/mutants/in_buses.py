@@ -21,7 +21,7 @@ MUTANTS = [
         "engine/worker.py",
         "        if self._left == 0:\n",
         "        if self._left >= 0:\n",
-        WORKER + "a_bundle_is_not_done_while_one_of_its_parcels_is_neither_claimed_nor_parked",
+        WORKER + "a_bundle_is_done_with_its_last_parcel_and_not_with_its_first",
     ),
     _planted(
         "worker: a bundle done before anything is committed",

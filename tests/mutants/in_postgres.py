@@ -46,12 +46,6 @@ MUTANTS = [
         LEDGER + "a_claim_takes_a_scheduled_message_and_deletes_its_wait",
     ),
     _planted(
-        "a stranger cancels what is planned later",
-        "case when notifications.tenant = excluded.tenant then notifications.cancelled_at end",
-        "notifications.cancelled_at",
-        LEDGER + "a_stranger_cancelling_a_notification_before_its_plan_stops_nothing",
-    ),
-    _planted(
         "messages that are read and not locked",
         "select {message} from messages m where m.id = any($1::text[]) order by m.id for update;",
         "select {message} from messages m where m.id = any($1::text[]) order by m.id;",
