@@ -8,7 +8,6 @@ RABBIT = "conformance/test_rabbitmq.py::test_"
 BUS = "conformance/test_bus.py::test_"
 SQS = "conformance/test_sqs.py::test_"
 WORKER = "unit/test_engine_worker.py::test_"
-DEADLY = "unit/test_engine_deadly.py::test_"
 
 
 def _planted(name: str, file: str, old: str, new: str, *tests: str, over: str = "") -> Mutant:
@@ -30,20 +29,6 @@ MUTANTS = [
         "            if parcels:\n",
         WORKER + "killed_before_the_claim_the_next_process_takes_the_bundle_again",
         WORKER + "while_the_store_is_down_bundles_are_kept_and_nothing_is_written",
-    ),
-    _planted(
-        "worker: what kills its taker is not taken alone",
-        "engine/worker.py",
-        "if delivery.redelivered and await self._sieve.suspected(delivery):",
-        "if False and await self._sieve.suspected(delivery):",
-        DEADLY + "a_parcel_that_ends_whoever_takes_it_is_kept_and_the_others_of_its_bundle_are_sent",
-    ),
-    _planted(
-        "planner: what came again is not taken alone",
-        "engine/plan.py",
-        "plans = None if delivery.redelivered else self._read(delivery.body)",
-        "plans = self._read(delivery.body)",
-        DEADLY + "a_notification_that_ends_whoever_plans_it_is_kept_and_the_others_of_its_bundle_are_sent",
     ),
     _planted(
         "worker: what broke is never given back",
@@ -110,13 +95,6 @@ MUTANTS = [
         'self._failed(entry, CallFailed(self._action, "no verdict", repeat=True, maybe=True))',
         "entry.future.set_result(None)",
         SQS + "an_entry_that_no_list_mentions_is_sent_again_and_comes_once",
-    ),
-    _planted(
-        "sqs: a duplicate left behind",
-        "drivers/bus/sqs/hands.py",
-        "for handle in list(hand.handles.values()))",
-        "for handle in list(hand.handles.values())[:1])",
-        SQS + "a_duplicate_of_what_is_in_hand_is_dropped_and_deleted_with_it",
     ),
     _planted(
         "sqs: a ghost taken for a new one",

@@ -23,13 +23,6 @@ MUTANTS = [
         DELIVER + "a_claim_whose_answer_was_lost_for_long_is_not_written_but_routed_again",
     ),
     _planted(
-        "deliver: written though switched off",
-        "engine/deliver.py",
-        "        if not account.enabled or not may:\n",
-        "        if not may:\n",
-        DELIVER + "switched_off_between_claim_and_write_nothing_is_written",
-    ),
-    _planted(
         "deliver: a refused claim is written all the same",
         "engine/deliver.py",
         "        await self._refused(parcel, answer)\n        return None\n",
