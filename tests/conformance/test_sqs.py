@@ -159,7 +159,9 @@ async def test_what_passes_is_not_noticed_and_a_doubled_send_comes_once(under: U
         delivery = await take(bus)
         await bus.done(delivery)
         await assert_none_within(bus, 0.3)
-    assert not under.queue().messages
+        async with asyncio.timeout(30):
+            while under.queue().messages:
+                await asyncio.sleep(0.05)
 
 
 async def test_a_send_that_hangs_does_not_hold_up_the_next(under: Under) -> None:
@@ -538,7 +540,7 @@ async def test_a_thousand_parcels_under_every_fault_come_at_least_once_and_are_a
                     for _ in range(3)
                 ]
                 await asyncio.gather(*map(produce, range(20)))
-                for _ in range(600):
+                for _ in range(1600):
                     if len(got) == 2000 and not under.queue().messages:
                         break
                     await asyncio.sleep(0.05)

@@ -109,7 +109,7 @@ async def test_what_is_rejected_comes_again_after_its_time(both: tuple[SqsIngres
     ingress, producer = both
     await producer.send(PAYLOAD)
     first = await take(ingress)
-    await ingress.reject(first, after_s=1)
+    await ingress.reject(first, after_s=3)
     await assert_none_within(ingress, 0.5)
     again = await take(ingress)
     assert (again.id, again.received) == (first.id, 2)
