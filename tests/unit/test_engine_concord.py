@@ -403,3 +403,18 @@ def test_the_stores_clock_is_known_as_well_as_the_quickest_answer_tells() -> Non
     assert clock.here(1002.0) == pytest.approx(12.5, abs=0.02), "a slow answer tells nothing new"
     clock.seen(2000.0, 14.0, 14.5)
     assert clock.here(2000.0) == pytest.approx(14.25), "it was set"
+
+
+@in_virtual_time
+async def test_who_only_looks_on_gets_its_share_of_the_rate_for_what_it_asks() -> None:
+    """Look-ups are made by processes that send nothing."""
+    async with House("5/s") as house:
+        house.demand(house.spawn("one"), lines=1)
+        looks = house.spawn("looks", sends=False)
+        await asyncio.sleep(1)
+        for _ in range(4):
+            slot = await looks.account.take(Priority.BULK, looks.clock, 5)
+            assert slot is not None
+            house.calls.append(looks.clock.monotonic())
+            slot.release()
+        assert most_in(house.calls, 1) <= 5

@@ -102,6 +102,16 @@ async def test_a_provider_that_is_unwell_or_has_no_room_is_not_asked() -> None:
 
 
 @in_virtual_time
+async def test_a_rate_delays_a_look_up_and_does_not_cost_it_its_turn() -> None:
+    one = Vendor(lookups=True, rate="1/s")
+    async with World(one) as world:
+        many = await world.post_many(5)
+        await world.settled(many, MessageState.SENT)
+        await world.pass_time(FIRST_S + EVERY_S + 10)
+        assert len(one.asked) == 5
+
+
+@in_virtual_time
 async def test_many_are_asked_about_one_after_the_other() -> None:
     one = Vendor(lookups=True)
     async with World(one) as world:

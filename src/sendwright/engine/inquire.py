@@ -1,8 +1,8 @@
 """inquire: providers are asked what became of messages that they took and never reported of.
 
 A callback can be lost for good: no retry reached us, or nothing could. Then the message would stay `sent` although its phone has
-long rung. What a look-up finds joins the attempt as a receipt does. It is the least urgent work of all: one call at a time,
-in a place that nobody else wants, and never of a provider that is unwell.
+long rung. What a look-up finds joins the attempt as a receipt does. It is work of the least urgent kind: one call at a time, in
+the line of what is bulk, and never of a provider that is unwell.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from sendwright.policy.breaker import Permit
 from sendwright.providers.contract import Receipt, Reply
 
 EVERY_S = 10.0
+SLOT_WAIT_S = 5.0
+"""How long one stands in line for its provider, behind all that is more urgent than bulk; then it is left for the next time."""
 MOST = 50
 """Attempts taken at a time. Who dies over them asks no more of those until they are twice as old."""
 
@@ -75,10 +77,12 @@ class Inquirer:
 
     async def _call(self, account: Account, ref: str) -> Receipt | None:
         """What the provider says; None where it says nothing new, or can't be asked now."""
-        slot = account.try_take(Priority.BULK, self._clock.monotonic())
+        slot = await account.take(Priority.BULK, self._clock, SLOT_WAIT_S)
         if slot is None:
             return None
         try:
+            if slot.probe:
+                return None  # it became unwell meanwhile: the probe is for a message to make
             request = account.provider.lookup(ref)
             line = await self._egress.open(account.name, request, account.timeout_s)
             try:

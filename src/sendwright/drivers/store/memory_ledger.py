@@ -181,8 +181,6 @@ class MemoryLedger:
 
     async def unheard(self, now: int, limit: int) -> Sequence[Unheard]:
         async with self._store.transaction("unheard") as t:
-            for id_ in [id_ for id_ in t.looks.rows if not _may_be_reported(t, id_)]:
-                t.looks.drop(id_)
             due = sorted((at, id_) for id_, at in t.looks.rows.items() if at <= now and _is_sent(t, id_))[:limit]
             found = []
             for at, id_ in due:
@@ -200,11 +198,6 @@ class MemoryLedger:
 def _is_sent(t: Tables, attempt: str) -> bool:
     row = t.attempts.get(attempt)
     return row is not None and row.state == AttemptState.SENT
-
-
-def _may_be_reported(t: Tables, attempt: str) -> bool:
-    row = t.attempts.get(attempt)
-    return row is not None and row.state <= AttemptState.SENT
 
 
 def _write(t: Tables, plan: Plan) -> None:

@@ -50,6 +50,7 @@ def _forget(t: Tables, row: NotificationRow) -> None:
     for id_ in row.messages:
         for attempt in t.attempts_of(t.messages.rows[id_]):
             t.attempts.drop(attempt.id)
+            t.looks.drop(attempt.id)
             if attempt.ref is not None and t.by_ref.get((attempt.provider, attempt.ref)) == attempt.id:
                 t.by_ref.drop((attempt.provider, attempt.ref))
         t.messages.drop(id_)

@@ -174,6 +174,8 @@ class Tables:
             self.open.put(attempt.id, True)  # noqa: FBT003 - a set in a dictionary's clothes
         else:
             self.open.drop(attempt.id)
+        if attempt.state > AttemptState.SENT:
+            self.looks.drop(attempt.id)
         if attempt.ref is not None and self.by_ref.get((attempt.provider, attempt.ref)) is None:
             self.by_ref.put((attempt.provider, attempt.ref), attempt.id)
 
