@@ -30,7 +30,7 @@ from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.limit import Reserve, parse_rate
 from simulation.bus import BusLink
 from simulation.doze import Doze
-from simulation.loop import START_MS, START_S, owned_by, spawn
+from simulation.loop import START_MS, START_S, Callback, owned_by, spawn
 from simulation.store import LEDGER, StoreLink
 from simulation.vendors import KINDS, ROUTES, SimAdapter, SimEgress
 
@@ -82,7 +82,7 @@ class Life:
         self.label = f"{machine.name}-{machine.incarnation}"
         self.stopped = False
         self.dead = False
-        self.kept: list[asyncio.Handle] = []
+        self.kept: list[Callback] = []
         self.was_paused = False
         self.session_over = False
         self.fuse: int | None = None

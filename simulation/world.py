@@ -18,7 +18,7 @@ from simulation.bus import Broker
 from simulation.callers import Callers, bursts
 from simulation.doze import Doze
 from simulation.draw import HOUR_S, LIFE_FAULTS, Draw, pick
-from simulation.loop import START_MS, START_S, HotLoopError, SimLoop, StuckError, owned_by, spawn
+from simulation.loop import START_MS, START_S, Callback, HotLoopError, SimLoop, StuckError, owned_by, spawn
 from simulation.oracle import Oracle
 from simulation.process import Life, Machine
 from simulation.quarantine import Quarantine
@@ -101,11 +101,11 @@ class World:
 
     # Time and what happens
 
-    def later(self, delay_s: float, what: Callable[..., Any], *args: Any) -> asyncio.TimerHandle:
+    def later(self, delay_s: float, what: Callable[..., Any], *args: Any) -> Callback:
         """A timer of the world's own: it rings whoever lives or dies."""
         return self.loop.call_at(self.loop._now_s + delay_s, what, *args, context=self._context)
 
-    def at(self, when_s: float, what: Callable[..., Any], *args: Any) -> asyncio.TimerHandle:
+    def at(self, when_s: float, what: Callable[..., Any], *args: Any) -> Callback:
         return self.loop.call_at(max(when_s, self.loop._now_s), what, *args, context=self._context)
 
     def spawn(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
