@@ -58,7 +58,7 @@ SEEDS ?= 1000
 simulate: install ## SEEDS=n seeds of the virtual-time simulator: the real engine, three processes, every kind of fault, invariants
 	@$(BIN)/python -m simulation --seeds $(SEEDS) --jobs 2 $(ARGS)
 
-mutants: install ## plant mistakes in the engine and the store; the simulator must find each
+mutants: install ## plant mistakes in the product; the simulator, or the tests named beside each, must find it
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -q -p no:schemathesis -m campaign
 
 bench: install ## accept and end to end, CPU and rate, beside the pipelines a team would build instead

@@ -122,7 +122,7 @@ AGAIN = frozenset(
     {
         *("sieve.suspecting", "sieve.counting", "sieve.asking", "sieve.handled", "sieve.clearing", "sieve.forgetting"),
         *("sieve.taking_apart", "sieve.next", "sieve.alone", "sieve.trying", "sieve.deadly", "sieve.harmless", "sieve.suspect"),
-        *("sieve.tried", "worker.apart", "worker.handled_apart", "worker.until_handled", "worker.clearing"),
+        *("sieve.tried", "sieve.apart", "worker.apart", "worker.handled_apart", "worker.until_handled", "worker.clearing"),
     }
 )
 """Every bundle seems to have been taken twice before, and is taken apart."""

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from sendwright.engine.telling import Trouble
-from sendwright.engine.worker import HAND_MAX, Flight
+from sendwright.engine.worker import HAND_MAX, Flight, _HeldBundle
 from sendwright.errors import BusDown
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import INBOUND, pack
@@ -57,6 +57,16 @@ async def test_a_bundle_is_not_done_while_one_of_its_parcels_is_neither_claimed_
         assert _undone(world) == [SMS]
         await world.pass_time(0.2)
         assert _undone(world) == []
+
+
+def test_a_bundle_is_done_with_its_last_parcel_and_not_with_its_first() -> None:
+    done: list[str] = []
+    held = _HeldBundle(3, lambda: None, lambda: done.append("done"), lambda: done.append("back"))
+    held.handled()
+    held.handled()
+    assert done == []
+    held.handled()
+    assert done == ["done"]
 
 
 @in_virtual_time

@@ -1,0 +1,114 @@
+"""Mistakes in bundles, their confirms and their acknowledgements."""
+
+from __future__ import annotations
+
+from tests.mutants.planting import Edit, Mutant
+
+RABBIT = "conformance/test_rabbitmq.py::test_"
+BUS = "conformance/test_bus.py::test_"
+SQS = "conformance/test_sqs.py::test_"
+WORKER = "unit/test_engine_worker.py::test_"
+
+
+def _planted(name: str, file: str, old: str, new: str, *tests: str, over: str = "") -> Mutant:
+    return Mutant(name, [Edit(file, old, new)], tests, over)
+
+
+MUTANTS = [
+    _planted(
+        "worker: a bundle done with its first parcel",
+        "engine/worker.py",
+        "        if self._left == 0:\n",
+        "        if self._left >= 0:\n",
+        WORKER + "a_bundle_is_done_with_its_last_parcel_and_not_with_its_first",
+    ),
+    _planted(
+        "worker: a bundle done before anything is committed",
+        "engine/worker.py",
+        "            if not parcels:\n",
+        "            if parcels:\n",
+        WORKER + "killed_before_the_claim_the_next_process_takes_the_bundle_again",
+        WORKER + "while_the_store_is_down_bundles_are_kept_and_nothing_is_written",
+    ),
+    _planted(
+        "worker: what broke is never given back",
+        "engine/worker.py",
+        "            self._work(self._give_back(delivery))\n        finally:\n            self._way.leave(way)",
+        "            pass\n        finally:\n            self._way.leave(way)",
+        WORKER + "a_story_that_breaks_gives_its_bundle_back_and_tells",
+    ),
+    _planted(
+        "rabbitmq: no mandatory",
+        "drivers/bus/rabbitmq/publisher.py",
+        "mandatory=True",
+        "mandatory=False",
+        RABBIT + "what_no_queue_takes_is_an_error_and_the_next_try_mends_it",
+    ),
+    _planted(
+        "rabbitmq: no confirms",
+        "drivers/bus/rabbitmq/publisher.py",
+        "connection.channel(timeout=RPC_S)",
+        "connection.channel(publisher_confirms=False, timeout=RPC_S)",
+        RABBIT + "what_no_queue_takes_is_an_error_and_the_next_try_mends_it",
+    ),
+    _planted(
+        "rabbitmq: a confirm that did not come is a no",
+        "drivers/bus/rabbitmq/publisher.py",
+        '"RabbitMQ did not confirm it in time", maybe=True',
+        '"RabbitMQ did not confirm it in time", maybe=False',
+        RABBIT + "a_confirm_that_does_not_come_is_a_maybe_when_the_time_is_over",
+    ),
+    _planted(
+        "rabbitmq: acknowledged as it comes",
+        "drivers/bus/rabbitmq/consumer.py",
+        "partial(self._arrived, channel), timeout=RPC_S)",
+        "partial(self._arrived, channel), no_ack=True, timeout=RPC_S)",
+        BUS + "what_was_taken_and_not_done_comes_again_after_a_crash",
+        over="rabbitmq",
+    ),
+    _planted(
+        "rabbitmq: given back to nobody",
+        "drivers/bus/rabbitmq/consumer.py",
+        "requeue=True",
+        "requeue=False",
+        BUS + "what_is_given_back_comes_again_first_and_redelivered",
+        over="rabbitmq",
+    ),
+    _planted(
+        "rabbitmq: done and never acknowledged",
+        "drivers/bus/rabbitmq/consumer.py",
+        "await arrived.channel.basic_ack(arrived.delivery_tag, wait=False)",
+        "pass",
+        BUS + "what_is_done_never_comes_again",
+        over="rabbitmq",
+    ),
+    _planted(
+        "sqs: visibility is not renewed",
+        "drivers/bus/sqs/hands.py",
+        "                self._extend(hand, loop.time())\n",
+        "                pass\n",
+        SQS + "heart_beats_keep_what_is_worked_on_from_others",
+    ),
+    _planted(
+        "sqs: an entry without a verdict was taken",
+        "drivers/bus/sqs/batches.py",
+        'self._failed(entry, CallFailed(self._action, "no verdict", repeat=True, maybe=True))',
+        "entry.future.set_result(None)",
+        SQS + "an_entry_that_no_list_mentions_is_sent_again_and_comes_once",
+    ),
+    _planted(
+        "sqs: a ghost taken for a new one",
+        "drivers/bus/sqs/hands.py",
+        "        if key in self._lately:\n",
+        "        if not key:\n",
+        SQS + "a_ghost_of_what_was_done_is_deleted_quietly",
+    ),
+    _planted(
+        "sqs: what comes again does not say so",
+        "drivers/bus/sqs/bus.py",
+        "redelivered=hand.received > 1",
+        "redelivered=False",
+        BUS + "what_is_given_back_comes_again_first_and_redelivered",
+        over="sqs",
+    ),
+]

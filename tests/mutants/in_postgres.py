@@ -1,0 +1,99 @@
+"""Mistakes in the statements of the PostgreSQL store."""
+
+from __future__ import annotations
+
+from tests.mutants.planting import Edit, Mutant
+
+LEDGER = "conformance/test_ledger.py::test_"
+WAITING = "conformance/test_waiting.py::test_"
+FLEET = "conformance/test_postgres.py::test_"
+
+
+def _planted(name: str, old: str, new: str, *tests: str, over: str = "postgres") -> Mutant:
+    return Mutant(f"postgres: {name}", [Edit("drivers/store/postgres/queries.sql", old, new)], tests, over)
+
+
+MUTANTS = [
+    _planted(
+        "a claim under any epoch",
+        "\n    and c.epoch >= (select value from epoch)",
+        "",
+        LEDGER + "a_claim_under_an_older_epoch_is_refused_and_one_under_the_new_is_granted",
+    ),
+    _planted(
+        "a claim that compares no number",
+        "where m.id = c.id and m.number = c.number and m.step",
+        "where m.id = c.id and m.step",
+        LEDGER + "a_parcel_of_an_older_number_is_refused",
+        WAITING + "a_promoted_parcel_that_was_claimed_twice_is_sent_once",
+    ),
+    _planted(
+        "a claim from before a person had it sent again",
+        "and m.step = c.step and m.since = c.since",
+        "and m.step = c.step",
+        "conformance/test_ledger_rounds.py::test_a_parcel_from_before_a_person_had_it_sent_again_is_of_no_use",
+    ),
+    _planted(
+        "not expired yet in its last millisecond",
+        "m.expires_at > c.now",
+        "m.expires_at >= c.now",
+        LEDGER + "a_message_is_expired_from_the_very_millisecond_on",
+    ),
+    _planted(
+        "a claim that leaves its wait",
+        "select place from won, gone;",
+        "select place from won;",
+        LEDGER + "a_claim_takes_a_scheduled_message_and_deletes_its_wait",
+    ),
+    _planted(
+        "messages that are read and not locked",
+        "select {message} from messages m where m.id = any($1::text[]) order by m.id for update;",
+        "select {message} from messages m where m.id = any($1::text[]) order by m.id;",
+        "conformance/test_races.py::test_a_message_is_never_cancelled_and_sent",
+    ),
+    _planted(
+        "due whoever has leased it",
+        "w.due_at <= $1\n      and (w.leased_until is null or w.leased_until < now() or w.holder = $2)",
+        "w.due_at <= $1",
+        FLEET + "what_another_has_leased_is_not_due_until_the_lease_runs_out",
+        over="",
+    ),
+    _planted(
+        "pulled whoever has leased it",
+        "and w.tenant = c.tenant\n      and (w.leased_until is null or w.leased_until < now() or w.holder = $2)",
+        "and w.tenant = c.tenant",
+        FLEET + "schedulers_that_pull_of_the_same_tenants_never_get_the_same",
+        over="",
+    ),
+    _planted(
+        "due whenever asked",
+        "w.due_at is not null and w.due_at <= $1\n",
+        "w.due_at is not null and $1::bigint > 0\n",
+        WAITING + "a_wait_is_due_from_its_very_millisecond_on",
+    ),
+    _planted(
+        "promoted whichever wait it was",
+        "where w.message = c.message and w.serial = c.serial returning",
+        "where w.message = c.message returning",
+        WAITING + "a_message_that_was_parked_anew_since_it_was_read_keeps_its_new_wait",
+    ),
+    _planted(
+        "a reference that every provider shares",
+        "join attempts a on a.provider = c.provider and a.ref = c.ref",
+        "join attempts a on a.ref = c.ref",
+        "conformance/test_ledger_observe.py::test_a_reference_belongs_to_its_provider",
+    ),
+    _planted(
+        "retention that takes what is not over",
+        "select bool_or(m.state < 30) as open",
+        "select false as open",
+        "conformance/test_sweeper.py::test_one_message_that_is_not_settled_keeps_its_notification_whole",
+    ),
+    _planted(
+        "a day that is over too soon",
+        "and (state < 30 or updated_at >= $5)",
+        "and updated_at >= $5",
+        FLEET + "retention_drops_days_that_are_over_and_sweeps_the_others_row_by_row",
+        over="",
+    ),
+]

@@ -1,0 +1,55 @@
+"""What is planted in the product, the tests that are named beside it catch; and over the product as it is they pass.
+
+The simulator's own mutants are in tests/unit/test_simulation_finds.py.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.mutants import in_buses, in_engine, in_postgres, in_sqlite
+from tests.mutants.planting import FAILED, Mutant, copy_to, plant, run
+
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(300)]
+
+MUTANTS = [*in_sqlite.MUTANTS, *in_postgres.MUTANTS, *in_buses.MUTANTS, *in_engine.MUTANTS]
+
+
+def _chosen() -> dict[tuple[str, str], list[str]]:
+    """By file and backend, the tests that any mutant names."""
+    chosen: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for mutant in MUTANTS:
+        for test in mutant.tests:
+            tests = chosen[test.partition("::")[0], mutant.over]
+            if test not in tests:
+                tests.append(test)
+    return dict(chosen)
+
+
+CHOSEN = _chosen()
+
+
+@pytest.mark.parametrize("chosen", CHOSEN, ids="-".join)
+def test_the_product_as_it_is_passes(chosen: tuple[str, str], tmp_path: Path) -> None:
+    copy_to(tmp_path)
+    ran = run(tmp_path, CHOSEN[chosen], chosen[1])
+    assert ran.code == 0, ran.said
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "_"))
+def test_what_is_planted_is_caught(mutant: Mutant, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy_to(tmp_path)
+    for edit in mutant.edits:
+        plant(tmp_path, edit)
+    ran = run(tmp_path, mutant.tests, mutant.over)
+    assert ran.code == FAILED, f"nothing catches it (pytest: {ran.code})\n{ran.said}"
+    assert ran.failed, ran.said
+    with capsys.disabled():
+        print(f"\n{mutant.name}: {ran.failed[0]}")
+
+
+def test_no_two_have_one_name() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
