@@ -62,6 +62,9 @@ class Doze:
             if self._alarm is not None:
                 self._alarm.cancel()
 
+    def of(self, life: Life) -> bool:
+        return self._life is life
+
     def stopped(self) -> None:
         """Its life is paused: it looked until now, and then there is a gap."""
         self._seen(self._world.loop.time())

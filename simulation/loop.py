@@ -80,27 +80,31 @@ class SimLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self._now_s
 
-    # Nothing is checked here, nothing has a name and nothing is debugged: all of that is asked for at each of some thousand calls.
-    get_debug = staticmethod(bool)  # type: ignore[assignment]
+    # Nothing is checked here, has a name or is debugged: of several thousand calls a seed, each would be asked for that.
+    get_debug = staticmethod(bool)
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
 
-    def create_task(self, coro: Any, *, name: object = None, context: Context | None = None) -> asyncio.Task[Any]:  # type: ignore[override]
+    def create_task(self, coro: Any, *, name: object = None, context: Context | None = None) -> asyncio.Task[Any]:
         return asyncio.Task(coro, loop=self, context=context)
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Any:
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Callback:  # type: ignore[override]
         handle = Callback(callback, args, context if context is not None else contextvars.copy_context())
         self._ready.append(handle)
         return handle
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> Callback:
         timer = Callback(callback, args, context if context is not None else contextvars.copy_context(), when)
         self._count += 1
         heapq.heappush(self._timers, (when, self._count, timer))
         return timer
 
-    def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> Callback:
         return self.call_at(self._now_s + delay, callback, *args, context=context)
 
     def again(self, handles: list[Callback]) -> None:
@@ -125,6 +129,12 @@ class SimLoop(asyncio.BaseEventLoop):
         self._spins += 1
         if self._spins > SPINS_MAX:
             raise HotLoopError(f"{SPINS_MAX} turns, and no time passes")
+        self._run_those_ready()
+        if self.broke is not None:
+            raise self.broke
+
+    def _run_those_ready(self) -> None:
+        ready = self._ready
         for _ in range(len(ready)):
             handle = ready.popleft()
             if handle._cancelled:
@@ -138,8 +148,6 @@ class SimLoop(asyncio.BaseEventLoop):
                     context.run(handle._call, *handle._args)
                 except Exception as error:  # noqa: BLE001 — a callback must not raise
                     self.broke = self.broke or error
-        if self.broke is not None:
-            raise self.broke
 
     def world_task(self, coro: Any, context: Context) -> asyncio.Task[Any]:
         """A task that must not break."""

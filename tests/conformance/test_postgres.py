@@ -243,6 +243,17 @@ async def test_without_a_look_into_the_lanes_only_what_should_long_be_planned_is
         assert gaps == ["number 1", "number 3"]
 
 
+async def test_the_time_is_the_servers_whatever_this_machine_shows(
+    backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1.0)
+    async with open_postgres(postgres_url(), bus=backend.bus) as other:
+        assert other.store_clock is not None
+        shown = other.store_clock.there(time.monotonic())
+        ((there,),) = await other.connections.query("select extract(epoch from clock_timestamp())::float8")
+        assert abs(there - shown) < 60
+
+
 # What a broker lost
 
 LATER = NOW + LOST_MS + 1
