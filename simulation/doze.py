@@ -65,6 +65,16 @@ class Doze:
     def of(self, life: Life) -> bool:
         return self._life is life
 
+    @property
+    def alarmed(self) -> bool:
+        """Whether it is known when it will look next."""
+        return self._alarm is not None
+
+    def over(self) -> None:
+        """Its life is: nobody sleeps here any more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
     def stopped(self) -> None:
         """Its life is paused: it looked until now, and then there is a gap."""
         self._seen(self._world.loop.time())

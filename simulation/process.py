@@ -180,6 +180,7 @@ class Life:
     def kill(self) -> None:
         """kill -9."""
         self.dead = self.stopped = True
+        self.world.dead(self)
 
     def pause(self) -> None:
         """kill -STOP."""

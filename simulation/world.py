@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
+from sendwright.model.notification import Priority
 from simulation import points, rest
 from simulation.bus import Broker
 from simulation.callers import Callers, bursts
@@ -89,6 +90,7 @@ class World:
         self.dozing: dict[Doze, None] = {}
         self.dozing_repairers: dict[Doze, None] = {}
         self._stirred = False
+        self._waits: tuple[int | None, set[tuple[str, Priority]]] | None = None
         self._dead: set[str] = set()
         self.store_offset_ms = 0
         self.store_clock_moved = False
@@ -264,27 +266,33 @@ class World:
     def waits_wake(self, life: Life) -> float | None:
         """When the promoter of this life would find something."""
         now_s, offset_ms = self.loop._now_s, life.clock.now_ms() - true_ms(self.loop._now_s)
-        found: list[float] = []
-        for row in self.store.tables.waits.rows.values():
-            due_at = row.wait.due_at
-            if due_at is not None:
-                found.append(START_S + (due_at - START_MS - offset_ms) / 1000)
-            if row.wait.key != "time":
-                channel = row.wait.key.partition(":")[2]
-                if life.fleet.opens_in_s(channel, row.priority, now_s) is not None or not life.fleet.route(channel):
-                    return now_s
-                opens = (account.opens_at() for account in life.fleet.route(channel))
-                found.extend(at for at in opens if at is not None)
+        if self._waits is None:
+            self._waits = self._looked_at()
+        earliest, parked = self._waits
+        found = [] if earliest is None else [START_S + (earliest - START_MS - offset_ms) / 1000]
+        for channel, priority in parked:
+            if life.fleet.opens_in_s(channel, priority, now_s) is not None or not life.fleet.route(channel):
+                return now_s
+            opens = (account.opens_at() for account in life.fleet.route(channel))
+            found.extend(at for at in opens if at is not None)
         held_s = life.drift._until or 0.0
         if not life.promoter._rebased:
             return max(now_s, held_s)
         return None if not found else max(min(found), held_s)
+
+    def _looked_at(self) -> tuple[int | None, set[tuple[str, Priority]]]:
+        """The earliest due time of all that waits, and the channels and priorities of what is parked."""
+        rows = self.store.tables.waits.rows.values()
+        earliest = min((row.wait.due_at for row in rows if row.wait.due_at is not None), default=None)
+        return earliest, {(row.wait.key.partition(":")[2], row.priority) for row in rows if row.wait.key != "time"}
 
     def open_wakes(self, _life: Life) -> float | None:
         """When the repairer would: while anything is open it looks."""
         return self.loop._now_s if self.store.tables.open.rows else None
 
     def _committed(self, waits: bool, opened: bool) -> None:
+        if waits:
+            self._waits = None
         if not self._stirred and ((waits and self.dozing) or (opened and self.dozing_repairers)):
             self._stirred = True
             self.loop.call_soon(self._stir, context=self._context)
@@ -295,7 +303,15 @@ class World:
             dozer.look()
         if self.store.tables.open.rows:
             for dozer in list(self.dozing_repairers):
-                dozer.look()
+                if not dozer.alarmed:  # else it looks at its next turn
+                    dozer.look()
+
+    def dead(self, life: Life) -> None:
+        """Nobody of it dozes any more."""
+        for dozing in (self.dozing, self.dozing_repairers):
+            for dozer in [dozer for dozer in dozing if dozer.of(life)]:
+                dozer.over()
+                del dozing[dozer]
 
     def woken(self, life: Life) -> None:
         """Something changed for this one: it looks at its next turn."""

@@ -8,7 +8,8 @@ clock is one of all processes at once, and is treated as any (drift.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from sendwright.engine.ports import Clock
 
@@ -48,12 +49,10 @@ class StoreTime:
         self._clock = clock
         self._store = store
         self.monotonic: Callable[[], float] = clock.monotonic
+        self.sleep: Callable[[float], Coroutine[Any, Any, None]] = clock.sleep
 
     def now_ms(self) -> int:
         return int(self._store.there(self.monotonic()) * 1000)
-
-    async def sleep(self, seconds: float) -> None:
-        await self._clock.sleep(seconds)
 
     def machine_ahead_s(self) -> float:
         """By how much the machine's wall clock is ahead of the store's; negative where it is behind."""
