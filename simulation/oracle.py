@@ -232,7 +232,7 @@ class Oracle:
         elif after.state < before.state or (after.owner, after.provider) != (before.owner, before.provider):
             fail("I4", f"{after.id} falls from {before.state} to {after.state}")
         elif method == "repair" and (before.state, after.state) == (AttemptState.SENDING, AttemptState.IN_DOUBT):
-            over = true_ms(self._world.loop.time()) >= before.deadline_at
+            over = true_ms(self._world.loop.time()) + APART_MS >= before.deadline_at
             if not over and self._world.alive(before.owner or "") and not self._world.store_clock_moved:
                 fail("I2", f"{after.id} is put in doubt, and its owner works on it")
             self._world.note("store", "repaired", after.id)
