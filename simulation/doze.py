@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sendwright.engine.repair import EVERY_S, Repairer
 from sendwright.engine.schedule import IDLE_S
+from simulation.loop import Callback
 
 if TYPE_CHECKING:
     from simulation.process import Life
@@ -34,7 +35,7 @@ class Doze:
         self._world = life.world
         self._wakes = wakes
         self._since_s = 0.0
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: Callback | None = None
         self._sleeper: asyncio.Future[None] | None = None
         self._gap = False
         self.repairs: Repairer | None = None
@@ -60,6 +61,19 @@ class Doze:
             dozing.pop(self, None)
             if self._alarm is not None:
                 self._alarm.cancel()
+
+    def of(self, life: Life) -> bool:
+        return self._life is life
+
+    @property
+    def alarmed(self) -> bool:
+        """Whether it is known when it will look next."""
+        return self._alarm is not None
+
+    def over(self) -> None:
+        """Its life is: nobody sleeps here any more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     def stopped(self) -> None:
         """Its life is paused: it looked until now, and then there is a gap."""

@@ -34,7 +34,7 @@ from sendwright.policy.limit import ceiling, parse_rate
 from sendwright.policy.retry import believed_s
 from sendwright.providers.contract import Reply
 from sendwright.providers.throttle import retry_after_s
-from simulation.process import RESERVE, RETRY, Life, true_ms
+from simulation.process import FIRST_ANSWERS_S, RESERVE, RETRY, Life, true_ms
 
 if TYPE_CHECKING:
     from simulation.vendors import Said, SimVendor
@@ -47,6 +47,8 @@ HAND = frozenset({"revive", "resolve"})
 HOT_S, HOT_MAX = 10.0, 25
 """More claims of one message than this within so many seconds are a storm: backoff starts at a second."""
 FAR_MS = 1 << 53
+APART_MS = max(FIRST_ANSWERS_S) * 1000 / 2
+"""A process that has just started may know the store's time no better."""
 FIRST_ROUND_CALLS = 12
 """Calls of one step that do not count against `attempts_max`: probes, and accounts that were refused."""
 
@@ -132,7 +134,7 @@ class Oracle:
         """It was put in doubt between its claim and its first byte: only of a life that was declared dead, or by a clock that
         was moved; and it may have ended by hand meanwhile, but not otherwise."""
         self._world.note(life.label, "zombie_write", attempt.id)
-        excused = not self._world.alive(life.label) or self._world.clock_moved
+        excused = not self._world.alive(life.label) or self._world.store_clock_moved
         if attempt.state != AttemptState.IN_DOUBT or not excused:
             self._world.fail("I3", f"{attempt.id} is written, and is {attempt.state}")
         if message.state in NEVER_SENT and message.id not in self.declared:
@@ -230,8 +232,8 @@ class Oracle:
         elif after.state < before.state or (after.owner, after.provider) != (before.owner, before.provider):
             fail("I4", f"{after.id} falls from {before.state} to {after.state}")
         elif method == "repair" and (before.state, after.state) == (AttemptState.SENDING, AttemptState.IN_DOUBT):
-            over = true_ms(self._world.loop.time()) >= before.deadline_at
-            if not over and self._world.alive(before.owner or "") and not self._world.clock_moved:
+            over = true_ms(self._world.loop.time()) + APART_MS >= before.deadline_at
+            if not over and self._world.alive(before.owner or "") and not self._world.store_clock_moved:
                 fail("I2", f"{after.id} is put in doubt, and its owner works on it")
             self._world.note("store", "repaired", after.id)
             self._asked_to_wait.pop(after.id, None)  # what it heard comes too late to decide anything
@@ -304,7 +306,7 @@ class Oracle:
             fail("I4", f"{message.id} is {message.state}, and no provider took it")
         if message.state == MessageState.EXPIRED:
             now = self.expired_at[message.id] = true_ms(self._world.loop.time())
-            if now < (message.expires_at or 0) and not self._world.clock_moved:
+            if now + APART_MS < (message.expires_at or 0) and not self._world.store_clock_moved:
                 fail("I4", f"{message.id} is called expired {(message.expires_at or 0) - now} ms before its time")
         if message.state in NEVER_SENT and message.id not in self.declared and message.id not in self.by_hand:
             for vendor, id_ in takes:

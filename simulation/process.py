@@ -22,6 +22,7 @@ from sendwright.engine.repair import Repairer
 from sendwright.engine.schedule import Promoter
 from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.sieve import Sieve
+from sendwright.engine.store_time import StoreClock, StoreTime
 from sendwright.engine.telling import Attempted, BreakerMoved, Duplicate, Telling, Trouble
 from sendwright.engine.worker import Flight, Worker
 from sendwright.model.ids import IdMint
@@ -30,7 +31,8 @@ from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.limit import Reserve, parse_rate
 from simulation.bus import BusLink
 from simulation.doze import Doze
-from simulation.loop import START_MS, START_S, owned_by, spawn
+from simulation.draw import pick
+from simulation.loop import START_MS, START_S, Callback, owned_by, spawn
 from simulation.store import LEDGER, StoreLink
 from simulation.vendors import KINDS, ROUTES, SimAdapter, SimEgress
 
@@ -43,6 +45,10 @@ TTL_MS = {"default": 1_800_000, "critical": 300_000}
 CONCURRENCY = 60
 DRAIN_S = 5.0
 MINT = IdMint(b"a secret for simulations, 32 bytes or more")
+FIRST_ANSWERS_S = (0.0, 0.01, 0.1)
+"""How long it takes until a process that starts has heard the store's time."""
+HEARS_S = 0.4
+"""How often a process hears it."""
 
 
 class Machine:
@@ -55,7 +61,7 @@ class Machine:
 
 
 class ProcessClock:
-    """ports.Clock of one machine."""
+    """ports.Clock of one machine. By its wall time nothing is decided."""
 
     def __init__(self, world: World, machine: Machine) -> None:
         self._loop = world.loop
@@ -82,7 +88,7 @@ class Life:
         self.label = f"{machine.name}-{machine.incarnation}"
         self.stopped = False
         self.dead = False
-        self.kept: list[asyncio.Handle] = []
+        self.kept: list[Callback] = []
         self.was_paused = False
         self.session_over = False
         self.fuse: int | None = None
@@ -93,7 +99,12 @@ class Life:
 
     def _put_together(self) -> None:
         world, tell, backend = self.world, self._tell, self.world.store
-        self.clock = clock = ProcessClock(world, self.machine)
+        self._store_clock = StoreClock()
+        rng = world.draw.stream(f"clock:{self.label}")
+        took_s = pick(rng, FIRST_ANSWERS_S)
+        self._heard(took_s, took_s * rng.random())
+        world.later(HEARS_S, self.hear)
+        self.clock = clock = StoreTime(ProcessClock(world, self.machine), self._store_clock)
         self.drift = drift = Drift(clock, tell)
         self.bus = bus = BusLink(self, world.broker)
         self.ledger: Any = StoreLink(self, MemoryLedger(backend), LEDGER)
@@ -148,12 +159,28 @@ class Life:
         for name, run in (("promoter", self.promoter.run), ("repair", self.repairer.run)):
             spawn(self.world.loop, kept_up(name, run, self._tell), self.context)
 
+    def hear(self) -> None:
+        """Hears the store's time. It does again and again; what would be no news is left out."""
+        if self.dead:
+            return
+        if self.stopped or not self.world.weather.store_reads(self.name):
+            self.world.later(HEARS_S, self.hear)
+        else:
+            self._heard(0.0, 0.0)
+            self.world.woken(self)
+
+    def _heard(self, took_s: float, ago_s: float) -> None:
+        """In an answer that took so long, and whose time was read so long ago."""
+        now_s = self.world.loop.time()
+        self._store_clock.seen(self.world.store_ms() / 1000 - ago_s, now_s - took_s, now_s)
+
     def spawn(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         return spawn(self.world.loop, coro, self.context)
 
     def kill(self) -> None:
         """kill -9."""
         self.dead = self.stopped = True
+        self.world.dead(self)
 
     def pause(self) -> None:
         """kill -STOP."""

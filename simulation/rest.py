@@ -113,7 +113,7 @@ def _ended(world: World, message: MessageRecord, calm_ms: int) -> None:
     if message.on_doubt == "hold":
         world.fail("I2", f"{message.id} was to be held in doubt, and was taken by {takes}")
     rows = world.store.tables.attempts.rows
-    if world.clock_moved and any(rows[attempt].repeats for _, attempt in takes):
+    if world.store_clock_moved and any(rows[attempt].repeats for _, attempt in takes):
         return  # how long a key is known is kept as a time of a wall clock: see docs/simulation.md
     if not message.doubled and message.state != MessageState.IN_DOUBT:
         world.fail("I2", f"{message.id} was taken by {takes}, and is not listed as doubled")

@@ -11,16 +11,18 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
+from sendwright.model.notification import Priority
 from simulation import points, rest
 from simulation.bus import Broker
 from simulation.callers import Callers, bursts
 from simulation.doze import Doze
-from simulation.draw import HOUR_S, LIFE_FAULTS, Draw, pick
-from simulation.loop import START_MS, START_S, HotLoopError, SimLoop, StuckError, owned_by, spawn
+from simulation.draw import CLOCK_WRONG, HOUR_S, LIFE_FAULTS, STORE_CLOCK, Draw, pick
+from simulation.loop import START_MS, START_S, Callback, HotLoopError, SimLoop, StuckError, owned_by, spawn
 from simulation.oracle import Oracle
-from simulation.process import Life, Machine
+from simulation.process import HEARS_S, Life, Machine, true_ms
 from simulation.quarantine import Quarantine
 from simulation.receipts import Receipts
 from simulation.store import SimStore
@@ -40,13 +42,10 @@ PAUSES_S = (0.3, 2.0, 8.0, 14.0, 20.0, 60.0, 240.0)
 JUMPS_MS = (7_000, 90_000, 3_600_000, 86_400_000)
 LIFE_FAULTS_PER_BURST = 2
 HARMLESS = ("StoreDown", "BusDown")
-TROUBLES = (
-    "the store can't be reached",
-    "no answer of the store",
-    "the broker can't be reached",
-    "no confirm",
-    "the wall clock moved",
-)
+OPENS_S = 1.0
+"""A process that does not reach the store when it starts is started again after this time."""
+TROUBLES = ("the store can't be reached", "no answer of the store", "the broker can't be reached", "no confirm")
+STEPPED = "the wall clock moved"
 
 
 class Broken(NamedTuple):
@@ -91,8 +90,10 @@ class World:
         self.dozing: dict[Doze, None] = {}
         self.dozing_repairers: dict[Doze, None] = {}
         self._stirred = False
+        self._waits: tuple[int | None, set[tuple[str, Priority]]] | None = None
         self._dead: set[str] = set()
-        self.clock_moved = False
+        self.store_offset_ms = 0
+        self.store_clock_moved = False
         self.calm = False
         self._machines = {name: Machine(name) for name in PROCESSES}
         self.lives: dict[str, Life] = {}
@@ -101,11 +102,11 @@ class World:
 
     # Time and what happens
 
-    def later(self, delay_s: float, what: Callable[..., Any], *args: Any) -> asyncio.TimerHandle:
+    def later(self, delay_s: float, what: Callable[..., Any], *args: Any) -> Callback:
         """A timer of the world's own: it rings whoever lives or dies."""
         return self.loop.call_at(self.loop._now_s + delay_s, what, *args, context=self._context)
 
-    def at(self, when_s: float, what: Callable[..., Any], *args: Any) -> asyncio.TimerHandle:
+    def at(self, when_s: float, what: Callable[..., Any], *args: Any) -> Callback:
         return self.loop.call_at(max(when_s, self.loop._now_s), what, *args, context=self._context)
 
     def spawn(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -127,7 +128,8 @@ class World:
     def troubled(self, life: Life, where: str, what: str) -> None:
         """Trouble that the faults do not explain is a fault of the product."""
         self.trace.seen["trouble"] += 1
-        if not what.startswith(TROUBLES) and not what.endswith(HARMLESS):
+        expected = (*TROUBLES, STEPPED) if self.store_clock_moved else TROUBLES
+        if not what.startswith(expected) and not what.endswith(HARMLESS):
             self.fail("I9", f"{life.label}: trouble in {where}: {what}")
 
     # Who lives
@@ -188,7 +190,9 @@ class World:
 
     def _start(self, machine: Machine) -> None:
         before = self.lives.get(machine.name)
-        if before is None or before.dead:
+        if not self.weather.store_reads(machine.name):
+            self.later(OPENS_S, self._start, machine)
+        elif before is None or before.dead:
             self.lives[machine.name] = life = Life(self, machine)
             self.note(life.label, "started")
             life.start()
@@ -219,16 +223,29 @@ class World:
                 self._jump(life.machine, fault)
 
     def _jump(self, machine: Machine, fault: str) -> None:
-        by_ms = pick(self._rng, JUMPS_MS) * (1 if fault == "clock_ahead" else -1)
-        self.note(machine.name, fault, by_ms)
-        self._set_clock(machine, by_ms)
+        """Of a machine's wall clock, or of the store's; which is set right again, or not."""
+        ahead = self._rng.random() < 0.5 if fault == STORE_CLOCK else fault == "clock_ahead"
+        by_ms = pick(self._rng, JUMPS_MS) * (1 if ahead else -1)
+        if fault == STORE_CLOCK:
+            self.note("store", fault, by_ms)
+            step: Callable[[int], None] = self._set_store_clock
+        else:
+            self.note(machine.name, fault, by_ms)
+            step = partial(setattr, machine, "offset_ms")
+        step(by_ms)
         if self._rng.random() < 0.6:
-            self.later(pick(self._rng, (5.0, 40.0, 300.0)), self._set_clock, machine, 0)
+            self.later(pick(self._rng, (5.0, 40.0, 300.0)), step, 0)
 
-    def _set_clock(self, machine: Machine, offset_ms: int) -> None:
-        self.clock_moved = True
-        machine.offset_ms = offset_ms
-        self._wake()
+    def store_ms(self) -> int:
+        """What the store's clock shows."""
+        return true_ms(self.loop._now_s) + self.store_offset_ms
+
+    def _set_store_clock(self, offset_ms: int) -> None:
+        """Each process hears of it with its next answer."""
+        self.store_clock_moved = True
+        self.store_offset_ms = offset_ms
+        for life in self.lives.values():
+            self.later(self._rng.uniform(0.0, HEARS_S), life.hear)
 
     def _turn(self, window: Window, begins: bool) -> None:
         if self.calm:
@@ -248,28 +265,34 @@ class World:
 
     def waits_wake(self, life: Life) -> float | None:
         """When the promoter of this life would find something."""
-        now_s, offset_ms = self.loop._now_s, life.machine.offset_ms
-        found: list[float] = []
-        for row in self.store.tables.waits.rows.values():
-            due_at = row.wait.due_at
-            if due_at is not None:
-                found.append(START_S + (due_at - START_MS - offset_ms) / 1000)
-            if row.wait.key != "time":
-                channel = row.wait.key.partition(":")[2]
-                if life.fleet.opens_in_s(channel, row.priority, now_s) is not None or not life.fleet.route(channel):
-                    return now_s
-                opens = (account.opens_at() for account in life.fleet.route(channel))
-                found.extend(at for at in opens if at is not None)
+        now_s, offset_ms = self.loop._now_s, life.clock.now_ms() - true_ms(self.loop._now_s)
+        if self._waits is None:
+            self._waits = self._looked_at()
+        earliest, parked = self._waits
+        found = [] if earliest is None else [START_S + (earliest - START_MS - offset_ms) / 1000]
+        for channel, priority in parked:
+            if life.fleet.opens_in_s(channel, priority, now_s) is not None or not life.fleet.route(channel):
+                return now_s
+            opens = (account.opens_at() for account in life.fleet.route(channel))
+            found.extend(at for at in opens if at is not None)
         held_s = life.drift._until or 0.0
         if not life.promoter._rebased:
             return max(now_s, held_s)
         return None if not found else max(min(found), held_s)
+
+    def _looked_at(self) -> tuple[int | None, set[tuple[str, Priority]]]:
+        """The earliest due time of all that waits, and the channels and priorities of what is parked."""
+        rows = self.store.tables.waits.rows.values()
+        earliest = min((row.wait.due_at for row in rows if row.wait.due_at is not None), default=None)
+        return earliest, {(row.wait.key.partition(":")[2], row.priority) for row in rows if row.wait.key != "time"}
 
     def open_wakes(self, _life: Life) -> float | None:
         """When the repairer would: while anything is open it looks."""
         return self.loop._now_s if self.store.tables.open.rows else None
 
     def _committed(self, waits: bool, opened: bool) -> None:
+        if waits:
+            self._waits = None
         if not self._stirred and ((waits and self.dozing) or (opened and self.dozing_repairers)):
             self._stirred = True
             self.loop.call_soon(self._stir, context=self._context)
@@ -280,7 +303,21 @@ class World:
             dozer.look()
         if self.store.tables.open.rows:
             for dozer in list(self.dozing_repairers):
-                dozer.look()
+                if not dozer.alarmed:  # else it looks at its next turn
+                    dozer.look()
+
+    def dead(self, life: Life) -> None:
+        """Nobody of it dozes any more."""
+        for dozing in (self.dozing, self.dozing_repairers):
+            for dozer in [dozer for dozer in dozing if dozer.of(life)]:
+                dozer.over()
+                del dozing[dozer]
+
+    def woken(self, life: Life) -> None:
+        """Something changed for this one: it looks at its next turn."""
+        for dozer in [*self.dozing, *self.dozing_repairers]:
+            if dozer.of(life):
+                dozer.look(anyway=True)
 
     def _wake(self) -> None:
         """Something else than the store's rows changed: everybody looks at the next turn."""
@@ -301,6 +338,9 @@ class World:
 
     def _plan(self) -> None:
         for machine in self._machines.values():
+            if CLOCK_WRONG in self.draw.has and self._rng.random() < 0.7:
+                machine.offset_ms = pick(self._rng, JUMPS_MS) * pick(self._rng, (1, -1))
+                self.note(machine.name, CLOCK_WRONG, machine.offset_ms)
             self._start(machine)
         for window in self.weather.windows:
             self.at(window.begins_s, self._turn, window, True)  # noqa: FBT003
@@ -324,9 +364,10 @@ class World:
         self.weather.clear()
         self.receipts.calm()
         self.broker.set_down(down=False)
+        if self.store_offset_ms:
+            self._set_store_clock(0)
         for machine in self._machines.values():
-            if machine.offset_ms:
-                self._set_clock(machine, 0)
+            machine.offset_ms = 0
             life = self.lives[machine.name]
             life.fuse, life.pause_before_write_s = None, 0.0
             if life.stopped and not life.dead:

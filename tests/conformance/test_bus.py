@@ -129,6 +129,19 @@ async def test_what_was_taken_and_not_done_comes_again_after_a_crash(backend: Un
     await assert_nothing_to_take(again, LANE)
 
 
+async def test_done_with_a_later_one_leaves_the_earlier_to_come_again(backend: UnderTest) -> None:
+    # given
+    for number in (1, 2, 3):
+        await backend.bus.publish(LANE, numbered(number))
+    taken = [await backend.bus.take(LANE) for _ in range(3)]
+    # when
+    await backend.bus.done(taken[1])
+    # then
+    again = await backend.restart()
+    assert sorted(numbers_in(*await take_all(again, LANE, 2))) == [1, 3]
+    await assert_nothing_to_take(again, LANE)
+
+
 async def test_what_nobody_had_taken_survives_a_crash(backend: UnderTest) -> None:
     await backend.bus.publish(LANE, numbered(*range(250)))
     again = await backend.restart()

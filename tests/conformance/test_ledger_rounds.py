@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from sendwright.model.parcel import Round
+from sendwright.model.parcel import BOUND_MS, Round
 from sendwright.model.records import Patience, Wait
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import BOUND_MS
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
     MINUTE,
@@ -119,7 +118,7 @@ async def test_what_may_have_been_taken_does_not_fail_by_the_refusal_of_another_
 
 async def test_what_was_parked_keeps_all_that_its_round_has_learned(backend: UnderTest) -> None:
     parcel = await planned(backend.ledger)
-    learned = Round(("one",), ("two",), NOW + 5, "three", 3, NOW + 6, NOW + 7)
+    learned = Round(("one",), ("two",), NOW + 5, "three", 3, NOW + 6, NOW + 7, NOW + 8)
     # when
     assert await backend.ledger.park(replace(parcel, round=learned), Wait("time", NOW), NOW)
     # then

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,7 +16,7 @@ import pytest
 
 from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.clustered import PostgresBackend, open_postgres
-from sendwright.drivers.queue_desk import LOST_MS, Reservation
+from sendwright.drivers.queue_desk import LOST_MS, Mine, Reservation, Theirs
 from sendwright.drivers.store.postgres import finder
 from sendwright.drivers.store.postgres import migrate as migrating
 from sendwright.drivers.store.postgres.connections import SETTINGS, Connections
@@ -29,9 +29,9 @@ from sendwright.errors import StoreUnusable
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, intake_lane, unbundle
-from sendwright.model.records import Cancelled, Claimed, Taken, Wait
+from sendwright.model.records import Cancelled, Claimed, Conflict, Taken, Wait
 from sendwright.model.states import AttemptState, MessageState
-from tests.conformance.backends import on_postgres
+from tests.conformance.backends import TaskGate, on_postgres
 from tests.conformance.builders import (
     MINUTE,
     NOW,
@@ -147,6 +147,54 @@ async def test_what_another_has_leased_is_not_due_until_the_lease_runs_out(fleet
     assert [parcel.id for parcel in await other.waiting.due(NOW, 10)] == [message]
 
 
+@asynccontextmanager
+async def held(backend: PostgresBackend, method: str) -> AsyncIterator[TaskGate]:
+    """The next call of this method by this process stands before its commit, until it is let go."""
+    gate = TaskGate()
+
+    async def stop(entered: str) -> None:
+        if entered == method and not gate.stands.is_set():
+            gate.stands.set()
+            await gate.open.wait()
+
+    backend.connections.before_commit = stop
+    try:
+        yield gate
+    finally:
+        gate.release()
+        backend.connections.before_commit = None
+
+
+@pytest.mark.parametrize("looked_for", ["due", "parked", "unheard"])
+async def test_who_looks_for_work_waits_for_nobody_who_has_some(fleet: list[PostgresBackend], looked_for: str) -> None:
+    # given: work for two, of which one has the first
+    one, other, _ = fleet
+    for tenant in ("a", "b"):
+        await scheduled(one.ledger, NOW, tenant=tenant)
+        await parked(one, tenant, 1)
+        parcel = await planned(one.ledger, tenant=tenant)
+        taken = await claimed(one.ledger, parcel, parcel.id, look_at=NOW)
+        await one.ledger.settle(accepted(parcel, taken, parcel.id, ref=tenant))
+    looks: dict[str, tuple[str, Callable[[PostgresBackend], Awaitable[Sequence[Any]]]]] = {
+        "due": ("due", lambda process: process.waiting.due(NOW, 1)),
+        "parked": ("pull", lambda process: process.waiting.pull("route:sms", Priority.NORMAL, {"a": 1, "b": 1})),
+        "unheard": ("unheard", lambda process: process.ledger.unheard(NOW, 1)),
+    }
+    method, look = looks[looked_for]
+    async with held(one, method) as gate:
+        first = asyncio.ensure_future(look(one))
+        await gate.reached()
+        # when
+        found = await asyncio.wait_for(look(other), 30)
+        # then
+        assert not first.done()
+        gate.release()
+        assert not {each[0] if looked_for == "unheard" else each.id for each in found} & {
+            each[0] if looked_for == "unheard" else each.id for each in await first
+        }
+    assert len(found) == (0 if looked_for == "parked" else 1)
+
+
 PARKED = Wait("provider", None, key="route:sms")
 
 
@@ -218,6 +266,36 @@ async def test_a_key_that_a_crash_left_pending_is_published_later_under_the_same
     assert {intake.id for intake in await intakes(one)} == {asked.id}
 
 
+async def test_a_key_that_a_crash_left_pending_is_not_taken_over_for_another_body(fleet: list[PostgresBackend]) -> None:
+    lost, one, _ = fleet
+    asked = offer(key="order-7")
+    await lost.keys.reserve(Reservation(asked.tenant, "order-7", asked.id, asked.fingerprint, asked.at))
+    await asyncio.sleep(0.4)
+    # when
+    assert await one.desk.offer(offer(key="order-7", fingerprint=b"other")) == Conflict()
+    # then
+    assert await intakes(one) == []
+    assert await one.desk.offer(offer(key="order-7")) == Taken(asked.id, replayed=True)
+
+
+async def test_a_key_is_released_by_who_has_it_while_it_is_pending(fleet: list[PostgresBackend]) -> None:
+    one, other, _ = fleet
+    asked = offer(key="order-7")
+    wish = Reservation(asked.tenant, "order-7", asked.id, asked.fingerprint, asked.at)
+    assert await one.keys.reserve(wish) == Mine(asked.id)
+    # then: not by another, nor when it is published
+    await other.keys.release(asked.tenant, "order-7", asked.id)
+    assert await one.keys.look(asked.tenant, "order-7") == Theirs(asked.id, asked.fingerprint, published=False)
+    await one.keys.confirm(asked.tenant, "order-7", asked.id)
+    await one.keys.release(asked.tenant, "order-7", asked.id)
+    assert await one.keys.look(asked.tenant, "order-7") == Theirs(asked.id, asked.fingerprint, published=True)
+    # and: by who has it
+    second = msgspec.structs.replace(wish, key="order-8")
+    await one.keys.reserve(second)
+    await one.keys.release(asked.tenant, "order-8", asked.id)
+    assert await one.keys.look(asked.tenant, "order-8") is None
+
+
 async def test_the_recount_knows_the_numbers_of_what_another_process_published_again(fleet: list[PostgresBackend]) -> None:
     ntf = new_id()
     await fleet[0].ledger.plan([plan(notification=ntf, process="one", number=1)])
@@ -241,6 +319,17 @@ async def test_without_a_look_into_the_lanes_only_what_should_long_be_planned_is
         await blind.connections.query("update processes set reported_at = $1", now - LOST_MS)
         gaps = [each.detail for each in (await blind.records.audit()).violations if each.kind == "gap"]
         assert gaps == ["number 1", "number 3"]
+
+
+async def test_the_time_is_the_servers_whatever_this_machine_shows(
+    backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1.0)
+    async with open_postgres(postgres_url(), bus=backend.bus) as other:
+        assert other.store_clock is not None
+        shown = other.store_clock.there(time.monotonic())
+        ((there,),) = await other.connections.query("select extract(epoch from clock_timestamp())::float8")
+        assert abs(there - shown) < 60
 
 
 # What a broker lost
@@ -402,6 +491,24 @@ async def test_retention_drops_days_that_are_over_and_sweeps_the_others_row_by_r
     assert await state_of(backend, stays) == M.QUEUED
     assert await state_of(backend, young) == M.SENT
     assert (await backend.records.audit()).violations == ()
+
+
+async def test_what_is_sent_again_while_retention_looks_at_it_is_kept(fleet: list[PostgresBackend]) -> None:
+    one, other, _ = fleet
+    parcel, _ = await sent(one.ledger)
+    async with held(one, "revive") as gate:
+        reviving = asyncio.ensure_future(one.ledger.revive(TENANT, parcel.id, NOW + MINUTE))
+        await gate.reached()
+        # when: it is old by what is committed, and waits for who sends it again
+        sweeping = asyncio.ensure_future(other.sweeper.slice(keys_before=0, content_before=NOW + MINUTE, rows_before=NOW + MINUTE))
+        await asyncio.sleep(0.3)
+        gate.release()
+        assert await reviving
+        await sweeping
+    # then
+    assert await state_of(one, parcel) == M.QUEUED
+    (again,) = await one.waiting.due(NOW + MINUTE, 10)
+    assert again.content.body == "Hello"
 
 
 async def sent_at(backend: PostgresBackend, at: int) -> str:

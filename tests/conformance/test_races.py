@@ -233,6 +233,24 @@ async def test_of_two_different_plans_one_wins_and_both_are_told_the_same(backen
     assert [event.type for event in await backend.records.events(TENANT, 0, 10)] == ["notification.accepted"]
 
 
+async def test_of_two_different_plans_of_what_was_cancelled_one_wins(backend: UnderTest, order: Interleaving) -> None:
+    # given
+    ntf = new_id()
+    assert await backend.ledger.cancel(TENANT, ntf, NOW) == Cancelled(unplanned=1)
+    one = plan(birth(ntf, 0, (SMS,)), birth(ntf, 1, (SMS,)), notification=ntf, content=Content(body="one"))
+    two = plan(birth(ntf, 0, (EMAIL,)), notification=ntf, content=Content(body="two"))
+    # when
+    await race(backend, order, Call("plan", lambda: backend.ledger.plan([one])), Call("plan", lambda: backend.ledger.plan([two])))
+    # then
+    stored = await backend.records.notification(TENANT, ntf)
+    assert stored is not None
+    assert stored.content is not None
+    winner = one if stored.content.body == "one" else two
+    messages = await backend.records.messages_of(ntf, 10, None)
+    assert [message.steps for message in messages] == [born.steps for born in winner.births]
+    assert {message.state for message in messages} == {M.CANCELLED}
+
+
 async def test_a_redelivered_plan_beside_a_claim_publishes_at_most_what_is_refused(backend: UnderTest, order: Interleaving) -> None:
     asked = plan()
     ((parcel,),) = await backend.ledger.plan([asked])

@@ -109,6 +109,18 @@ async def test_an_entry_that_is_refused_as_the_senders_fault_is_raised_and_the_o
         assert under.fake.asked["SendMessageBatch"] == 2
 
 
+async def test_a_publish_of_several_bundles_is_durable_with_the_last_of_them(under: Under) -> None:
+    def refuse(action: str, entry: dict[str, Any]) -> dict[str, Any] | None:
+        wrong = action == "SendMessageBatch" and "149]" in entry["MessageBody"]
+        return {"SenderFault": True, "Code": "InvalidMessageContents"} if wrong else None
+
+    under.fake.on_entry = refuse
+    async with under.bus() as bus:
+        with pytest.raises(BusDown, match="InvalidMessageContents") as raised:
+            await bus.publish(LANE, numbered(*range(150)))
+        assert raised.value.maybe, "the others are there"
+
+
 async def test_an_entry_that_no_list_mentions_is_sent_again_and_comes_once(under: Under) -> None:
     under.fake.faults = Faults(unmentioned=1)
     async with under.bus() as bus:

@@ -8,6 +8,7 @@ RABBIT = "conformance/test_rabbitmq.py::test_"
 BUS = "conformance/test_bus.py::test_"
 SQS = "conformance/test_sqs.py::test_"
 WORKER = "unit/test_engine_worker.py::test_"
+DEADLY = "unit/test_engine_deadly.py::test_"
 
 
 def _planted(name: str, file: str, old: str, new: str, *tests: str, over: str = "") -> Mutant:
@@ -15,6 +16,73 @@ def _planted(name: str, file: str, old: str, new: str, *tests: str, over: str = 
 
 
 MUTANTS = [
+    _planted(
+        "worker: what ends its taker is never taken alone",
+        "engine/worker.py",
+        "if delivery.redelivered and await self._sieve.suspected(delivery):",
+        "if False and await self._sieve.suspected(delivery):",
+        DEADLY + "a_parcel_that_ends_whoever_takes_it_is_kept_and_the_others_of_its_bundle_are_sent",
+    ),
+    _planted(
+        "planner: what came again is planned as a whole",
+        "engine/plan.py",
+        "plans = None if delivery.redelivered else self._read(delivery.body)",
+        "plans = self._read(delivery.body)",
+        DEADLY + "a_notification_that_ends_whoever_plans_it_is_kept_and_the_others_of_its_bundle_are_sent",
+    ),
+    _planted(
+        "observer: receipts acknowledged before they have joined",
+        "engine/observe.py",
+        "        sightings = None if delivery.redelivered else _readable(delivery)\n",
+        "        await self._bus.done(delivery)\n        sightings = None if delivery.redelivered else _readable(delivery)\n",
+        "unit/test_engine_observe.py::test_receipts_that_were_taken_by_a_process_that_died_are_joined_by_the_next",
+        "unit/test_engine_observe.py::test_while_the_store_is_down_receipts_wait_and_are_joined_when_it_is_back",
+    ),
+    _planted(
+        "ingress: acknowledged before it is durable",
+        "engine/ingest.py",
+        "                await self.one(*body_of(message))\n                await persist(",
+        "                asyncio.ensure_future(self.one(*body_of(message)))\n                await persist(",
+        "unit/test_ingress.py::test_it_is_acknowledged_after_it_is_durable_and_not_when_it_is_cut_off",
+    ),
+    _planted(
+        "desk: a publish whose confirm was lost has happened",
+        "drivers/queue_desk.py",
+        "            elif isinstance(failed, BusDown) and failed.maybe and loop.time() < until:\n"
+        "                self._later(self._again(offer, parcel, number, until, answer))\n",
+        "            elif isinstance(failed, BusDown) and failed.maybe and loop.time() < until:\n"
+        "                _answer(answer, Taken(offer.id))\n",
+        "unit/test_queue_desk.py",
+    ),
+    _planted(
+        "rabbitmq: a publish confirmed with its first bundle",
+        "drivers/bus/rabbitmq/publisher.py",
+        "        if self.left == 0 and not self.future.done():\n",
+        "        if not self.future.done():\n",
+        "unit/test_rabbitmq_account.py::test_a_call_over_two_bundles_is_confirmed_by_both",
+    ),
+    _planted(
+        "rabbitmq: an acknowledgement that covers all before it",
+        "drivers/bus/rabbitmq/consumer.py",
+        "await arrived.channel.basic_ack(arrived.delivery_tag, wait=False)",
+        "await arrived.channel.basic_ack(arrived.delivery_tag, multiple=True, wait=False)",
+        BUS + "done_with_a_later_one_leaves_the_earlier_to_come_again",
+        over="rabbitmq",
+    ),
+    _planted(
+        "sqs: a publish confirmed with its first bundle",
+        "drivers/bus/sqs/bus.py",
+        "        if self.left or self.future.done():\n",
+        "        if self.future.done():\n",
+        SQS + "a_publish_of_several_bundles_is_durable_with_the_last_of_them",
+    ),
+    _planted(
+        "sqs: what was sent twice is deleted once",
+        "drivers/bus/sqs/hands.py",
+        "for handle in list(hand.handles.values()))",
+        "for handle in list(hand.handles.values())[:1])",
+        SQS + "what_passes_is_not_noticed_and_a_doubled_send_comes_once",
+    ),
     _planted(
         "worker: a bundle done with its first parcel",
         "engine/worker.py",

@@ -11,7 +11,7 @@ import pytest
 
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.drivers.store.memory_accord import MemoryAccord
-from sendwright.engine.concord import Concord, StoreClock
+from sendwright.engine.concord import Concord
 from sendwright.engine.fleet import Account, Fleet
 from sendwright.engine.roll import LEASE_S
 from sendwright.engine.telling import BreakerMoved, Telling
@@ -391,18 +391,6 @@ async def test_who_only_looks_sees_what_all_say_and_the_ramp_does_not_stand_stil
         await asyncio.sleep(8)
         assert looks.state == State.CLOSED
         assert looks.account.room(Priority.CRITICAL, looks.clock.monotonic(), 1) == 1000
-
-
-def test_the_stores_clock_is_known_as_well_as_the_quickest_answer_tells() -> None:
-    clock = StoreClock()
-    clock.seen(1000.0, 10.0, 11.0)
-    assert clock.here(1000.5) == pytest.approx(11.0)
-    clock.seen(1001.0, 11.49, 11.51)
-    assert clock.here(1001.0) == pytest.approx(11.5)
-    clock.seen(1002.0, 12.0, 13.0)
-    assert clock.here(1002.0) == pytest.approx(12.5, abs=0.02), "a slow answer tells nothing new"
-    clock.seen(2000.0, 14.0, 14.5)
-    assert clock.here(2000.0) == pytest.approx(14.25), "it was set"
 
 
 @in_virtual_time

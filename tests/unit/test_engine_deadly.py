@@ -66,6 +66,7 @@ class Mined(World):
         deadline = self.at() + within_s
         while not true():
             assert self.at() < deadline, f"not within {within_s:g} s; died of {self.deaths}"
+            assert len(self.deaths) < 100, f"it dies and dies: of {self.deaths[-5:]}"
             try:
                 async with asyncio.timeout(0.5):
                     await self.dying.wait()

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from sendwright.model.content import Content, SmsContent
 from sendwright.model.notification import Priority
+from sendwright.model.outcomes import Later
 from sendwright.model.parcel import (
+    APART_MS,
+    BOUND_MS,
     VERSION,
     Intake,
     Parcel,
@@ -28,6 +31,7 @@ from sendwright.model.parcel import (
     unbundle,
 )
 from sendwright.model.states import AttemptState
+from sendwright.policy.reaction import heard
 
 PHONE = "+15005550001"
 WORDS = "Your code is 493021"
@@ -161,3 +165,47 @@ def test_neither_address_nor_content_shows_in_a_repr() -> None:
 def test_there_is_one_lane_for_each_channel_and_priority_and_for_each_priority_of_the_intake() -> None:
     assert [intake_lane(p) for p in Priority] == ["intake.critical", "intake.high", "intake.normal", "intake.bulk"]
     assert lane("sms", Priority.CRITICAL) == "sms.critical"
+
+
+# What a round knows is counted from a clock that may have been wrong
+
+NOW = 1_800_000_000_000
+HOUR_MS = 3_600_000
+DOUBTED = Round(keyed="one", keyed_number=3, keyed_until=NOW + 24 * HOUR_MS, bound_until=NOW + BOUND_MS)
+ASKED = Round(later=("one",), asked_until=NOW + HOUR_MS, asked_at=NOW)
+
+
+def test_who_asked_to_be_left_alone_is_left_alone_for_that_long() -> None:
+    assert ASKED.alone_ms(NOW + 1) == HOUR_MS - 1
+    assert ASKED.anew(NOW + HOUR_MS - 1).asked == ("one",)
+    assert ASKED.anew(NOW + HOUR_MS).asked == ()
+
+
+@pytest.mark.parametrize("back_ms", [90_000, HOUR_MS, 24 * HOUR_MS])
+def test_what_was_asked_by_a_clock_that_was_ahead_holds_up_nobody_once_it_is_set_right(back_ms: int) -> None:
+    assert ASKED.alone_ms(NOW - back_ms) == 0
+    assert ASKED.anew(NOW - back_ms).asked == ()
+
+
+@pytest.mark.parametrize("back_ms", [90_000, HOUR_MS, 24 * HOUR_MS])
+def test_a_doubt_of_a_clock_that_was_ahead_binds_to_nobody_and_no_repeat_counts_as_known(back_ms: int) -> None:
+    assert DOUBTED.bound(NOW - back_ms) is None
+    assert DOUBTED.repeats("one", NOW - back_ms) == 0
+
+
+@pytest.mark.parametrize("apart_ms", [0, 1, APART_MS])
+def test_clocks_that_differ_by_seconds_are_believed(apart_ms: int) -> None:
+    assert DOUBTED.bound(NOW - apart_ms) == "one"
+    assert DOUBTED.repeats("one", NOW - apart_ms) == 3
+    assert ASKED.alone_ms(NOW - apart_ms) == HOUR_MS + apart_ms
+
+
+def test_what_is_asked_after_such_a_time_counts_alone() -> None:
+    heard_of = heard(ASKED, "two", Later(after_s=2), NOW - HOUR_MS)
+    assert heard_of.alone_ms(NOW - HOUR_MS) == 2000
+
+
+def test_a_round_of_the_version_before_is_read() -> None:
+    before = msgspec.json.decode(b'[["one"],["two"],5,"three",3,6,7]', type=Round)
+    assert before == Round(("one",), ("two",), 5, "three", 3, 6, 7)
+    assert before.alone_ms(4) == 1

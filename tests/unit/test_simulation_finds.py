@@ -16,7 +16,7 @@ import pytest
 from simulation.world import simulate
 
 from sendwright.drivers.store import memory_ledger
-from sendwright.engine import deliver, fleet, plan, repair, schedule, settle
+from sendwright.engine import deliver, fleet, plan, repair, schedule, settle, store_time
 from sendwright.model.parcel import Parcel
 from sendwright.policy import fold
 from sendwright.policy.reaction import Next
@@ -168,6 +168,11 @@ MUTANTS = [
         "retry without waiting",
         [Edit(S, "retry_later", "due = now + int(delay_s * 1000)", "due = now")],
         "I8",
+    ),
+    Mutant(
+        "each process goes by its own machine's clock",
+        [Edit(store_time.StoreTime, "now_ms", "int(self._store.there(self.monotonic()) * 1000)", "self._clock.now_ms()")],
+        "I1 I2 I3 I4 I9",
     ),
     Mutant(
         "a throttled provider called again at once",

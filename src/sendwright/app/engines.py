@@ -15,6 +15,7 @@ from typing import Protocol
 from sendwright.drivers.bus.sqs.checkroom import Checkroom, LateCheckroom
 from sendwright.engine.ingest import INGRESS
 from sendwright.engine.ports import Accord, Bus, DeadParcels, Finder, IntakeDesk, Ledger, Registry, Sweeper, Switchboard, Waiting
+from sendwright.engine.store_time import StoreClock
 from sendwright.engine.telling import Tell
 from sendwright.errors import OperatorError
 from sendwright.model.notification import Priority
@@ -71,6 +72,11 @@ class Backend(Protocol):
     @property
     def accord(self) -> Accord | None:
         """What it agrees on with them; None where there is nobody else."""
+        ...
+
+    @property
+    def store_clock(self) -> StoreClock | None:
+        """What the store's clock shows; None where that is the machine's."""
         ...
 
     async def writable(self) -> bool:

@@ -24,11 +24,13 @@ from sendwright.engine.fleet import Account, Fleet
 from sendwright.engine.inquire import Inquirer
 from sendwright.engine.observe import Observer
 from sendwright.engine.plan import Planner
+from sendwright.engine.ports import Clock
 from sendwright.engine.repair import Repairer
 from sendwright.engine.roll import Roll, only
 from sendwright.engine.schedule import Promoter
 from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.sieve import Sieve
+from sendwright.engine.store_time import StoreTime
 from sendwright.engine.telling import Tell, Telling
 from sendwright.engine.worker import Flight, Worker
 from sendwright.model.ids import IdMint
@@ -71,7 +73,7 @@ class Parts(Struct, frozen=True):
 
     settings: Settings
     keys: Keys
-    clock: SystemClock
+    clock: Clock
     drift: Drift
     tell: Subscribers
     mint: IdMint
@@ -186,7 +188,7 @@ def _worker(
     fleet: Fleet,
     gate: Gate,
     promoter: Promoter,
-    clock: SystemClock,
+    clock: Clock,
     drift: Drift,
     tell: Subscribers,
     channels: Sequence[str],
@@ -222,7 +224,8 @@ def assemble(
     sends: bool = True,
 ) -> Parts:
     """Puts it together. `channels`: those that this process delivers; None for all of them. `sends`: whether it calls providers."""
-    clock = SystemClock()
+    store_clock = backend.store_clock
+    clock: Clock = SystemClock() if store_clock is None else StoreTime(SystemClock(), store_clock)
     drift = Drift(clock, tell)
     gate = Gate({name: route_of(provider) for name, provider in providers.items()})
 
@@ -235,7 +238,9 @@ def assemble(
     promoter = Promoter(backend.waiting, backend.ledger, backend.bus, fleet, clock, tell, drift.held)
     roll = Roll(backend.registry, backend.process, clock, tell) if backend.registry is not None else None
     accord = backend.accord
-    concord = Concord(accord, backend.process, fleet, clock, tell, sends=sends) if accord is not None else None
+    concord = None
+    if accord is not None:
+        concord = Concord(accord, backend.process, fleet, clock, tell, sends=sends, store_clock=store_clock)
     delivered = [channel for channel in _delivered(settings, fleet) if channels is None or channel in channels]
     return Parts(
         settings=settings,

@@ -24,6 +24,7 @@ from sendwright.app.metrics import Metrics
 from sendwright.app.parts import SANDBOX, Parts, rules_of
 from sendwright.app.running import Roles, Running
 from sendwright.app.standings import Standings
+from sendwright.app.upkeep import compare_clocks
 from sendwright.errors import OperatorError, Unavailable
 from sendwright.settings import Loaded, Settings, address_of, host_port
 from sendwright.web.api.app import build_served, build_watched
@@ -65,6 +66,7 @@ async def serve(loaded: Loaded, roles: Roles, started: Callable[[Parts, str | No
     metrics, log = Metrics(parts, stderr), logs.Logs()
     parts.tell.add(metrics.tell, *metrics.HEARD)
     parts.tell.add(log.tell, *log.HEARD)
+    compare_clocks(parts)
     draining = asyncio.Event()
     server, serving = None, asyncio.create_task(_wait(draining))
     if listening is not None:

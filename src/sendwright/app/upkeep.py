@@ -11,8 +11,10 @@ from importlib import import_module
 
 from sendwright.app.engines import lanes_of, open_bus
 from sendwright.app.parts import Parts, make_providers, routes_of
+from sendwright.engine.drift import DRIFT_S
 from sendwright.engine.ports import Finder
 from sendwright.engine.readmit import readmit
+from sendwright.engine.store_time import StoreTime
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import Unavailable
 from sendwright.model.notification import Priority
@@ -46,6 +48,13 @@ async def kept_up(name: str, run: Callable[[], Awaitable[None]], tell: Tell, pau
             await asyncio.sleep(pause_s)
         else:
             return
+
+
+def compare_clocks(parts: Parts) -> None:
+    """Says where this machine's wall clock is not to be believed: logs, and whoever looks at them, go by it."""
+    ahead_s = parts.clock.machine_ahead_s() if isinstance(parts.clock, StoreTime) else 0.0
+    if abs(ahead_s) > DRIFT_S:
+        parts.tell(Trouble("clock", f"this machine's wall clock is {ahead_s:+.0f} s from the store's, which is used instead"))
 
 
 async def keep_figures(parts: Parts) -> None:

@@ -11,7 +11,7 @@ from sendwright.drivers.queue_desk import LOST_MS, STALE_S, QueueDesk
 from sendwright.drivers.store.postgres.accord import PostgresAccord
 from sendwright.drivers.store.postgres.audit import InFlight
 from sendwright.drivers.store.postgres.checkroom import PostgresCheckroom
-from sendwright.drivers.store.postgres.connections import CONNECTIONS_MAX, Connections
+from sendwright.drivers.store.postgres.connections import CONNECTIONS_MAX, Connections, first
 from sendwright.drivers.store.postgres.finder import PostgresFinder
 from sendwright.drivers.store.postgres.keys import PostgresKeys
 from sendwright.drivers.store.postgres.ledger import PostgresLedger
@@ -24,6 +24,7 @@ from sendwright.drivers.store.postgres.sweeper import PostgresSweeper
 from sendwright.drivers.store.postgres.switchboard import PostgresSwitchboard
 from sendwright.drivers.store.postgres.waiting import PostgresWaiting
 from sendwright.engine.ports import Accord, Bus, Finder, Registry
+from sendwright.engine.store_time import StoreClock
 from sendwright.errors import Unavailable
 
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -41,7 +42,8 @@ class PostgresBackend:
         now_ms: Callable[[], int],
         in_flight: InFlight | None,
         stale_s: float,
-        lost_ms: int = LOST_MS,
+        lost_ms: int,
+        store_clock: StoreClock,
     ) -> None:
         self.name = "postgres"
         self.process = process
@@ -60,6 +62,7 @@ class PostgresBackend:
         self.checkroom = PostgresCheckroom(connections)
         self.registry: Registry | None = PostgresRegistry(connections)
         self.accord: Accord | None = PostgresAccord(connections)
+        self.store_clock: StoreClock | None = store_clock
 
     async def writable(self) -> bool:
         """Whether the database takes writes, as far as is known; where it last did not, it is tried."""
@@ -85,7 +88,7 @@ async def open_postgres(
     bus: Bus,
     process: str | None = None,
     keep_ms: Callable[[], int] = lambda: WEEK_MS,
-    now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+    now_ms: Callable[[], int] | None = None,
     in_flight: InFlight | None = None,
     connections_max: int = CONNECTIONS_MAX,
     settings: dict[str, str] | None = None,
@@ -95,14 +98,25 @@ async def open_postgres(
     """Opens a migrated database for this process, beside others. Raises `StoreUnusable` when its schema does not fit, `StoreDown`
     when it can't be reached.
 
-    `keep_ms`: how long idempotency keys are remembered. `in_flight`: what is on the bus's lanes, where one can look into them;
-    the recount needs it. `settings`: for the server, on each connection. `stale_s`: after how long a pending key was left by a
-    crash. `lost_ms`: how long something may be on a lane before it counts as lost."""
+    `keep_ms`: how long idempotency keys are remembered. `now_ms`: instead of the server's time. `in_flight`: what is on the bus's
+    lanes, where one can look into them; the recount needs it. `settings`: for the server, on each connection. `stale_s`: after how
+    long a pending key was left by a crash. `lost_ms`: how long something may be on a lane before it counts as lost."""
     connections = Connections(url, settings=settings, most=connections_max)
-    backend = PostgresBackend(connections, bus, process or f"p{secrets.token_hex(8)}", keep_ms, now_ms, in_flight, stale_s, lost_ms)
+    store_clock, name = StoreClock(), process or f"p{secrets.token_hex(8)}"
+    now = now_ms if now_ms is not None else lambda: int(store_clock.there(time.monotonic()) * 1000)
+    backend = PostgresBackend(connections, bus, name, keep_ms, now, in_flight, stale_s, lost_ms, store_clock)
     try:
         await connections.writing(check)
-        await backend.partitions.make_ahead(now_ms())
+        await _look_at(connections, store_clock)
+        await backend.partitions.make_ahead(now())
         yield backend
     finally:
         await backend.close()
+
+
+async def _look_at(connections: Connections, clock: StoreClock) -> None:
+    """What the server's clock shows. The first time is the line's, too: the second counts."""
+    for _ in range(2):
+        asked_at = time.monotonic()
+        shown = first(await connections.query("select extract(epoch from clock_timestamp())::float8"))
+        clock.seen(shown, asked_at, time.monotonic())

@@ -27,6 +27,7 @@ from sendwright.drivers.store.sqlite.switchboard import SqliteSwitchboard
 from sendwright.drivers.store.sqlite.waiting import SqliteWaiting
 from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
 from sendwright.engine.ports import Accord, Finder, Registry
+from sendwright.engine.store_time import StoreClock
 from sendwright.errors import StoreDown, StoreUnusable
 
 SCHEMA = 3
@@ -48,6 +49,7 @@ class SqliteBackend:
         self.name = "sqlite"
         self.registry: Registry | None = None
         self.accord: Accord | None = None
+        self.store_clock: StoreClock | None = None
         self.path = path
         self.process = process
         self.finder: Finder | None = None

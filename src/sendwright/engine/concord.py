@@ -17,6 +17,7 @@ from sendwright.engine.fleet import Account, Fleet
 from sendwright.engine.meter import InLine, Leased, SharedMeter
 from sendwright.engine.ports import Accord, Clock
 from sendwright.engine.roll import LEASE_S
+from sendwright.engine.store_time import StoreClock
 from sendwright.engine.telling import BreakerMoved, Tell, Trouble
 from sendwright.errors import Unavailable
 from sendwright.model.accord import Bar, Picture, Standing, Total
@@ -37,29 +38,6 @@ DEAF_S = 1.0
 """Until it is tried again to tell the store of a breaker."""
 
 
-class StoreClock:
-    """What the store's clock shows, on this process's own. Every answer bounds it: it was read after the question and before
-    the answer. The tightest bounds count, widened by what two clocks drift apart meanwhile."""
-
-    _DRIFT = 2e-4
-
-    def __init__(self) -> None:
-        self._ahead = 0.0
-        self._width = float("inf")
-        self._at = 0.0
-
-    def seen(self, shown: float, asked_at: float, answered_at: float) -> None:
-        low, high = shown - answered_at, shown - asked_at
-        width = self._width + self._DRIFT * max(0.0, answered_at - self._at)
-        outside = low > self._ahead + width / 2 or high < self._ahead - width / 2
-        if high - low <= width or outside:
-            self._ahead, self._width, self._at = (low + high) / 2, high - low, answered_at
-
-    def here(self, there: float) -> float:
-        """The time on this process's clock at which the store's shows `there`."""
-        return there - self._ahead
-
-
 class _Probe(NamedTuple):
     """The fleet's probe, while it is this process's to make."""
 
@@ -70,13 +48,24 @@ class _Probe(NamedTuple):
 class Concord:
     """Run `turn` a few times a second."""
 
-    def __init__(self, accord: Accord, process: str, fleet: Fleet, clock: Clock, tell: Tell, *, sends: bool) -> None:
-        """`sends`: whether this process calls providers, or only looks at how they stand."""
+    def __init__(
+        self,
+        accord: Accord,
+        process: str,
+        fleet: Fleet,
+        clock: Clock,
+        tell: Tell,
+        *,
+        sends: bool,
+        store_clock: StoreClock | None = None,
+    ) -> None:
+        """`sends`: whether this process calls providers, or only looks at how they stand. `store_clock`: is told what the store's
+        shows, with each answer."""
         self.accord = accord
         self.clock = clock
         self.tell = tell
         self.sends = sends
-        self.store_clock = StoreClock()
+        self.store_clock = store_clock if store_clock is not None else StoreClock()
         self.totals: dict[str, Total] = {}
         """Over all processes that call it, this one included."""
         self._process = process

@@ -329,7 +329,7 @@ class Deliverer:
         """For when one that is shut by now may be called again: that is news of it, and somebody must be there to probe it;
         unless one of the round asked to be left alone for longer."""
         round_, monotonic = parcel.round, self._clock.monotonic()
-        if now < round_.asked_until:
+        if round_.alone_ms(now):
             return parcel
         later = tuple(name for name in round_.later if not self._fleet.shut(name, monotonic))
         return replace(parcel, round=replace(round_, later=later))

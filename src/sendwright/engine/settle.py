@@ -160,7 +160,7 @@ class Settler:
     def _backoff(self, parcel: Parcel, now: int) -> float | None:
         """Seconds until the next try; None when it would expire before."""
         remaining_s = None if parcel.expires_at is None else (parcel.expires_at - now) / 1000
-        asked_s, retry = max(0.0, (parcel.round.asked_until - now) / 1000), self._retry
+        asked_s, retry = parcel.round.alone_ms(now) / 1000, self._retry
         return wait_s(parcel.backoff_s, asked_s, retry.base_s, retry.cap_s, self._draw(), remaining_s=remaining_s)
 
     def _note(self, held: Held, outcome: Outcome, seconds: float, *, called: bool) -> None:

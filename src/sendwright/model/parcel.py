@@ -24,6 +24,11 @@ every live process reads it (engine/roll.py, `reads`)."""
 PARCELS_MAX = 50
 """Most parcels in one bundle."""
 
+BOUND_MS = 30_000
+"""So long, at most, is nobody else asked while the provider that would know a repeat of a lost call can't be asked."""
+APART_MS = 5_000
+"""A time further ahead than this, of what is past, was told by a clock that was wrong: what was counted from it is void."""
+
 INBOUND = "inbound"
 """The lane of the providers' receipts."""
 
@@ -59,7 +64,10 @@ class Step(Struct, frozen=True, array_like=True):
 
 
 class Round(Struct, frozen=True, array_like=True):
-    """What a message has learned of its step's providers since it last began to ask them. Times are ms since 1970."""
+    """What a message has learned of its step's providers since it last began to ask them. Times are ms since 1970.
+
+    They may have been told by a clock that was ahead and has been set right: then nobody is left alone, bound or known by a key
+    for as long as it was wrong, but not at all."""
 
     later: tuple[str, ...] = ()
     """Who said *later*: the others of the route first. Forgotten when all are asked anew."""
@@ -75,6 +83,8 @@ class Round(Struct, frozen=True, array_like=True):
     """As long as it remembers the key."""
     bound_until: int = 0
     """As long as nobody else is asked instead."""
+    asked_at: int = 0
+    """When one of them last asked to be left alone."""
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -83,15 +93,23 @@ class Round(Struct, frozen=True, array_like=True):
 
     def anew(self, now: int) -> Round:
         """The next time round: who said *later* is asked again, unless one of them asked to be left alone for longer."""
-        return self if now < self.asked_until else replace(self, later=())
+        return self if self.alone_ms(now) else replace(self, later=())
+
+    def alone_ms(self, now: int) -> int:
+        """How much longer somebody asked to be left alone."""
+        return max(0, self.asked_until - now) if self.asked_at <= now + APART_MS else 0
 
     def repeats(self, provider: str, now: int) -> int:
         """The number of the attempt of which a call of this provider would be known there as a repeat; 0 for none."""
-        return self.keyed_number if provider == self.keyed and now < self.keyed_until else 0
+        return self.keyed_number if provider == self.keyed and now < self.keyed_until and self._sound(now) else 0
 
     def bound(self, now: int) -> str | None:
         """The only one that may be asked now, where that is so."""
-        return self.keyed if now < min(self.bound_until, self.keyed_until) else None
+        return self.keyed if now < min(self.bound_until, self.keyed_until) and self._sound(now) else None
+
+    def _sound(self, now: int) -> bool:
+        """Whether the doubt is not of the future."""
+        return self.bound_until <= now + BOUND_MS + APART_MS
 
 
 FRESH = Round()

@@ -24,7 +24,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sendwright.model.outcomes import Reason
-from sendwright.model.parcel import FRESH, Parcel, Round
+from sendwright.model.parcel import BOUND_MS, FRESH, Parcel, Round
 from sendwright.model.records import AttemptRecord, Decision, Lost, MessageRecord, Patience, Wait
 from sendwright.model.states import AttemptState, MessageState
 
@@ -33,9 +33,6 @@ _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _NOT_TAKEN = frozenset({r.value for r in (Reason.UNREACHABLE, Reason.LIMIT, Reason.MISCONFIGURED, Reason.EXPIRED, Reason.CONTENT)})
 _NEVER_SENT = frozenset({MessageState.FAILED, MessageState.EXPIRED})
 _MAY_ADVANCE = frozenset({MessageState.SENDING, MessageState.SENT, MessageState.IN_DOUBT})
-
-BOUND_MS = 30_000
-"""So long, at most, is nobody else asked while the provider that would know a repeat of a lost call can't be asked."""
 
 
 class Standing(Struct, frozen=True):

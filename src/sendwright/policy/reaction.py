@@ -86,9 +86,11 @@ def heard(before: Round, provider: str, outcome: Outcome, now: int) -> Round:
             keyed = None if before.keyed == provider else before.keyed  # a definite word: the doubt is over
             return replace(before, refused=(*before.refused, provider), keyed=keyed)
         case Later():
+            later = (*before.later, provider)
             asked_ms = int(believed_s(outcome.after_s) * 1000)
-            until = now + asked_ms if asked_ms else 0  # who asked for nothing leaves no time of a clock that may be wrong
-            return replace(before, later=(*before.later, provider), asked_until=max(before.asked_until, until))
+            if not asked_ms:
+                return replace(before, later=later)  # who asked for nothing leaves no time of a clock that may be wrong
+            return replace(before, later=later, asked_until=now + max(before.alone_ms(now), asked_ms), asked_at=now)
         case Misconfigured():
             return replace(before, later=(*before.later, provider))
         case _:

@@ -14,7 +14,6 @@ are left out.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
 from typing import TypeVar
@@ -118,7 +117,7 @@ async def recount(db: Db, in_flight: InFlight | None, lost_ms: int) -> Audit:
 async def _overdue(db: Db, lost_ms: int) -> int:
     """What was counted or queued before this time, in ms since 1970, should have moved on. What was moved here is on its way since
     then, whatever its own times say."""
-    overdue = int(time.time() * 1000) - lost_ms
+    overdue = int(await db.fetchval("select (extract(epoch from clock_timestamp()) * 1000)::bigint")) - lost_ms
     return overdue if (await moved_at(db) or 0) <= overdue else 0
 
 

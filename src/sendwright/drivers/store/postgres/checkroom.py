@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
-import time
 
 from sendwright.drivers.store.postgres.connections import Connections, Db
+
+_KEEP = """insert into checkroom (key, body, at) values ($1, $2, (extract(epoch from clock_timestamp()) * 1000)::bigint)
+  on conflict do nothing"""
 
 
 class PostgresCheckroom:
@@ -18,12 +20,7 @@ class PostgresCheckroom:
         key = secrets.token_urlsafe(24)
 
         async def kept(db: Db) -> None:
-            await db.execute(
-                "insert into checkroom (key, body, at) values ($1, $2, $3) on conflict do nothing",
-                key,
-                body,
-                int(time.time() * 1000),
-            )
+            await db.execute(_KEEP, key, body)
 
         await self._connections.writing(kept)
         return key
