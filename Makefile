@@ -1,6 +1,6 @@
 # One command each; CI calls the same ones. Bare `make` lists them.
 SHELL := /bin/bash
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+PYTHON ?=
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
@@ -12,13 +12,14 @@ help: ## list the targets
 install: $(BIN)/.installed ## install into .venv, from the lock file (uv where it is present, plain pip otherwise)
 
 $(BIN)/.installed: pyproject.toml requirements.lock
-	@echo "installing into .venv" >&2
-	@if command -v uv >/dev/null 2>&1; then \
-	  uv venv --quiet --allow-existing --python "$(PYTHON)" .venv && \
+	@set -euo pipefail; python="$(PYTHON)"; python="$${python:-$$(scripts/interpreter)}"; \
+	echo "installing into .venv with $$python (PYTHON=... chooses another)" >&2; \
+	if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python "$$python" .venv && \
 	  uv pip install --quiet --python $(BIN)/python -r requirements.lock && \
 	  uv pip install --quiet --python $(BIN)/python --no-deps -e . ; \
 	else \
-	  "$(PYTHON)" -m venv .venv && \
+	  rm -f .venv/bin/python* && "$$python" -m venv .venv && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e . ; \
 	fi

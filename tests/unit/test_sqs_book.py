@@ -51,6 +51,16 @@ def test_a_bundle_that_comes_before_its_sending_was_confirmed_leaves_nothing_beh
     assert (book.depth, book.oldest_at()) == (0, 0)
 
 
+def test_a_bundle_that_comes_from_the_queue_during_a_survey_is_not_counted_in_both_places() -> None:
+    book = Book()
+    book.published("a", 10, 1)
+    began = book.version
+    book.moved()
+    book.surveyed(began, 2, now=20)
+    book.taken("a", 10, 1)
+    assert (book.depth, book.oldest_at()) == (0, 0)
+
+
 def test_a_survey_that_the_book_overtook_counts_only_when_it_is_always_so() -> None:
     book = Book()
     for _ in range(OVERTAKEN_MAX):

@@ -69,6 +69,10 @@ class Book:
         self._enter(1, count)
         self._remember(key, at)
 
+    def moved(self) -> None:
+        """What lay in the queue lies here now: a survey on its way may have counted it there and would count it here again."""
+        self.version += 1
+
     def surveyed(self, began: int, messages: int, now: int) -> None:
         """`messages` nobody has taken, here and in the queue, by a survey that began at that version."""
         if began != self.version and self._overtaken < OVERTAKEN_MAX:

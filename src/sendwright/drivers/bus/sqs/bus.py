@@ -265,6 +265,8 @@ class SqsBus:
             elif hand is not None:
                 hands.append(hand)
         hands.sort(key=lambda hand: hand.sent_at)
+        if hands and (place := self._by_queue.get(queue.name)) is not None:
+            place.book.moved()
         return hands
 
     async def _fetched(self, hand: Hand, key: str) -> None:
