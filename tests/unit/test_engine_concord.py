@@ -5,149 +5,17 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Self
 
 import pytest
 
-from sendwright.drivers.store.memory import MemoryBackend
-from sendwright.drivers.store.memory_accord import MemoryAccord
-from sendwright.engine.concord import Concord
-from sendwright.engine.fleet import Account, Fleet
-from sendwright.engine.roll import LEASE_S
-from sendwright.engine.telling import BreakerMoved, Telling
-from sendwright.errors import StoreDown
-from sendwright.model.accord import Bar, Block, Change, Picture, Standing
+from sendwright.engine.telling import BreakerMoved
 from sendwright.model.notification import Priority
 from sendwright.model.records import Switch
-from sendwright.policy.breaker import BreakerSettings, Health, Permit, State
-from sendwright.policy.limit import Reserve, parse_rate
+from sendwright.policy.breaker import Health, Permit, State
+from sendwright.policy.limit import parse_rate
 
-from .engine_world import Vendor, in_virtual_time
-from .scripted_vendor import Scripted
-from .virtual_time import VirtualClock
-
-TURN_S = 0.4
-WAIT_S = 0.5
-
-
-class _Way:
-    """A store some milliseconds away, which may be down."""
-
-    def __init__(self, accord: MemoryAccord) -> None:
-        self._accord = accord
-        self.down = False
-        self.leases = 0
-        self.moves = 0
-
-    async def lease(self, provider: str, want: int, cell_s: float, reach_s: float, *, urgent: bool) -> Block:
-        self.leases += 1
-        await self._travel()
-        block = await self._accord.lease(provider, want, cell_s, reach_s, urgent=urgent)
-        await self._travel()
-        return block
-
-    async def move(self, provider: str, version: int, change: Change, *, when_due: bool = False) -> Bar | None:
-        self.moves += 1
-        await self._travel()
-        bar = await self._accord.move(provider, version, change, when_due=when_due)
-        await self._travel()
-        return bar
-
-    async def exchange(self, process: str, news: Sequence[Standing], lease_s: float) -> Picture:
-        await self._travel()
-        picture = await self._accord.exchange(process, news, lease_s)
-        await self._travel()
-        return picture
-
-    async def _travel(self) -> None:
-        await asyncio.sleep(0.004)
-        if self.down:
-            raise StoreDown("down")
-
-
-class _Process:
-    def __init__(self, name: str, house: House, *, sends: bool = True) -> None:
-        clock = VirtualClock()
-        self.name = name
-        self.way = _Way(house.accord)
-        self.told: list[Telling] = []
-        self.account = Account(
-            Scripted(Vendor("vendor", timeout_s=4)),
-            concurrency=1000,
-            rate=parse_rate(house.rate) if house.rate else None,
-            breaker=BreakerSettings(),
-            reserve=Reserve(),
-            callback_base=None,
-        )
-        board = MemoryBackend(clock).switchboard
-        self.fleet = Fleet([self.account], {"sms": [self.account.name]}, board, self.told.append)
-        self.concord = Concord(self.way, name, self.fleet, clock, self.told.append, sends=sends)
-        self.clock = clock
-
-    async def run(self) -> None:
-        while True:
-            await self.concord.look()
-            await asyncio.sleep(TURN_S)
-
-    def note(self, health: Health, count: int = 1, probe: int = 0) -> None:
-        for _ in range(count):
-            self.fleet.note(self.account, health, self.clock.monotonic(), probe=probe)
-
-    @property
-    def state(self) -> State:
-        return self.account.breaker.state
-
-
-class House:
-    """Processes over one store, whose clock shows another time than theirs."""
-
-    def __init__(self, rate: str | None = None) -> None:
-        self.rate = rate
-        self.accord = MemoryAccord(_Ahead())
-        self.processes: list[_Process] = []
-        self.tasks: list[asyncio.Task[None]] = []
-        self.calls: list[float] = []
-
-    def spawn(self, name: str, *, sends: bool = True) -> _Process:
-        process = _Process(name, self, sends=sends)
-        self.processes.append(process)
-        self.tasks += [asyncio.create_task(process.run()), asyncio.create_task(self._beat(name))]
-        return process
-
-    async def _beat(self, name: str) -> None:
-        while True:
-            await self.accord.beat(name, LEASE_S)
-            await asyncio.sleep(2)
-
-    def demand(self, process: _Process, lines: int = 40, priority: Priority = Priority.NORMAL) -> None:
-        """So many messages always wait in this process; each has its turn, or gives up after half a second."""
-
-        async def one() -> None:
-            while True:
-                slot = await process.account.take(priority, process.clock, WAIT_S)
-                if slot is None:
-                    await asyncio.sleep(0.1)  # parked
-                    continue
-                self.calls.append(process.clock.monotonic())
-                slot.used = True
-                slot.release()
-
-        self.tasks += [asyncio.create_task(one()) for _ in range(lines)]
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for process in self.processes:
-            process.concord.close()
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-
-
-class _Ahead(VirtualClock):
-    def monotonic(self) -> float:
-        return super().monotonic() + 5_000_000
+from .concord_world import WAIT_S, House
+from .engine_world import in_virtual_time
 
 
 def most_in(times: Sequence[float], window_s: float) -> int:
@@ -390,7 +258,7 @@ async def test_who_only_looks_sees_what_all_say_and_the_ramp_does_not_stand_stil
         one.note(Health.GOOD, probe=slot.probe)
         await asyncio.sleep(8)
         assert looks.state == State.CLOSED
-        assert looks.account.room(Priority.CRITICAL, looks.clock.monotonic(), 1) == 1000
+        assert looks.account.room(Priority.CRITICAL, looks.clock.monotonic(), 1) == 2 * 1000
 
 
 @in_virtual_time

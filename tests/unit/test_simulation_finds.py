@@ -65,7 +65,7 @@ MUTANTS = [
             Edit(memory_ledger, "_refusal", "expires_at <= claim.now", "expires_at < claim.now"),
             Edit(schedule, "_end_of", "expires_at <= now", "expires_at < now"),
         ],
-        "I3",
+        "I3 I8",
     ),
     Mutant(
         "expiry not looked at after the claim",

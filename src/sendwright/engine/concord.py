@@ -34,6 +34,8 @@ AGAIN_S = 0.1
 """Until it is asked again for a probe that is not due by the store's clock, though by ours."""
 REACH_KEPT = 0.8
 """How much of it counts, from answer to answer, that one was slow."""
+UNKNOWN_MS = 1000.0
+"""For so quick is taken whom nobody has called yet, by who only looks on: lanes are not filled for more than may be sent."""
 DEAF_S = 1.0
 """Until it is tried again to tell the store of a breaker."""
 
@@ -108,7 +110,7 @@ class Concord:
                 self._links[provider].told(self.store_clock.here(open_at))
         bars = {bar.provider: bar for bar in picture.bars}
         for name, link in self._links.items():
-            link.saw(bars.get(name))
+            link.saw(bars.get(name), self.totals.get(name))
 
 
 class Link:
@@ -156,6 +158,10 @@ class Link:
         total, own = self._concord.totals.get(self._account.name), self._concord.said(self._account.name)
         return 0 if total is None else max(0, total.waiting - (0 if own is None else own.waiting))
 
+    def callers(self) -> int:
+        total = self._concord.totals.get(self._account.name)
+        return 1 if total is None else max(1, total.processes)
+
     def standing(self) -> Standing:
         account = self._account
         calls, good = len(account.recent), sum(account.recent)
@@ -165,8 +171,8 @@ class Link:
         if self._meter is not None:
             self._meter.told(open_at)
 
-    def saw(self, bar: Bar | None) -> None:
-        """How the fleet holds the breaker."""
+    def saw(self, bar: Bar | None, total: Total | None) -> None:
+        """How the fleet holds the breaker, and how quick its calls are."""
         account, now = self._account, self._clock.monotonic()
         if bar is not None and bar.version > self._version and not self._busy and not self._dirty:
             self._version = bar.version
@@ -178,6 +184,7 @@ class Link:
             account.wake()
         if not self.sends:  # nothing shows here that it goes well, but that nobody says otherwise
             account.breaker = breakers.succeeded(account.breaker, now)
+            account.latency_ms = UNKNOWN_MS if total is None or not total.calls else total.latency_ms
 
     def close(self) -> None:
         if self._task is not None:

@@ -20,6 +20,7 @@ from sendwright.engine.render import render
 from sendwright.engine.settle import Held, Settler, after_step
 from sendwright.engine.telling import Duplicate, Parked, Settled, Tell, Trouble, Written
 from sendwright.errors import Unavailable, Unreachable
+from sendwright.model.notification import Priority
 from sendwright.model.outcomes import Later, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.model.parcel import Parcel
 from sendwright.model.records import Claim, Claimed, Refused, Wait
@@ -31,6 +32,9 @@ from sendwright.providers.contract import OURS, Flow, NotSent, Request, TooLong
 
 SLOT_WAIT_S = 0.5
 """How long a parcel waits for its provider before it is parked."""
+HAND_MAX = 200
+HAND_S = 0.8 * SLOT_WAIT_S
+"""A worker holds the work of so many seconds, and so many parcels at the most, of one lane."""
 BEGIN_S = 0.5
 """A call not begun this long after its claim is not made: what it was decided on may have changed."""
 LOOK_MS = 1000
@@ -89,6 +93,12 @@ class Deliverer:
         self._tell = tell
         self._poke = poke
         self._clock_held = clock_held
+
+    def hand(self, channel: str, priority: Priority) -> int:
+        """How many parcels of a lane may be held here and not yet be claimed, parked or dropped; at least 1. No more than will
+        have a place before they are parked again, as far as that is known."""
+        pace = self._fleet.own_pace(channel, priority, self._clock.monotonic())
+        return HAND_MAX if pace is None else min(HAND_MAX, max(1, int(pace * HAND_S)))
 
     async def deliver(self, parcel: Parcel, handled: Callable[[], None]) -> None:
         """Takes one parcel as far as it can go now; `handled` is called once its row says so."""

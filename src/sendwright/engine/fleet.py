@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
-from sendwright.engine.meter import Meter, OwnMeter
+from sendwright.engine.meter import Foreseen, Meter, OwnMeter
 from sendwright.engine.ports import Clock, Switchboard
 from sendwright.engine.telling import BreakerMoved, Tell
 from sendwright.model.notification import Priority
@@ -82,6 +83,10 @@ class Shared(Protocol):
         """How many stand in line in other processes, as far as is known."""
         ...
 
+    def callers(self) -> int:
+        """How many processes call it, as far as is known; one at the least."""
+        ...
+
 
 class Account:
     """One configured provider at run time."""
@@ -144,7 +149,8 @@ class Account:
         permit = self.permit(now)
         if permit == Permit.NO:
             return 0
-        free = self._ceiling(priority, now) - self.in_flight
+        free = self._ceiling(priority, now) * (self.shared.callers() if self.shared is not None and self.looks_on else 1)
+        free -= self.in_flight
         if self.meter is not None:
             free = min(free, self.meter.ahead(now, horizon_s))
         if permit == Permit.PROBE:
@@ -165,15 +171,22 @@ class Account:
         return max(0.0, self._admitted_at(priority, now) - now)
 
     def pace(self, priority: Priority, now: float) -> float:
-        """Calls a second that it takes of this priority, by Little's law and its rate; 0 while it must not be called."""
+        """Calls a second that it takes of this priority, by Little's law and its rate, whoever makes them; 0 while it must not
+        be called."""
         if self.permit(now) == Permit.NO:
             return 0.0
-        by_places = self._ceiling(priority, now) / max(self.latency_ms / 1000, QUICKEST_S)
+        by_places = self.own_pace(priority, now) * (self.shared.callers() if self.shared is not None else 1)
         return by_places if self.rate is None else min(by_places, 1 / self.rate.interval_s)
 
+    def own_pace(self, priority: Priority, now: float) -> float:
+        """Of those, the calls that this process has the places for, whatever the rate and its health."""
+        return self._ceiling(priority, now) / max(self.latency_ms / 1000, QUICKEST_S)
+
     def awaited(self, priority: Priority) -> int:
-        """How many of this priority stand in line; of other processes', whose priorities are not known, all."""
-        return self._awaited[priority] + (self.shared.elsewhere() if self.shared is not None else 0)
+        """How many of this priority stand in line; of other processes', whose priorities are not known, all. Where there is
+        no rate, who looks on goes by what is left in the lanes instead: it would hear of lines when they are over."""
+        foreign = self.shared is not None and not (self.looks_on and self.rate is None)
+        return self._awaited[priority] + (self.shared.elsewhere() if self.shared is not None and foreign else 0)
 
     def waiting(self, upto: Priority = Priority.BULK) -> int:
         """How many stand in line here, of this priority and those above it."""
@@ -289,7 +302,7 @@ class Account:
 
     def _metered(self, rate: Rate | None) -> Meter | None:
         if rate is None:
-            return None
+            return Foreseen(partial(self.pace, Priority.BULK)) if self.looks_on else None
         return OwnMeter(rate, self._reserve) if self.shared is None else self.shared.meter(rate)
 
     def _ceiling(self, priority: Priority, now: float) -> int:
@@ -436,6 +449,14 @@ class Fleet:
 
     def pace(self, channel: str, priority: Priority, now: float) -> float:
         return sum(account.pace(priority, now) for account in self.route(channel))
+
+    def own_pace(self, channel: str, priority: Priority, now: float) -> float | None:
+        """Calls a second that this process has the places for; None where that does not decide how long anybody stands in line:
+        a rate does, or nobody may be called."""
+        open_ = [account for account in self.route(channel) if account.permit(now) != Permit.NO]
+        if not open_ or any(account.rate is not None for account in open_):
+            return None
+        return sum(account.own_pace(priority, now) for account in open_)
 
     def note(
         self, account: Account, health: Health, now: float, *, probe: int = 0, why: str = "", seconds: float | None = None

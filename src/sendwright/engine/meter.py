@@ -37,8 +37,6 @@ SURPLUS = 1.1
 class Meter(Protocol):
     """Of one account. Times are this process's monotonic seconds."""
 
-    rate: Rate
-
     def take(self, priority: Priority, now: float) -> bool:
         """Whether a call may go now; then it is counted."""
         ...
@@ -86,6 +84,34 @@ class OwnMeter:
 
     def brought(self, count: int, now: float) -> None:
         """It sees them itself when they go."""
+
+    def stand(self, now: float) -> None:
+        """Nobody has to be asked."""
+
+    def close(self) -> None:
+        """Nothing goes on."""
+
+
+class Foreseen:
+    """For who looks on where there is no rate: lines are filled at the pace at which they are thought to empty."""
+
+    def __init__(self, pace: Callable[[float], float]) -> None:
+        """`pace`: calls a second at a time; 0 while none may be made."""
+        self._pace = pace
+        self._tat = IDLE
+
+    def take(self, priority: Priority, now: float) -> bool:
+        return True
+
+    def free_at(self, priority: Priority, now: float) -> float:
+        return now
+
+    def ahead(self, now: float, horizon_s: float) -> int:
+        return int((now + horizon_s - max(now, self._tat)) * self._pace(now))
+
+    def brought(self, count: int, now: float) -> None:
+        pace = self._pace(now)
+        self._tat = max(now, self._tat) + (count / pace if pace else 0)
 
     def stand(self, now: float) -> None:
         """Nobody has to be asked."""

@@ -27,11 +27,9 @@ from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import Unavailable
 from sendwright.model.notification import Priority
-from sendwright.model.parcel import INBOUND, Parcel, intake_lane, lane, read, unbundle
+from sendwright.model.parcel import INBOUND, PARCELS_MAX, Parcel, intake_lane, lane, read, unbundle
 from sendwright.policy.limit import Reserve, ceiling
 
-HAND_MAX = 200
-"""Parcels of one lane that may be taken and not yet claimed, parked or dropped."""
 PLANS_AT_ONCE = 2
 """Bundles of one intake lane in the works at the same time."""
 BROKEN_S = 1.0
@@ -41,7 +39,8 @@ BROKEN_S = 1.0
 class Hand:
     """What one taker holds: counts parcels, and wakes the taker when there is room again."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: Callable[[], int]) -> None:
+        """`most`: how many it may hold now; an empty hand takes a bundle in any case."""
         self._most = most
         self._held = 0
         self._room = asyncio.Event()
@@ -53,13 +52,16 @@ class Hand:
 
     def take(self, count: int) -> None:
         self._held += count
-        if self._held >= self._most:
+        if not self._fits():
             self._room.clear()
 
     def drop(self) -> None:
         self._held -= 1
-        if self._held < self._most:
+        if not self._room.is_set() and self._fits():
             self._room.set()
+
+    def _fits(self) -> bool:
+        return self._held <= 0 or self._held + PARCELS_MAX <= self._most()
 
 
 class Flight:
@@ -201,7 +203,7 @@ class Worker:
         await persist(lambda: self._bus.give_back(delivery), self._clock, self._tell, "give back")
 
     async def _each_parcel(self, name: str, priority: Priority) -> None:
-        hand = Hand(HAND_MAX)
+        hand = Hand(partial(self._deliverer.hand, name.rpartition(".")[0], priority))
         while True:
             crashpoint("worker.waiting_hand")
             await hand.room()
