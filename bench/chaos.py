@@ -18,7 +18,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,27 +98,34 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="sendwright-chaos-") as place:
         if wish.only in {None, "matrix"}:
             good = _matrix(_folder(place, "matrix"), wish.points) and good
-        for on_doubt in ("resend", "hold"):
-            if wish.only in {None, on_doubt}:
-                campaign = random_kills(
-                    _folder(place, on_doubt),
-                    kills=wish.kills,
-                    notifications=wish.notifications,
-                    on_doubt=on_doubt,
-                    seed=wish.seed,
-                )
-                good = _judged(campaign) and good
+        both = [
+            random_kills(
+                _folder(place, on_doubt),
+                kills=wish.kills,
+                notifications=wish.notifications,
+                on_doubt=on_doubt,
+                seed=wish.seed,
+            )
+            for on_doubt in ("resend", "hold")
+            if wish.only in {None, on_doubt}
+        ]
+        good = _judged(both) and good
         if wish.only in {None, "cancel"}:
             folder, kills = _folder(place, "cancel"), min(wish.kills, CANCEL_KILLS)
-            good = _judged(cancel_race(folder, count=wish.cancels, kills=kills, seed=wish.seed)) and good
+            good = _judged([cancel_race(folder, count=wish.cancels, kills=kills, seed=wish.seed)]) and good
     return 0 if good else 1
 
 
-def _judged(campaign: Coroutine[Any, Any, Verdict]) -> bool:
-    """Prints what it came to; whether it was good."""
-    verdict = asyncio.run(campaign)
-    print("\n".join(verdict.lines()), flush=True)
-    return verdict.good
+def _judged(campaigns: Sequence[Coroutine[Any, Any, Verdict]]) -> bool:
+    """Runs them at the same time, for each waits more than it works, and prints what they came to; whether all were good."""
+
+    async def run() -> list[Verdict]:
+        return await asyncio.gather(*campaigns)
+
+    verdicts = asyncio.run(run())
+    for verdict in verdicts:
+        print("\n".join(verdict.lines()), flush=True)
+    return all(verdict.good for verdict in verdicts)
 
 
 def _matrix(folder: Path, points: list[str]) -> bool:

@@ -23,8 +23,9 @@ from bench.provider import ROOT, MockProvider
 from sendwright.drivers.store.sqlite.writer import connect
 
 CONNECTIONS = 64
-CONCURRENCY = 200
-"""Calls in flight that the provider allows: the same as every peer's."""
+CONCURRENCY = 287
+"""Calls in flight that the provider allows: `normal` may have 200 of them, as many as every peer; the others are kept for what is
+urgent."""
 WARM = 200
 _ACCEPTED = re.compile(rb'^sendwright_attempts_total\{[^}]*outcome="accepted"[^}]*\} ([0-9.e+]+)$', re.MULTILINE)
 _DEPTH = re.compile(rb"^sendwright_lane_depth\{[^}]*\} ([0-9.e+]+)$", re.MULTILINE)
