@@ -24,6 +24,7 @@ from sendwright.model import ids
 
 QUIET_S = 180.0
 TAKEOVER_S = 15.0
+EMPTY_S = 60.0
 NUMBER = re.compile(r"message (\d+)")
 
 
@@ -157,6 +158,16 @@ def audited(house: Several) -> list[Any]:
     except AssertionError:
         return list(house.api("GET", "/v1/audit")[1]["violations"])
     return []
+
+
+def left_over(house: Several) -> list[str]:
+    """Where everything is settled, nothing is left on the bus, nor was any of it given up."""
+    faults = [f"dead: {row[0]} of {row[1]}: {row[2]}" for row in house.ask("select id, lane, problem from dead_parcels limit 20")]
+    try:
+        wait_until(lambda: house.broker.left() == 0, EMPTY_S, "the queues are empty", every_s=1)
+    except AssertionError:
+        faults.append(f"{house.broker.left()} messages are left in the queues")
+    return faults
 
 
 def _taken(oracle: Oracle, doors: Doors, loose: dict[int, str]) -> tuple[Counter[str], set[int]]:
