@@ -273,7 +273,7 @@ async def _replaced(bus: str, queue: str, change: Callable[[list[bytes]], list[b
     try:
         channel = await connection.channel()
         found = []
-        while (message := await channel.basic_get(queue)).delivery.NAME == "Basic.GetOk":
+        while isinstance((message := await channel.basic_get(queue)).delivery, aiormq.spec.Basic.GetOk):
             found.append(message)
         for message in found:
             properties = aiormq.spec.Basic.Properties(headers=message.header.properties.headers, delivery_mode=2)

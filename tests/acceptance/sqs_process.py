@@ -17,9 +17,11 @@ from sendwright.drivers.bus.sqs.bodies import read_letter, written
 from sendwright.model.parcel import split
 from tests.acceptance.harness import Process, call, free_port, wait_until
 from tests.conformance.sqs_backends import credentials
-from tests.conformance.sqs_fake_queues import ACCOUNT, VISIBILITY_MAX_S
+from tests.conformance.sqs_fake_queues import ACCOUNT
 
 PREFIX = "r-"
+HELD_S = 5
+"""How long what an operator takes is kept from others."""
 FAULTS = {
     "duplicate": 0.05,
     "expire": 0.02,
@@ -94,15 +96,15 @@ class Sqs:
 
     def purge(self, lane: str) -> int:
         queue = spelled(lane)
-        lay = sum(self.counts()["queues"][self._prefix + queue].values())
+        lay = self._lying(queue)
         self.asked("PurgeQueue", queue=queue)
         return lay
 
     def replace(self, lane: str, change: Callable[[list[bytes]], list[bytes]]) -> int:
-        """Takes all of them before it puts one back. A bundle that the server hands out again all the same, after it was
-        deleted, comes unchanged."""
+        """Takes all of them before it puts one back; what an answer that was lost had taken is waited for. A bundle that the
+        server hands out again all the same, after it was deleted, comes unchanged."""
         queue, found = spelled(lane), dict[str, dict[str, Any]]()
-        while self.counts()["queues"][self._prefix + queue]["visible"]:
+        while len(found) < self._lying(queue):
             for message in self._taken(queue):
                 found[message["MessageId"]] = message  # the newest receipt handle is the one that counts
         letters = {letter.id: letter for letter in (read_letter(message["Body"], lane) for message in found.values())}
@@ -132,7 +134,10 @@ class Sqs:
     def clean(self) -> None:
         """Its queues go with the server."""
 
+    def _lying(self, queue: str) -> int:
+        return sum(self.counts()["queues"][self._prefix + queue].values())
+
     def _taken(self, queue: str) -> list[dict[str, Any]]:
-        answer = self.asked("ReceiveMessage", queue=queue, MaxNumberOfMessages=10, VisibilityTimeout=VISIBILITY_MAX_S)
+        answer = self.asked("ReceiveMessage", queue=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1, VisibilityTimeout=HELD_S)
         messages: list[dict[str, Any]] = answer.get("Messages", [])
         return messages
