@@ -52,7 +52,7 @@ chaos: install ## crash-point matrix, random kill -9 and 10,000 cancels on real 
 	@$(BIN)/python -m bench.chaos
 
 KILLS ?= 300
-chaos-long: install ## KILLS=n kill -9 over PostgreSQL and RabbitMQ of its own; ARGS for other campaigns, which docs/chaos.md lists
+chaos-long: install ## KILLS=n kill -9 over PostgreSQL and a bus of its own; ARGS for SQS and other campaigns, which docs/chaos.md lists
 	@$(BIN)/python -m bench.chaos_long $(if $(ARGS),$(ARGS),--kills $(KILLS))
 
 SEEDS ?= 1000

@@ -1,9 +1,10 @@
-"""Campaigns on the real engines: several processes over a PostgreSQL and a RabbitMQ of their own, judged by an oracle.
+"""Campaigns on the real engines: several processes over a PostgreSQL and a bus of their own, judged by an oracle.
 
     python -m bench.chaos_long                      300 kills -9: 240 of our processes, 30 of the broker, 30 of the database
     python -m bench.chaos_long --kills 1000 --seed 7
     python -m bench.chaos_long --kills 60 --hold    every message is held in doubt: nothing may be sent twice
     python -m bench.chaos_long --cancels 10000 --keys 10000x100 --purge --rolling 50 --outage 60 --parked 100000 --poison
+    python -m bench.chaos_long --engine sqs --kills 100     any of these over the strict SQS fake, which misbehaves all along
 
 Without a flag that names another campaign it is the kills; with some, it is those. Afterwards three accounts are joined: what
 callers were answered 202, what the store says, what the provider took. The exit code is 0 only when all of them agree.
@@ -27,6 +28,7 @@ from bench.cancel_several import cancel_several
 from bench.key_storm import key_storm
 from bench.kill_campaign import kill_campaign
 from bench.outage import store_outage
+from bench.own_bus import BUSES, RABBITMQ
 from bench.own_engines import Engines, own_engines
 from bench.parked import provider_down
 from bench.poison import poison
@@ -68,6 +70,7 @@ def campaigns(wish: argparse.Namespace) -> Iterator[tuple[str, Campaign]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", choices=[*BUSES], default=RABBITMQ, help=f"the bus; {RABBITMQ} unless told otherwise")
     parser.add_argument("--kills", type=int, help=f"kill -9 as often; {KILLS} where nothing is named")
     parser.add_argument("--rate", type=float, default=120, help="posts a second")
     parser.add_argument("--hold", action="store_true", help="with --kills: every message is held in doubt")
@@ -82,11 +85,12 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a folder for what the processes say, kept afterwards")
     wish = parser.parse_args()
     good = True
-    with _place(wish.keep) as place, own_engines() as engines:
+    with _place(wish.keep) as place, own_engines(bus=wish.engine, seed=wish.seed) as engines:
         for name, campaign in campaigns(wish):
             began = time.monotonic()
             (place / name).mkdir()
             made = asyncio.run(campaign(engines, place / name))
+            made.notes += engines.bus.said()
             print("\n".join(made.lines()))
             print(f"  took {time.monotonic() - began:.0f} s", flush=True)
             good = good and made.good

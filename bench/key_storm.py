@@ -1,7 +1,7 @@
 """Many callers with one key at three doors, while the doors die between reserving the key and publishing, and confirms are lost.
 
 The invariant: as many notifications as keys, every caller is told the same id, and who was told 202 finds it at any door at once.
-The way to the broker is a faulty one: what an API says stops on its way, or what it is answered; then the API dies.
+The way to the bus is a faulty one: what an API says stops on its way, or what it is answered; then the API dies.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.several_verdict import Account, account, settle_all
 
 HELD_S = 0.4
 READY_S = 90.0
-AT_ONCE = 64
+AT_ONCE = 400
 LOOKED_AT = 0.1
 """The share of answers after which the notification is asked for, at another door."""
 
@@ -45,7 +45,7 @@ class _Storm:
                 self.missing.append(id_)
 
     async def kill(self, turn: int) -> None:
-        """Holds up what goes to the broker, or the broker's answers, and kills an API in the middle of it."""
+        """Holds up what goes to the bus, or its answers, and kills an API in the middle of it."""
         on_the_way = turn % 2 == 0
         await asyncio.to_thread(lambda: self.proxy.fail(up=HOLE if on_the_way else WELL, down=WELL if on_the_way else HOLE))
         await asyncio.sleep(HELD_S)
@@ -62,7 +62,7 @@ async def key_storm(engines: Engines, folder: Path, *, keys: int, callers: int, 
     """`keys` × `callers` posts. Kills are spread over them."""
     oracle = Oracle(folder)
     try:
-        with FaultProxy(engines.broker.port) as proxy:
+        with FaultProxy(engines.bus.port) as proxy:
             async with fleet(engines, folder, twilio(oracle), bus=proxy.before) as house:
                 await asyncio.to_thread(house.start_all, apis=3, workers=2, schedulers=1)
                 storm = _Storm(house, Doors(house.urls), proxy, random.Random(seed))

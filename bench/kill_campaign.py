@@ -1,4 +1,4 @@
-"""kill -9 to processes, broker and database, at moments at which enough attempts are open, while posts come steadily."""
+"""kill -9 to processes, database and broker, at moments at which enough attempts are open, while posts come steadily."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.acceptance.harness import Oracle, sms, twilio
 
 from bench.doors import Doors, steadily
 from bench.own_engines import Engines, fleet
-from bench.several_verdict import Account, account, number_of, settle_all
+from bench.several_verdict import Account, account, left_over, number_of, settle_all
 from bench.verdict import OPEN_AT_KILL
 from bench.victims import Victims
 
@@ -67,7 +67,9 @@ async def kill_campaign(
             supervising.cancel()
             held = [id_ for key, id_ in doors.accepted.items() if number_of(key) in holding]
             name = f"{kills} kills, {len(doors.posts)} posts, {'all' if hold else 'half'} held in doubt, seed {seed}"
-            return await asyncio.to_thread(account, name, house, oracle, doors, deaths=victims.deaths, held=held)
+            made = await asyncio.to_thread(account, name, house, oracle, doors, deaths=victims.deaths, held=held)
+            made.faults += await asyncio.to_thread(left_over, house)
+            return made
     finally:
         oracle.stop()
 

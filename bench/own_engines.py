@@ -1,4 +1,4 @@
-"""A PostgreSQL and a RabbitMQ of the campaign's own, on free ports in its folder, that may be killed, frozen and started again."""
+"""A PostgreSQL and a bus of the campaign's own, on free ports in its folder, that may be killed and started again."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-from tests.acceptance.several import Rabbit, Several, Way
+from tests.acceptance.several import Several, Way
 from tests.conformance.own_postgres import Server
-from tests.conformance.rabbit_broker import Broker, server_scripts
 
+from bench.own_bus import BUSES, RABBITMQ, OwnBus
 from sendwright.drivers.store.postgres.migrate import migrate
 
 BACK_S = 60.0
@@ -24,19 +24,18 @@ BACK_S = 60.0
 class Engines:
     """Both, running. Whoever kills one waits until it answers again."""
 
-    def __init__(self, store: Server, broker: Broker) -> None:
+    def __init__(self, store: Server, bus: OwnBus) -> None:
         self.store = store
-        self.broker = broker
+        self.bus = bus
 
-    def kill_store(self, away_s: float = 0.0) -> None:
+    @property
+    def mortal(self) -> Mapping[str, Callable[[], None]]:
+        """Whom a campaign may kill of them, and how."""
+        return {**self.bus.mortal, "store": self._kill_store}
+
+    def _kill_store(self) -> None:
         self.store.kill()
-        time.sleep(away_s)
         _again(self.store.start)
-
-    def kill_broker(self, away_s: float = 0.0) -> None:
-        self.broker.kill()
-        time.sleep(away_s)
-        self.broker.start()
 
 
 def _again(start: Callable[[], None]) -> None:
@@ -54,25 +53,21 @@ def _again(start: Callable[[], None]) -> None:
 
 
 @contextmanager
-def own_engines(options: tuple[str, ...] = ()) -> Iterator[Engines]:
-    """Started; ended and removed. `options`: of PostgreSQL."""
-    scripts = server_scripts()
-    if scripts is None:
-        raise SystemExit("no rabbitmq-server in the PATH")
+def own_engines(options: tuple[str, ...] = (), *, bus: str = RABBITMQ, seed: int = 1) -> Iterator[Engines]:
+    """Started; ended and removed. `options`: of PostgreSQL. `bus`: one of `BUSES`; `seed`: of what it does by chance."""
     with tempfile.TemporaryDirectory(prefix="sendwright-engines-", ignore_cleanup_errors=True) as place:
-        folders = [Path(place) / name for name in ("postgres", "rabbit")]
+        folders = [Path(place) / name for name in ("postgres", "bus")]
         Path(place).chmod(0o755)  # PostgreSQL runs as somebody else where this is root
         for folder in folders:
             folder.mkdir()
-        engines = Engines(Server(folders[0], options), Broker(scripts, folders[1]))
-        engines.store.start()
+        store = Server(folders[0], options)
+        store.start()
         try:
-            engines.broker.start()
-            yield engines
+            with BUSES[bus](folders[1], seed) as started:
+                yield Engines(store, started)
         finally:
-            engines.broker.kill()
             with suppress(Exception):  # it may have been killed already
-                engines.store.stop("immediate")
+                store.stop("immediate")
 
 
 @asynccontextmanager
@@ -84,7 +79,7 @@ async def fleet(
     name = f"c{secrets.token_hex(4)}"
     direct = urlunsplit(urlsplit(engines.store.url)._replace(path=f"/{name}"))
     await _made(engines.store.url, name, direct)
-    broker = Rabbit(engines.broker.url, bus, f"{name}.")
+    broker = engines.bus.share(name, bus)
     house = Several(folder, providers, extra, database=store(direct), broker=broker, direct=direct)
     try:
         yield house

@@ -1,6 +1,6 @@
 """A poisonous parcel in every bundle, of the intake and of a channel's lane: each is a dead letter, and nobody else is.
 
-The bundles are taken off the broker while no worker takes them, and put back with one parcel more.
+The bundles are taken off the bus while no worker takes them, and put back with one parcel more.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import asyncio
 import itertools
 from pathlib import Path
 
-import aiormq
 from tests.acceptance.harness import Oracle, sms, twilio, wait_until
 from tests.acceptance.several import Several
 
@@ -17,7 +16,6 @@ from bench.doors import Doors
 from bench.own_engines import Engines, fleet
 from bench.purges import OTHER, other_channel
 from bench.several_verdict import Account, account, settle_all
-from sendwright.model.parcel import bundle, split
 
 POISONS = (b'{"v":99,"id":"ntf_later"}', b"[]", b'{"id":5}', b'"\\ud800"', b"null", b'{"v":1,"id":"' + b"x" * 5000 + b'"}')
 WITHIN_S = 60.0
@@ -38,13 +36,13 @@ async def poison(engines: Engines, folder: Path, *, count: int) -> Account:
             await asyncio.gather(*(one(number) for number in range(count)))
             doors.close()
             # given: in every bundle of the intake, and, when that is planned, in every bundle of the channel's lane
-            intake = await _poisoned(engines, house, "intake.normal")
+            intake = await asyncio.to_thread(_poisoned, house, "intake.normal")
             planner = house.start_worker("--channels", OTHER)
             queued = "select count(*) from messages where state = 20"
             await asyncio.to_thread(wait_until, lambda: house.ask(queued)[0][0] == count, WITHIN_S, "all are planned")
             await asyncio.to_thread(_dead, house, intake)
             await asyncio.to_thread(planner.stop)
-            lane = await _poisoned(engines, house, "sms.normal")
+            lane = await asyncio.to_thread(_poisoned, house, "sms.normal")
             # when
             await asyncio.to_thread(house.start_worker)
             house.start_scheduler()
@@ -61,26 +59,15 @@ async def poison(engines: Engines, folder: Path, *, count: int) -> Account:
         oracle.stop()
 
 
-async def _poisoned(engines: Engines, house: Several, lane: str) -> int:
+def _poisoned(house: Several, lane: str) -> int:
     """Adds a parcel to every bundle that lies on a lane; how many those were."""
-    queue, kinds, count = house.rabbit.names.queue(lane), itertools.cycle(POISONS), 0
-    connection = await aiormq.connect(engines.broker.url)
-    try:
-        channel = await connection.channel()
-        found = []
-        while (message := await channel.basic_get(queue)).delivery.NAME == "Basic.GetOk":
-            found.append(message)
-        for number, message in enumerate(found):
-            # each poison is another one, since the same bytes are one dead letter
-            raw = next(kinds)
-            parcels = [*split(message.body), b"[%d,%s]" % (number, raw)]
-            properties = aiormq.spec.Basic.Properties(headers=message.header.properties.headers, delivery_mode=2)
-            await channel.basic_publish(bundle(parcels), routing_key=queue, properties=properties)
-            await channel.basic_ack(message.delivery.delivery_tag)
-            count += 1
-    finally:
-        await connection.close()
-    return count
+    kinds, numbers = itertools.cycle(POISONS), itertools.count()
+
+    def worse(parcels: list[bytes]) -> list[bytes]:
+        # each poison is another one, since the same bytes are one dead letter
+        return [*parcels, b"[%d,%s]" % (next(numbers), next(kinds))]
+
+    return house.broker.replace(lane, worse)
 
 
 def _dead(house: Several, expected: int) -> int:

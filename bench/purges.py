@@ -48,7 +48,7 @@ async def purge_channel_lane(engines: Engines, folder: Path, *, count: int) -> A
             planned = "select count(*) from messages where state = 20 and id not in (select message from waits)"
             await asyncio.to_thread(wait_until, lambda: house.ask(planned)[0][0] == count, FOUND_S, "all are on the lane")
             # when
-            purged = await asyncio.to_thread(house.rabbit.purge, "sms.normal")
+            purged = await asyncio.to_thread(house.broker.purge, "sms.normal")
             await asyncio.to_thread(house.start_worker)
             house.start_scheduler()
             began = time.monotonic()
@@ -79,7 +79,7 @@ async def purge_intake_lane(engines: Engines, folder: Path, *, count: int) -> Ac
             await asyncio.to_thread(planner.stop)
             lost = await _posted(house, range(0, count, 2), keyed=True)
             unkeyed = await _posted(house, range(1, count, 2), keyed=False)
-            purged = await asyncio.to_thread(house.rabbit.purge, "intake.normal")
+            purged = await asyncio.to_thread(house.broker.purge, "intake.normal")
             await asyncio.to_thread(house.start_worker)
             kept = await _posted(house, range(count, 2 * count), keyed=True)
             await asyncio.to_thread(settle_all, house, kept, FOUND_S)

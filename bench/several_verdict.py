@@ -24,6 +24,12 @@ from sendwright.model import ids
 
 QUIET_S = 180.0
 TAKEOVER_S = 15.0
+EMPTY_S = 60.0
+OPEN = """
+  select distinct substr(id, 5, 34) from attempts, unnest($1::bigint[], $2::bigint[]) as away (since, till)
+  where started_at <= till and coalesce(finished_at, 9223372036854775807) >= since
+"""
+"""Messages that had an attempt open while any of those who were killed was away; times in ms since 1970."""
 NUMBER = re.compile(r"message (\d+)")
 
 
@@ -143,6 +149,12 @@ def account(
     made.faults += [f"missing: {m}" for m in known if m not in states]
     if made.deaths and len(made.doubled) + len(made.in_doubt) > made.open:
         made.faults.append(f"{len(made.doubled) + len(made.in_doubt)} doubles and doubts, {made.open} were open")
+    if made.deaths:
+        spans = [(death.wall_ms, death.back_ms) for death in made.deaths]
+        open_then = {f"msg_{row[0]}" for row in house.ask(OPEN, *map(list, zip(*spans, strict=True)))}
+        made.faults += [
+            f"doubted, and was not open at a kill: {m}" for m in sorted(doubts | made.doubled.keys()) if m not in open_then
+        ]
     made.takeover_s, made.slow_otherwise = takeovers(house.ask(LONG), made.deaths)
     made.faults += [f"taken over after {s:.1f} s" for s in made.takeover_s if s > TAKEOVER_S]
     _meanwhile(made, doors)
@@ -157,6 +169,16 @@ def audited(house: Several) -> list[Any]:
     except AssertionError:
         return list(house.api("GET", "/v1/audit")[1]["violations"])
     return []
+
+
+def left_over(house: Several) -> list[str]:
+    """Where everything is settled, nothing is left on the bus, nor was any of it given up."""
+    faults = [f"dead: {row[0]} of {row[1]}: {row[2]}" for row in house.ask("select id, lane, problem from dead_parcels limit 20")]
+    try:
+        wait_until(lambda: house.broker.left() == 0, EMPTY_S, "the queues are empty", every_s=1)
+    except AssertionError:
+        faults.append(f"{house.broker.left()} messages are left in the queues")
+    return faults
 
 
 def _taken(oracle: Oracle, doors: Doors, loose: dict[int, str]) -> tuple[Counter[str], set[int]]:

@@ -191,6 +191,8 @@ class FaultProxy:
                 self._carry(line, reader, far_writer, "up"),
                 self._carry(line, far_reader, writer, "down"),
             )
+        except asyncio.CancelledError:
+            line.reset()  # the proxy ends, and nobody else waits for this
         finally:
             self._open.discard(line)
             for side in line.sides:

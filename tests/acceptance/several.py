@@ -11,7 +11,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -22,6 +22,7 @@ import asyncpg
 from sendwright.app.engines import lanes_of
 from sendwright.drivers.bus.rabbitmq.topology import DEAD, INGRESS, Names
 from sendwright.drivers.store.postgres.migrate import migrate
+from sendwright.model.parcel import bundle, split
 from tests.acceptance.harness import ADMIN_KEY, Caller, House, Process, call, sms, wait_until
 from tests.conformance.postgres_server import SERVER
 from tests.conformance.rabbit import URL
@@ -35,12 +36,25 @@ DONE = {"delivered", "sent"}
 
 
 class Broker(Protocol):
-    """What the processes share for a bus, and what a producer and the end of a run need of it."""
+    """What the processes share for a bus, and what a producer, an operator and the end of a run need of it."""
 
     url: str
     """As the settings have it, this run's prefix in it."""
 
     def publish(self, body: bytes, message_id: str | None) -> None: ...
+
+    def left(self) -> int:
+        """Messages that lie in its queues."""
+        ...
+
+    def purge(self, lane: str) -> int:
+        """As an operator does; how many bundles that were."""
+        ...
+
+    def replace(self, lane: str, change: Callable[[list[bytes]], list[bytes]]) -> int:
+        """Puts others in the place of the parcels of each bundle that lies on a lane, which nobody takes from meanwhile; how many
+        bundles those are."""
+        ...
 
     def clean(self) -> None: ...
 
@@ -57,9 +71,14 @@ class Rabbit:
     def publish(self, body: bytes, message_id: str | None) -> None:
         asyncio.run(_published(self._address, self.names.public, body, message_id))
 
+    def left(self) -> int:
+        return asyncio.run(_left(self._address, self.names))
+
     def purge(self, lane: str) -> int:
-        """As an operator on the broker does; how many bundles that were."""
         return asyncio.run(_purged(self._address, self.names.queue(lane)))
+
+    def replace(self, lane: str, change: Callable[[list[bytes]], list[bytes]]) -> int:
+        return asyncio.run(_replaced(self._address, self.names.queue(lane), change))
 
     def clean(self) -> None:
         asyncio.run(_cleaned(self._address, self.names))
@@ -233,6 +252,36 @@ async def _purged(bus: str, queue: str) -> int:
         return int((await channel.queue_purge(queue)).message_count or 0)
     finally:
         await connection.close()
+
+
+async def _left(bus: str, names: Names) -> int:
+    """Of the lanes that are there. What is in somebody's hands is not among them."""
+    connection, count = await aiormq.connect(bus), 0
+    try:
+        for lane in [*lanes_of(["sms", "email"]), DEAD, INGRESS]:
+            channel = await connection.channel()  # of its own: one that is not there ends it
+            with suppress(aiormq.exceptions.ChannelNotFoundEntity):
+                count += (await channel.queue_declare(names.queue(lane), passive=True)).message_count or 0
+                await channel.close()
+    finally:
+        await connection.close()
+    return count
+
+
+async def _replaced(bus: str, queue: str, change: Callable[[list[bytes]], list[bytes]]) -> int:
+    connection = await aiormq.connect(bus)
+    try:
+        channel = await connection.channel()
+        found = []
+        while isinstance((message := await channel.basic_get(queue)).delivery, aiormq.spec.Basic.GetOk):
+            found.append(message)
+        for message in found:
+            properties = aiormq.spec.Basic.Properties(headers=message.header.properties.headers, delivery_mode=2)
+            await channel.basic_publish(bundle(change(split(message.body))), routing_key=queue, properties=properties)
+            await channel.basic_ack(message.delivery.delivery_tag)
+    finally:
+        await connection.close()
+    return len(found)
 
 
 async def _published(bus: str, exchange: str, body: bytes, message_id: str | None) -> None:

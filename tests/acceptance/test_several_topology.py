@@ -12,9 +12,8 @@ import pytest
 
 from tests.acceptance.harness import Oracle, Process, sms, twilio, wait_until
 from tests.acceptance.several import READY_S, Rabbit, Several, several
-from tests.acceptance.sqs_process import Sqs
+from tests.acceptance.sqs_process import Sqs, sqs_server
 from tests.conformance.rabbit import URL
-from tests.conformance.sqs_backends import credentials
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(300)]
 
@@ -70,8 +69,8 @@ def test_migrate_makes_the_queues_of_rabbitmq_as_often_as_wanted_and_names_the_o
 
 
 def test_migrate_makes_the_queues_of_sqs_and_names_the_one_that_is_another(tmp_path: Path, oracle: Oracle) -> None:
-    with credentials():
-        sqs = Sqs(tmp_path)
+    with sqs_server(tmp_path) as server:
+        sqs = Sqs(server)
         with several(tmp_path, twilio(oracle), broker=sqs) as house:
             for _ in range(2):
                 code, said = migrated(house)

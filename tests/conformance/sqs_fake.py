@@ -242,7 +242,7 @@ class SqsFake:
             raise Refusal(
                 "QueueNameExists", "A queue already exists with the same name and a different value", "QueueAlreadyExists"
             )
-        made = there or FakeQueue(name, attributes, self._region)
+        made = there or FakeQueue(name, attributes, self._region, self.done_to)
         if made.redrive is not None and not any(queue.arn == made.redrive[0] for queue in self.queues.values()):
             raise invalid("RedrivePolicy: the dead letter target does not exist")
         self.queues[name] = made

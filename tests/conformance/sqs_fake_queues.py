@@ -15,6 +15,7 @@ import random
 import re
 import time
 import uuid
+from collections import Counter
 from typing import Any
 
 from msgspec import Struct
@@ -91,8 +92,10 @@ class Message:
 
 
 class FakeQueue:
-    def __init__(self, name: str, attributes: dict[str, str], region: str) -> None:
+    def __init__(self, name: str, attributes: dict[str, str], region: str, done_to: Counter[str]) -> None:
+        """`done_to`: what it counts its faults in."""
         self.name = name
+        self._done_to = done_to
         self.arn = f"arn:aws:sqs:{region}:{ACCOUNT}:{name}"
         self.attributes = {**{key: default for key, (default, _, _) in DEFAULTS.items()}, **attributes}
         self.messages: dict[str, Message] = {}
@@ -140,11 +143,13 @@ class FakeQueue:
         """What is handed out, and what goes to the dead queue instead."""
         at = now()
         ready = [one for one in self.messages.values() if one.visible_at <= at]
-        if chance.random() < faults.reorder:
+        if chance.random() < faults.reorder and len(ready) > 1:
+            self._done_to["reorder"] += 1
             chance.shuffle(ready)
         if self.counts(at)[1] >= IN_FLIGHT_MAX:
             raise Refusal("OverLimit", "Too many messages in flight")
         if ready and chance.random() < faults.short:
+            self._done_to["short"] += 1
             most = chance.randrange(most)
         taken, dead = [], []
         for one in ready:
@@ -168,8 +173,10 @@ class FakeQueue:
         if one.deleted:
             del self.messages[one.id]  # a ghost comes once
         elif chance.random() < faults.duplicate:
+            self._done_to["duplicate"] += 1
             one.visible_at = at + chance.random() * 0.2
         elif chance.random() < faults.expire:
+            self._done_to["expire"] += 1
             one.visible_at = at + chance.random() * visibility_s / 2
         if one.visible_at < at + visibility_s:
             asyncio.get_running_loop().call_at(one.visible_at, self.wake)
@@ -180,6 +187,7 @@ class FakeQueue:
             return  # "the request succeeds, but the message will not be deleted"; twice is harmless
         one.deleted = True
         if chance.random() < faults.ghost:
+            self._done_to["ghost"] += 1
             one.visible_at = now()
             self.wake()
         else:

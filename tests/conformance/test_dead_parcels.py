@@ -151,7 +151,10 @@ async def test_an_accepted_notification_among_the_dead_parcels_has_a_known_place
     assert (audit.waiting, {violation.kind for violation in audit.violations}) == (0, {"gap", "lost"})
 
 
-@pytest.mark.parametrize("change", [(b'"id":"', b'"id":"\xff'), (b"}", b""), (b'"process"', b'"prosess"')])
+DEEP = b'{"deep":' + b"[" * 5_000 + b"]" * 5_000 + b',"id"'
+
+
+@pytest.mark.parametrize("change", [(b'"id":"', b'"id":"\xff'), (b"}", b""), (b'"process"', b'"prosess"'), (b'{"id"', DEEP)])
 async def test_one_that_says_nothing_of_itself_is_missed(backend: SqliteBackend, change: tuple[bytes, bytes]) -> None:
     await accepted_and_kept(backend, change)
     audit = await backend.records.audit()

@@ -64,6 +64,13 @@ MUTANTS = [
         "unit/test_parcels.py::test_a_doubt_of_a_clock_that_was_ahead_binds_to_nobody_and_no_repeat_counts_as_known",
     ),
     _planted(
+        "a parcel that is no JSON takes its bundle with it",
+        "model/parcel.py",
+        "return _torn(body) or [body]\n",
+        "return [body]\n",
+        "unit/test_parcels.py::test_a_parcel_that_is_no_json_but_ends_takes_no_other_with_it",
+    ),
+    _planted(
         "sqlite: a key's body is not compared",
         "drivers/store/sqlite/desk.py",
         "same = held[1] == offer.fingerprint.hex()",

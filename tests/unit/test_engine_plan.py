@@ -119,11 +119,11 @@ async def test_a_payload_that_no_plan_can_be_made_of_is_kept_aside() -> None:
 async def test_a_bundle_that_is_no_bundle_at_all_is_kept_aside_and_the_lane_goes_on() -> None:
     one = Vendor()
     async with World(one) as world:
-        await world.bus.publish(NORMAL, [b"\xffnot json"])
+        await world.bus.publish(NORMAL, [b'"\xffnot json'])
         await world.pass_time(1)
         notification = await world.post()
         await world.settled(notification, MessageState.SENT, within_s=10)
-        assert world.quarantined() == [b"[\xffnot json]"]
+        assert world.quarantined() == [b'["\xffnot json]']
         assert list(world.bus.undone()) == []
 
 

@@ -22,6 +22,7 @@ from sendwright.model.parcel import (
     Sighting,
     Step,
     bundle,
+    glimpse,
     intake_lane,
     lane,
     pack,
@@ -147,6 +148,39 @@ def test_one_bad_parcel_can_be_told_from_the_good_ones_around_it() -> None:
     raws = split(bundle([pack(parcel(id="msg_1")), b'{"id":7}', pack(parcel(id="msg_3"))]))
 
     assert [b"msg" in raw for raw in raws] == [True, False, True]
+
+
+DEEP = b"[" * 5_000 + b"]" * 5_000
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [b'"\\ud800"', b'{"id":"\\ud800","a":[",]",{}]}', b'{"id":"\xff"}', b'{"id":"\\x"}', b'"\n"', b"{oops}", b"{]", DEEP],
+    ids=["half a character", "and more", "no UTF-8", "no escape", "a line break", "a word", "crossed", "deep"],
+)
+def test_a_parcel_that_is_no_json_but_ends_takes_no_other_with_it(poison: bytes) -> None:
+    around = [pack(parcel(id="msg_1")), b'{"id":"\\"]},\\\\"}']
+
+    assert split(bundle([around[0], poison, around[1]])) == [around[0], poison, around[1]]
+    assert not sound(poison)
+    assert glimpse(Parcel, poison) is None
+    with pytest.raises(msgspec.DecodeError):
+        unbundle(Parcel, bundle([pack(parcel()), poison]))
+    with pytest.raises(msgspec.DecodeError):
+        read(Parcel, poison)
+
+
+@pytest.mark.parametrize("body", [b"[{},{", b'[{},"]', b"[{}]]", b"[{}],[{}]", b'[{},"\\ud800",]', b"x[{}]", b"[\\,{}]", b"]["])
+def test_where_no_parcel_can_be_told_from_the_next_the_body_is_one(body: bytes) -> None:
+    assert split(body) == [body]
+
+
+@given(st.binary(max_size=40) | st.text('[]{},"\\1 ', max_size=20).map(str.encode))
+def test_splitting_loses_nothing_and_breaks_at_nothing(body: bytes) -> None:
+    pieces = split(body)
+
+    blank = b" \t\r\n"
+    assert pieces == [body] or bundle(pieces).translate(None, blank) == body.translate(None, blank)
 
 
 def test_a_parcel_speaks_of_its_present_step() -> None:

@@ -6,7 +6,9 @@ what a worker needs to handle one message, so that workers keep nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -175,10 +177,14 @@ def lane(channel: str, priority: Priority) -> str:
     return f"{channel}.{priority.label}"
 
 
+S = TypeVar("S")
 T = TypeVar("T", Intake, Parcel, Sighting)
 
 _ENCODER = msgspec.json.Encoder()
 _RAW = msgspec.json.Decoder(list[Raw])
+_BLANK = b" \t\r\n"
+_SIGNS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{},"\\]', re.DOTALL)
+"""Strings, whatever is in them; and what else tells one parcel from the next. A single quote begins a string that never ends."""
 _DECODERS: dict[type, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(list[kind]) for kind in (Intake, Parcel, Sighting)}  # type: ignore[valid-type]
 
 
@@ -204,10 +210,7 @@ class _Versioned(Struct):
 
 def unbundle(kind: type[T], body: bytes) -> list[T]:
     """The parcels of a bundle; raises `msgspec.DecodeError` when any of them is not one that we know (then see `split`)."""
-    try:
-        parcels: list[T] = _DECODERS[kind].decode(body)
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError("it is not UTF-8") from error
+    parcels: list[T] = _decoded(_DECODERS[kind].decode, body)
     for parcel in parcels:
         if parcel.v != VERSION:
             raise Strange(parcel.v)
@@ -216,23 +219,28 @@ def unbundle(kind: type[T], body: bytes) -> list[T]:
 
 def read(kind: type[T], raw: bytes) -> T:
     """One raw parcel; raises `msgspec.DecodeError` when it is not one that we know, `Strange` when it is of a later version."""
-    try:
-        version = msgspec.json.decode(raw, type=_Versioned).v
-        if version > VERSION:
-            raise Strange(version)
-        parcel = msgspec.json.decode(raw, type=kind)
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError("it is not UTF-8") from error
+    version = _decoded(_reader(_Versioned), raw).v
+    if version > VERSION:
+        raise Strange(version)
+    parcel = _decoded(_reader(kind), raw)
     if parcel.v != VERSION:
         raise msgspec.ValidationError(f"version {parcel.v} is none")
     return parcel
 
 
-def sound(raw: bytes) -> bool:
-    """Whether a raw parcel is JSON by itself. One that is not would take the others of its bundle with it."""
+def glimpse(kind: type[S], raw: bytes) -> S | None:
+    """Of a raw parcel, of whatever version, what `kind` has of it; None where that can't be read."""
     try:
-        msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _decoded(_reader(kind), raw)
+    except msgspec.DecodeError:
+        return None
+
+
+def sound(raw: bytes) -> bool:
+    """Whether a raw parcel is JSON by itself. One that is not may take the others of its bundle with it."""
+    try:
+        _decoded(msgspec.json.decode, raw)
+    except msgspec.DecodeError:
         return False
     return True
 
@@ -240,6 +248,37 @@ def sound(raw: bytes) -> bool:
 def split(body: bytes) -> list[bytes]:
     """The raw parcels of a bundle, for handling each alone. A body that is no bundle at all is returned as the only one."""
     try:
-        return [bytes(raw) for raw in _RAW.decode(body)]
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return [body]
+        return [bytes(raw) for raw in _decoded(_RAW.decode, body)]
+    except msgspec.DecodeError:
+        return _torn(body) or [body]
+
+
+def _reader(kind: type[S]) -> Callable[[bytes], S]:
+    return partial(msgspec.json.decode, type=kind)
+
+
+def _decoded(decode: Callable[[bytes], S], raw: bytes) -> S:
+    """Raises `msgspec.DecodeError`, whatever is wrong with it."""
+    try:
+        return decode(raw)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("it is not UTF-8") from error
+    except RecursionError as error:
+        raise msgspec.DecodeError("it is nested too deeply") from error
+
+
+def _torn(body: bytes) -> list[bytes] | None:
+    """A bundle taken apart by its quotes, brackets and commas alone, for one of its parcels may hold no more than that: half a
+    character, say, or a thousand brackets. None where that makes no bundle of it."""
+    body, depth, begun, pieces = body.strip(_BLANK), 0, 1, list[bytes]()
+    for found in _SIGNS.finditer(body):
+        sign = found[0]
+        if len(sign) > 1:
+            continue
+        if sign in b'"\\' or (depth == 0 and (sign != b"[" or found.start())):
+            return None
+        depth += (sign in b"[{") - (sign in b"]}")
+        if depth == 0 or (depth == 1 and sign == b","):
+            pieces.append(body[begun : found.start()].strip(_BLANK))
+            begun = found.end()
+    return pieces if depth == 0 and begun == len(body) and all(pieces) else None

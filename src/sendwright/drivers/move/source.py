@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import msgspec
 from msgspec import Struct
 
 from sendwright.drivers.embedded import hold, opened
 from sendwright.drivers.move.tables import Row, Table
 from sendwright.drivers.store.sqlite.fence import MOVE, MOVED, PUBLISHED, mark, marks_of, unmark
 from sendwright.errors import OperatorError, StoreUnusable
-from sendwright.model.parcel import split
+from sendwright.model.parcel import glimpse, split
 
 PAGE_ROWS = 2000
 PAGE_BYTES = 2 * 1024 * 1024
@@ -89,8 +88,7 @@ class Source:
             *self._db.execute("select tenant, id from keys order by at desc limit 1"),
         ]
         for (body,) in self._db.execute("select body from bundles where lane like 'intake.%' order by seq desc limit 1"):
-            with contextlib.suppress(msgspec.MsgspecError, ValueError):
-                named = msgspec.json.decode(split(body)[-1], type=_Named)
+            if (named := glimpse(_Named, split(body)[-1])) is not None:
                 found.append((named.tenant, named.id))
         return max(found, key=lambda row: str(row[1])) if found else None
 

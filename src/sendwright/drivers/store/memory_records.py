@@ -7,13 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
-import msgspec
-
 from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.store.memory_tables import MemoryStore, NotificationRow, Tables
 from sendwright.model.ids import MESSAGE, NOTIFICATION, floor, notification_of
 from sendwright.model.notification import Priority, state_of
-from sendwright.model.parcel import INBOUND, Intake, Parcel, split
+from sendwright.model.parcel import INBOUND, Intake, Parcel, glimpse, split
 from sendwright.model.records import (
     AttemptRecord,
     Audit,
@@ -158,11 +156,7 @@ class _Recount:
 
 def _read(kind: type[T], body: bytes) -> Iterator[T]:
     """The parcels of a bundle that can be read; the others are nobody's progress."""
-    for raw in split(body):
-        try:
-            yield msgspec.json.decode(raw, type=kind)
-        except msgspec.DecodeError:
-            continue
+    return (found for raw in split(body) if (found := glimpse(kind, raw)) is not None)
 
 
 def _record(tables: Tables, row: NotificationRow) -> NotificationRecord:

@@ -13,7 +13,6 @@ are left out.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
 from typing import TypeVar
@@ -26,7 +25,7 @@ from sendwright.drivers.store.postgres.migrate import moved_at
 from sendwright.drivers.store.postgres.partitions import day_named
 from sendwright.drivers.store.postgres.rows import DAY_MS
 from sendwright.model import ids
-from sendwright.model.parcel import INBOUND, Parcel, split
+from sendwright.model.parcel import INBOUND, Parcel, glimpse, split
 from sendwright.model.records import Audit, Violation
 from sendwright.model.states import MessageState
 
@@ -36,7 +35,6 @@ InFlight = Callable[[], Iterable[tuple[str, bytes]]]
 SQL = named((files(__package__) / "audit.sql").read_text("utf-8"))
 RECOUNT_S = 3600
 
-_UNREADABLE = (msgspec.MsgspecError, ValueError)
 _CHECKS = {
     "lost_messages": ("lost", "its notification was planned into {1}, {2} are stored"),
     "lost_notifications": ("lost", "its messages are stored, the notification is not"),
@@ -79,9 +77,7 @@ class _Lanes:
 
 
 def _read(body: bytes, kind: type[K]) -> Iterator[K]:
-    for raw in split(body):
-        with contextlib.suppress(*_UNREADABLE):
-            yield msgspec.json.decode(raw, type=kind)
+    return (found for raw in split(body) if (found := glimpse(kind, raw)) is not None)
 
 
 async def recount(db: Db, in_flight: InFlight | None, lost_ms: int) -> Audit:

@@ -7,7 +7,6 @@ messages, messages against their attempts, events, waits and parcels. What one w
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import apsw
@@ -16,14 +15,12 @@ import msgspec
 from sendwright.drivers.store.sqlite.sql import SQL
 from sendwright.drivers.store.sqlite.writer import fetch, rows_of
 from sendwright.model import ids
-from sendwright.model.parcel import Parcel, split
+from sendwright.model.parcel import Parcel, glimpse, split
 from sendwright.model.records import Audit, Violation
 from sendwright.model.states import MessageState
 
 NAMED_MAX = 1000
 """Most violations that are named; the figures still count them all."""
-
-_UNREADABLE = (msgspec.MsgspecError, ValueError)
 
 
 class _Waiting(msgspec.Struct):
@@ -62,9 +59,7 @@ def _intakes(db: apsw.Connection, table: str) -> Iterator[_Waiting]:
     """On an intake lane, or kept among the dead parcels. What does not even say its number is missing in its process's.
     Some may be planned already, and not done yet."""
     for (body,) in db.execute(f"select body from {table} where lane like 'intake.%'"):  # noqa: S608 — names of ours
-        for raw in split(body):
-            with contextlib.suppress(*_UNREADABLE):
-                yield msgspec.json.decode(raw, type=_Waiting)
+        yield from (found for raw in split(body) if (found := glimpse(_Waiting, raw)) is not None)
 
 
 def _unplanned(db: apsw.Connection, intakes: set[str]) -> int:
@@ -170,9 +165,7 @@ def _stranded(db: apsw.Connection, on_intake: set[str]) -> Iterator[Violation]:
     publishes what it planned, or whoever takes the intake again does."""
     carried: set[str] = set()
     for (body,) in db.execute("select body from bundles where lane not like 'intake.%' and lane <> 'inbound'"):
-        for raw in split(body):
-            with contextlib.suppress(*_UNREADABLE):
-                carried.add(msgspec.json.decode(raw, type=Parcel).id)
+        carried |= {found.id for raw in split(body) if (found := glimpse(Parcel, raw)) is not None}
     sql = (
         "select m.id, m.state from messages m left join waits w on w.message = m.id"
         " where w.message is null and (m.state in (10, 11, 20) or (m.state = 21 and m.token is null))"
