@@ -352,6 +352,25 @@ async def test_a_deadline_has_passed_from_its_very_millisecond_on(backend: Under
     assert list(await backend.ledger.repair(now, everybody_lives, half_a_minute, 8)) == [parcel.id] * moves
 
 
+@pytest.mark.parametrize(
+    ("now", "deadline_at", "moves"),
+    [
+        (NOW - 86_400_000, NOW + 10_000, True),
+        (NOW - 5_000, NOW + 10_000, False),
+        (NOW - 5_001, NOW + 10_000, True),
+        (NOW - 86_400_000, NOW + 60_001, False),
+        (0, NOW + 10_000, False),
+    ],
+    ids=["a day ahead", "as far apart as clocks may be", "further apart", "longer than the rest after a step", "nothing is judged"],
+)
+async def test_what_began_by_a_clock_that_was_ahead_is_out_of_time(
+    backend: UnderTest, now: int, deadline_at: int, moves: bool
+) -> None:
+    parcel = await planned(backend.ledger)
+    await claimed(backend.ledger, parcel, deadline_at=deadline_at)
+    assert list(await backend.ledger.repair(now, everybody_lives, half_a_minute, 8)) == [parcel.id] * moves
+
+
 async def test_repair_is_asked_again_and_finds_nothing_more(backend: UnderTest) -> None:
     parcel = await planned(backend.ledger)
     await claimed(backend.ledger, parcel)

@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from sendwright.engine.ports import Clock
 from sendwright.engine.telling import Tell, Trouble
+from sendwright.policy.fold import CALM_MS
 
 DRIFT_S = 5.0
-HOLD_S = 60.0
+HOLD_S = CALM_MS / 1000
 
 Held = Callable[[], bool]
 """True while nothing may be decided by the wall clock."""

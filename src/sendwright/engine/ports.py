@@ -215,8 +215,9 @@ class Ledger(Protocol):
     def repair(
         self, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
     ) -> Awaitable[Sequence[str]]:
-        """Level-triggered: joins `in_doubt` to every `sending` attempt whose owner is not alive or whose deadline has
-        passed, and moves its message by `policy.fold.doubt`, with the patience that its provider's name asks for.
+        """Level-triggered: joins `in_doubt` to every `sending` attempt whose owner is not alive or which is out of time
+        (`policy.fold.out_of_time`; with `now` 0 none is), and moves its message by `policy.fold.doubt`, with the patience that its
+        provider's name asks for.
 
         Returns the messages it moved."""
         ...

@@ -24,7 +24,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sendwright.model.outcomes import Reason
-from sendwright.model.parcel import BOUND_MS, FRESH, Parcel, Round
+from sendwright.model.parcel import APART_MS, BOUND_MS, FRESH, Parcel, Round
 from sendwright.model.records import AttemptRecord, Decision, Lost, MessageRecord, Patience, Wait
 from sendwright.model.states import AttemptState, MessageState
 
@@ -33,6 +33,9 @@ _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _NOT_TAKEN = frozenset({r.value for r in (Reason.UNREACHABLE, Reason.LIMIT, Reason.MISCONFIGURED, Reason.EXPIRED, Reason.CONTENT)})
 _NEVER_SENT = frozenset({MessageState.FAILED, MessageState.EXPIRED})
 _MAY_ADVANCE = frozenset({MessageState.SENDING, MessageState.SENT, MessageState.IN_DOUBT})
+
+CALM_MS = 60_000
+"""So long does nobody decide by a clock that has been stepped (engine/drift.py)."""
 
 
 class Standing(Struct, frozen=True):
@@ -51,6 +54,15 @@ class Standing(Struct, frozen=True):
     keep_wait: bool = False
     reason: str | None = None
     detail: str = ""
+
+
+def out_of_time(started_at: int, deadline_at: int, now: int) -> bool:
+    """Whether nobody can be at work any more on an attempt that is open; never where `now` is 0.
+
+    One that began later than now was timed by a clock that was ahead and has been set right since. Its deadline may be a day
+    away, but its call is over: a clock that was stepped decides nothing for `CALM_MS`, which is more than such a call has."""
+    of_the_future = 0 < now < started_at - APART_MS and deadline_at - started_at <= CALM_MS
+    return deadline_at <= now or of_the_future
 
 
 def fold(message: MessageRecord, attempts: Sequence[AttemptRecord], now: int, decision: Decision | None = None) -> Standing:

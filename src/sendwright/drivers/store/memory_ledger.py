@@ -34,7 +34,7 @@ from sendwright.model.records import (
     parcel_of,
 )
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import Standing, another, contradicts, doubt, fold, may_decide, revived, sent_again
+from sendwright.policy.fold import Standing, another, contradicts, doubt, fold, may_decide, out_of_time, revived, sent_again
 from sendwright.policy.lookup import FIRST_MS, next_look
 
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
@@ -173,7 +173,9 @@ class MemoryLedger:
             moved: dict[str, None] = {}
             for id_ in list(t.open.rows):
                 attempt = t.attempts.get(id_)
-                if attempt is None or (attempt.deadline_at > now and alive(attempt.owner or "")):
+                if attempt is None:
+                    continue
+                if alive(attempt.owner or "") and not out_of_time(attempt.started_at, attempt.deadline_at, now):
                     continue
                 _doubt(t, attempt, now, patience(attempt.provider), attempts_max)
                 moved[attempt.message] = None

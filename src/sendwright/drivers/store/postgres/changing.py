@@ -14,6 +14,7 @@ from sendwright.drivers.store.postgres.sql import SQL
 from sendwright.drivers.store.silences import Silence, asked_about, unconfirmed
 from sendwright.model import ids
 from sendwright.model.records import Cancelled, Patience, Unheard
+from sendwright.policy.fold import out_of_time
 from sendwright.policy.lookup import next_look
 
 REPAIRED_MAX = 500
@@ -134,7 +135,7 @@ class RepairAll:
 
             async def work(db: Db) -> tuple[list[str], bool]:
                 rows = await db.fetch(SQL["attempts_open"])
-                lost = sorted(id_ for id_, owner, deadline in rows if deadline <= now or not alive(owner or ""))
+                lost = sorted(id_ for id_, owner, began, ends in rows if out_of_time(began, ends, now) or not alive(owner or ""))
                 part = lost[:REPAIRED_MAX]
                 folio = await locked(db, (ids.message_of(id_) for id_ in part))
                 done = doubted(folio, part, now, patience, attempts_max)

@@ -186,7 +186,7 @@ select id from notifications where id = any($1::text[]) and planned and content 
 
 -- name: attempts_open
 -- Every open attempt.
-select id, owner, deadline_at from attempts where state = 0;
+select id, owner, started_at, deadline_at from attempts where state = 0;
 
 -- name: unheard
 -- $1 now, $2 limit. Calls that were taken and of which nothing was reported in time; nobody else asks about them meanwhile.

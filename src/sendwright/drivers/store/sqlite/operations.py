@@ -34,6 +34,7 @@ from sendwright.model.records import (
     parcel_of,
 )
 from sendwright.model.states import MessageState
+from sendwright.policy.fold import out_of_time
 from sendwright.policy.lookup import next_look
 
 _PULLED = msgspec.json.Decoder(list[tuple[MessageRecord, Content, str | None]], strict=False)
@@ -333,7 +334,7 @@ class RepairAll(Operation):
         self, db: apsw.Connection, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
     ) -> list[str]:
         rows = fetch(db, SQL["attempts_open"]) or []
-        lost = [id_ for id_, owner, deadline in rows if deadline <= now or not alive(owner or "")]
+        lost = [id_ for id_, owner, began, ends in rows if out_of_time(began, ends, now) or not alive(owner or "")]
         folio = loaded(db, (ids.message_of(id_) for id_ in lost))
         moved = doubted(folio, lost, now, patience, attempts_max)
         save(db, self._serials, folio, now)

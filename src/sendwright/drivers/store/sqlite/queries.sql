@@ -174,8 +174,8 @@ where attempts.id = c.value->>0;
 select json_group_array(json_array(c.key, a.id)) from jsonb_each(?1) c cross join attempts a on a.provider = c.value->>0 and a.ref = c.value->>1 and a.by_ref = 1;
 
 -- name: attempts_open
--- Every open attempt: id, owner, deadline_at.
-select json_group_array(json_array(id, owner, deadline_at)) from attempts where state = 0;
+-- Every open attempt: id, owner, started_at, deadline_at.
+select json_group_array(json_array(id, owner, started_at, deadline_at)) from attempts where state = 0;
 
 -- name: unheard
 -- ?1 now, ?2 limit. Calls that were taken and of which nothing was reported in time: id, provider, ref, started_at, look_at, and of their
