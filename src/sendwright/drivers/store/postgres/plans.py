@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sendwright.drivers.store.births import born_cancelled, events_of, parcels_of
-from sendwright.drivers.store.postgres.connections import Connections, Db
+from sendwright.drivers.store.postgres.connections import Again, Connections, Db
 from sendwright.drivers.store.postgres.folio import EVENTS_MAX, TooManyEvents
 from sendwright.drivers.store.postgres.rows import clean, columns, day_of, parcel_from, text_of
 from sendwright.drivers.store.postgres.sql import SQL
@@ -40,7 +40,9 @@ async def _closer(db: Db, plans: list[Plan]) -> dict[str, list[Parcel]]:
         if not planned:
             unplanned.append(born_cancelled(plan) if tenant == plan.tenant else plan)
     if unplanned:
-        await db.fetch(SQL["plan_fresh"], *_bound(unplanned), True)  # noqa: FBT003
+        written = await db.fetch(SQL["plan_fresh"], *_bound(unplanned), True)  # noqa: FBT003
+        if len(written) < len(unplanned):
+            raise Again("somebody else planned what had no row any more")
     stored = {plan.id: parcels_of(plan) for plan in unplanned}
     again = [plan for plan in plans if plan.id not in stored]
     repeats = [(p.process, p.number, p.id) for p in again if p.process and (p.process, p.number) != tuple(existing[p.id][3:])]
