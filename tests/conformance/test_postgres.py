@@ -196,16 +196,15 @@ async def test_who_looks_for_work_waits_for_nobody_who_has_some(fleet: list[Post
     assert len(found) == (0 if looked_for == "parked" else 1)
 
 
-async def test_of_two_plans_after_retention_took_the_cancellation_one_wins_and_both_are_told_the_same(
-    fleet: list[PostgresBackend], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("taken", [False, True], ids=["a-strangers-cancellation", "what-retention-took"])
+async def test_of_two_plans_that_found_a_row_one_wins_and_both_are_told_the_same(
+    fleet: list[PostgresBackend], monkeypatch: pytest.MonkeyPatch, taken: bool
 ) -> None:
     # given: two that found what a cancellation left, and are about to look closer
     one, other, third = fleet
     ntf = new_id()
-    assert await third.ledger.cancel(TENANT, ntf, NOW) == Cancelled(unplanned=1)
-    gates = [TaskGate(), TaskGate()]
-    for backend, gate in zip((one, other), gates, strict=True):
-        monkeypatch.setattr(backend.connections, "transaction", after(gate, backend.connections.transaction))
+    assert await third.ledger.cancel(TENANT if taken else "stranger", ntf, NOW) == Cancelled(unplanned=1)
+    gates = [about_to_look_closer(one, monkeypatch), about_to_look_closer(other, monkeypatch)]
     plans = [
         plan(birth(ntf, 0), birth(ntf, 1), notification=ntf, content=Content(body="one"), process="one", number=1),
         plan(birth(ntf, 0), notification=ntf, content=Content(body="two"), process="two", number=1),
@@ -213,9 +212,9 @@ async def test_of_two_plans_after_retention_took_the_cancellation_one_wins_and_b
     planning = [asyncio.ensure_future(backend.ledger.plan([each])) for backend, each in zip((one, other), plans, strict=True)]
     for gate in gates:
         await asyncio.wait_for(gate.reached(), 30)
-    # when it is gone, and the second comes while the first has written and not committed
-    await third.sweeper.slice(keys_before=0, content_before=0, rows_before=NOW + 1)
-    assert await third.records.notification(TENANT, ntf) is None
+    if taken:
+        await forgotten(third, ntf)
+    # when the second comes while the first has written and not committed
     async with held(one, "plan") as written:
         gates[0].release()
         await asyncio.wait_for(written.reached(), 30)
@@ -234,15 +233,47 @@ async def test_of_two_plans_after_retention_took_the_cancellation_one_wins_and_b
     assert [each for each in (await third.records.audit()).violations if each.kind == "gap"] == []
 
 
-def after(gate: TaskGate, work: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """The same, which begins when the gate is let go."""
+async def test_a_cancellation_after_retention_took_the_one_before_stops_the_plan(
+    fleet: list[PostgresBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    one, _, third = fleet
+    ntf = new_id()
+    await third.ledger.cancel(TENANT, ntf, NOW)
+    gate = about_to_look_closer(one, monkeypatch)
+    planning = asyncio.ensure_future(one.ledger.plan([plan(notification=ntf)]))
+    await asyncio.wait_for(gate.reached(), 30)
+    await forgotten(third, ntf)
+    # when the plan comes while it is cancelled anew
+    async with held(third, "cancel") as written:
+        cancelling = asyncio.ensure_future(third.ledger.cancel(TENANT, ntf, NOW))
+        await asyncio.wait_for(written.reached(), 30)
+        gate.release()
+        await asyncio.wait_for(somebody_is_blocked(third), 30)
+    # then
+    assert await cancelling == Cancelled(unplanned=1)
+    assert await planning == [[]]
+    assert await state_of(third, message_id(ntf, 0)) == M.CANCELLED
+
+
+def about_to_look_closer(backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch) -> TaskGate:
+    """This process's transactions begin when the gate is let go: a plan stands there when it was found to have a row."""
+    gate = TaskGate()
+    transaction = backend.connections.transaction
 
     async def waiting(*args: Any) -> Any:
         gate.stands.set()
         await gate.open.wait()
-        return await work(*args)
+        return await transaction(*args)
 
-    return waiting
+    monkeypatch.setattr(backend.connections, "transaction", waiting)
+    return gate
+
+
+async def forgotten(backend: PostgresBackend, notification: str) -> None:
+    """Retention takes the row that stands for a cancellation."""
+    await backend.sweeper.slice(keys_before=0, content_before=0, rows_before=NOW + 1)
+    assert await backend.records.notification(TENANT, notification) is None
 
 
 async def somebody_is_blocked(backend: PostgresBackend) -> None:

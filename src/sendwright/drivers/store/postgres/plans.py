@@ -34,15 +34,15 @@ class PlanAll:
 async def _closer(db: Db, plans: list[Plan]) -> dict[str, list[Parcel]]:
     """Plans that found a row: over that of a cancellation they are written now; of one that is planned, what it says counts."""
     existing = {row[0]: row for row in await db.fetch(SQL["plan_existing"], [plan.id for plan in plans])}
+    if len(existing) < len(plans):
+        raise Again("retention took what was found")  # what is not there can't be locked: others may plan or cancel it meanwhile
     unplanned = []
     for plan in plans:
-        _, tenant, planned, _, _ = existing.get(plan.id, (plan.id, None, False, None, None))
+        _, tenant, planned, _, _ = existing[plan.id]
         if not planned:
             unplanned.append(born_cancelled(plan) if tenant == plan.tenant else plan)
     if unplanned:
-        written = await db.fetch(SQL["plan_fresh"], *_bound(unplanned), True)  # noqa: FBT003
-        if len(written) < len(unplanned):
-            raise Again("somebody else planned what had no row any more")
+        await db.fetch(SQL["plan_fresh"], *_bound(unplanned), True)  # noqa: FBT003
     stored = {plan.id: parcels_of(plan) for plan in unplanned}
     again = [plan for plan in plans if plan.id not in stored]
     repeats = [(p.process, p.number, p.id) for p in again if p.process and (p.process, p.number) != tuple(existing[p.id][3:])]
