@@ -55,6 +55,21 @@ async def test_parking_anew_replaces_the_wait(backend: UnderTest) -> None:
     assert await backend.waiting.parked() == {("provider:y", Priority.NORMAL): 1}
 
 
+async def test_parking_anew_replaces_the_time(backend: UnderTest) -> None:
+    # given
+    parcel = await planned(backend.ledger)
+    await backend.ledger.park(parcel, Wait("rate", NOW + 1, key="provider:x"), NOW)
+    # when
+    await backend.ledger.park(parcel, Wait("rate", NOW + 5, key="provider:x"), NOW)
+    # then
+    assert (await message_of(backend, parcel)).wait.due_at == NOW + 5
+    assert list(await backend.waiting.due(NOW + 4, 10)) == []
+    assert [due.id for due in await backend.waiting.due(NOW + 5, 10)] == [parcel.id]
+    # and without a time it is never due
+    await backend.ledger.park(parcel, Wait("rate", None, key="provider:x"), NOW)
+    assert list(await backend.waiting.due(NOW + MINUTE, 10)) == []
+
+
 async def _claimed_away(backend: UnderTest, parcel: Parcel) -> None:
     await claimed(backend.ledger, parcel)
 

@@ -26,6 +26,7 @@ from sendwright.drivers.store.postgres.registry import PostgresRegistry
 from sendwright.drivers.store.postgres.rows import DAY_MS
 from sendwright.drivers.store.postgres.sql import SQL
 from sendwright.errors import StoreUnusable
+from sendwright.model.content import Content
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, intake_lane, unbundle
@@ -195,6 +196,113 @@ async def test_who_looks_for_work_waits_for_nobody_who_has_some(fleet: list[Post
     assert len(found) == (0 if looked_for == "parked" else 1)
 
 
+@pytest.mark.parametrize("taken", [False, True], ids=["a-strangers-cancellation", "what-retention-took"])
+async def test_of_two_plans_that_found_a_row_one_wins_and_both_are_told_the_same(
+    fleet: list[PostgresBackend], monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    # given: two that found what a cancellation left, and are about to look closer
+    one, other, third = fleet
+    ntf = new_id()
+    assert await third.ledger.cancel(TENANT if taken else "stranger", ntf, NOW) == Cancelled(unplanned=1)
+    gates = [about_to_look_closer(one, monkeypatch), about_to_look_closer(other, monkeypatch)]
+    plans = [
+        plan(birth(ntf, 0), birth(ntf, 1), notification=ntf, content=Content(body="one"), process="one", number=1),
+        plan(birth(ntf, 0), notification=ntf, content=Content(body="two"), process="two", number=1),
+    ]
+    planning = [asyncio.ensure_future(backend.ledger.plan([each])) for backend, each in zip((one, other), plans, strict=True)]
+    for gate in gates:
+        await asyncio.wait_for(gate.reached(), 30)
+    if taken:
+        await forgotten(third, ntf)
+    # when the second comes while the first has written and not committed
+    async with held(one, "plan") as written:
+        gates[0].release()
+        await asyncio.wait_for(written.reached(), 30)
+        gates[1].release()
+        await asyncio.wait_for(somebody_is_blocked(third), 30)
+    # then
+    (told,), (told_too,) = await asyncio.gather(*planning)
+    assert [parcel.content.body for parcel in told] == ["one", "one"]
+    assert told_too == told
+    stored = await third.records.notification(TENANT, ntf)
+    assert stored is not None
+    assert stored.content == plans[0].content
+    assert [event.type for event in await third.records.events(TENANT, 0, 10)] == ["notification.accepted"]
+    # and the second's number is known
+    await third.keys.count("two", 1, NOW)
+    assert [each for each in (await third.records.audit()).violations if each.kind == "gap"] == []
+
+
+async def test_a_cancellation_after_retention_took_the_one_before_stops_the_plan(
+    fleet: list[PostgresBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    one, _, third = fleet
+    ntf = new_id()
+    await third.ledger.cancel(TENANT, ntf, NOW)
+    gate = about_to_look_closer(one, monkeypatch)
+    planning = asyncio.ensure_future(one.ledger.plan([plan(notification=ntf)]))
+    await asyncio.wait_for(gate.reached(), 30)
+    await forgotten(third, ntf)
+    # when the plan comes while it is cancelled anew
+    async with held(third, "cancel") as written:
+        cancelling = asyncio.ensure_future(third.ledger.cancel(TENANT, ntf, NOW))
+        await asyncio.wait_for(written.reached(), 30)
+        gate.release()
+        await asyncio.wait_for(somebody_is_blocked(third), 30)
+    # then
+    assert await cancelling == Cancelled(unplanned=1)
+    assert await planning == [[]]
+    assert await state_of(third, message_id(ntf, 0)) == M.CANCELLED
+
+
+def about_to_look_closer(backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch) -> TaskGate:
+    """This process's transactions begin when the gate is let go: a plan stands there when it was found to have a row."""
+    gate = TaskGate()
+    transaction = backend.connections.transaction
+
+    async def waiting(*args: Any) -> Any:
+        gate.stands.set()
+        await gate.open.wait()
+        return await transaction(*args)
+
+    monkeypatch.setattr(backend.connections, "transaction", waiting)
+    return gate
+
+
+async def forgotten(backend: PostgresBackend, notification: str) -> None:
+    """Retention takes the row that stands for a cancellation."""
+    await backend.sweeper.slice(keys_before=0, content_before=0, rows_before=NOW + 1)
+    assert await backend.records.notification(TENANT, notification) is None
+
+
+async def somebody_is_blocked(backend: PostgresBackend) -> None:
+    """Returns when a statement over the tests' database waits for another's lock."""
+    blocked = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    while not await backend.connections.query(blocked):
+        await asyncio.sleep(0.005)
+
+
+async def test_no_event_is_shown_while_another_process_may_yet_write_one_before_it(fleet: list[PostgresBackend]) -> None:
+    # given: of two who write, the first has its number and not committed, and the second has
+    one, other, reader = fleet
+    parcels = [await planned(one.ledger) for _ in range(2)]
+    early, late = [accepted(parcel, await claimed(one.ledger, parcel, parcel.id), parcel.id) for parcel in parcels]
+    before = await reader.records.last_event()
+    async with held(one, "settle") as gate:
+        settling = asyncio.ensure_future(one.ledger.settle(early))
+        await asyncio.wait_for(gate.reached(), 30)
+        assert await other.ledger.settle(late) == M.SENT
+        # when
+        last = await reader.records.last_event()
+        shown = list(await reader.records.events(TENANT, before, 10))
+    # then
+    assert await settling == M.SENT
+    assert (last, shown) == (before, [])
+    rest = await reader.records.events(TENANT, before, 10)
+    assert [event.message for event in rest] == [parcel.id for parcel in parcels]
+
+
 PARKED = Wait("provider", None, key="route:sms")
 
 
@@ -299,7 +407,11 @@ async def test_a_key_is_released_by_who_has_it_while_it_is_pending(fleet: list[P
 async def test_the_recount_knows_the_numbers_of_what_another_process_published_again(fleet: list[PostgresBackend]) -> None:
     ntf = new_id()
     await fleet[0].ledger.plan([plan(notification=ntf, process="one", number=1)])
-    await fleet[0].ledger.plan([plan(notification=ntf, process="two", number=1)])
+    again = plan(notification=ntf, process="two", number=1)
+    first = await fleet[0].ledger.plan([again])
+    # when the bus brings that a second time
+    assert await fleet[1].ledger.plan([again]) == first
+    # then
     for process in ("one", "two"):
         await fleet[0].keys.count(process, 1, NOW)
     violations = (await fleet[0].records.audit()).violations

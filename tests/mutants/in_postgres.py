@@ -1,4 +1,4 @@
-"""Mistakes in the statements of the PostgreSQL store."""
+"""Mistakes in the statements of the PostgreSQL store, and in what is made of their rows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from tests.mutants.planting import Edit, Mutant
 LEDGER = "conformance/test_ledger.py::test_"
 WAITING = "conformance/test_waiting.py::test_"
 FLEET = "conformance/test_postgres.py::test_"
+PLANS = "drivers/store/postgres/plans.py"
 
 
 def _planted(name: str, old: str, new: str, *tests: str, over: str = "postgres") -> Mutant:
@@ -102,21 +103,35 @@ MUTANTS = [
         "parked anew under the older time",
         "key = excluded.key, due_at = excluded.due_at, kind",
         "key = excluded.key, kind",
-        "conformance/test_ledger_steps.py::test_parking_anew_replaces_the_wait",
+        "conformance/test_ledger_steps.py::test_parking_anew_replaces_the_time",
     ),
     _planted(
         "events shown while others may come before them",
         "pg_snapshot_xmin(pg_current_snapshot())",
         "pg_snapshot_xmax(pg_current_snapshot())",
-        "conformance/test_races_evidence.py::test_a_reader_that_follows_two_writers_misses_neither",
-        over="postgres and held",
+        FLEET + "no_event_is_shown_while_another_process_may_yet_write_one_before_it",
+        over="",
     ),
     _planted(
         "of two plans over a cancellation both are written",
+        "process, number from notifications where id = any($1::text[]) order by id for update;",
+        "process, number from notifications where id = any($1::text[]) order by id;",
+        FLEET + "of_two_plans_that_found_a_row_one_wins_and_both_are_told_the_same",
+        over="",
+    ),
+    _planted(
+        "planned over a cancellation that nobody looked at",
         "where not notifications.planned and $47::boolean",
-        "where $47::boolean",
-        "conformance/test_races.py::test_of_two_different_plans_of_what_was_cancelled_one_wins",
-        over="postgres and held",
+        "where not notifications.planned",
+        LEDGER + "a_notification_that_was_cancelled_before_is_born_cancelled",
+    ),
+    Mutant(
+        "postgres: planned where retention took what was found, and nothing is locked",
+        [
+            Edit(PLANS, "    if len(existing) < len(plans):\n", "    if len(existing) > len(plans):\n"),
+            Edit(PLANS, "existing[plan.id]\n", "existing.get(plan.id, ('', None, False, None, None))\n"),
+        ],
+        [FLEET + "a_cancellation_after_retention_took_the_one_before_stops_the_plan"],
     ),
     _planted(
         "a number that is written once more",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sendwright.drivers.store.births import born_cancelled, events_of, parcels_of
-from sendwright.drivers.store.postgres.connections import Connections, Db
+from sendwright.drivers.store.postgres.connections import Again, Connections, Db
 from sendwright.drivers.store.postgres.folio import EVENTS_MAX, TooManyEvents
 from sendwright.drivers.store.postgres.rows import clean, columns, day_of, parcel_from, text_of
 from sendwright.drivers.store.postgres.sql import SQL
@@ -34,9 +34,11 @@ class PlanAll:
 async def _closer(db: Db, plans: list[Plan]) -> dict[str, list[Parcel]]:
     """Plans that found a row: over that of a cancellation they are written now; of one that is planned, what it says counts."""
     existing = {row[0]: row for row in await db.fetch(SQL["plan_existing"], [plan.id for plan in plans])}
+    if len(existing) < len(plans):
+        raise Again("retention took what was found")  # what is not there can't be locked: others may plan or cancel it meanwhile
     unplanned = []
     for plan in plans:
-        _, tenant, planned, _, _ = existing.get(plan.id, (plan.id, None, False, None, None))
+        _, tenant, planned, _, _ = existing[plan.id]
         if not planned:
             unplanned.append(born_cancelled(plan) if tenant == plan.tenant else plan)
     if unplanned:
