@@ -302,6 +302,38 @@ async def test_without_a_step_an_expired_parcel_ends_at_once(world: World) -> No
     assert await world.state(parcel.id) == MessageState.EXPIRED
 
 
+async def test_what_was_claimed_by_a_clock_a_day_ahead_is_out_of_time_once_it_has_been_set_right_for_a_minute(world: World) -> None:
+    # given: it runs for a while, and then somebody claims, a day ahead, whose call nobody makes
+    for _ in range(int(HOLD_S) + 1):
+        await world.repairer.turn()
+        world.clock.pass_time(1)
+    parcel = await planned(world.backend.ledger, at=world.clock.now_ms())
+    ahead = world.clock.now_ms() + 86_400_000
+    await claimed(world.backend.ledger, parcel, owner="mem-1", now=ahead, deadline_at=ahead + 12_000)
+
+    # when: the step back is seen
+    world.clock.step(-3600)
+    moved = []
+    for _ in range(int(HOLD_S) + 1):
+        moved.append(await world.repairer.turn())
+        world.clock.pass_time(1)
+
+    # then
+    assert moved == [0] * int(HOLD_S) + [1]
+
+
+async def test_who_has_just_started_takes_nothing_for_a_thing_of_the_future(world: World) -> None:
+    # given: a process that begins with a clock a day behind
+    parcel = await planned(world.backend.ledger)
+    ahead = world.clock.now_ms() + 86_400_000
+    await claimed(world.backend.ledger, parcel, owner="mem-1", now=ahead, deadline_at=ahead + 12_000)
+
+    # when, then
+    for _ in range(int(HOLD_S)):
+        assert await world.repairer.turn() == 0
+        world.clock.pass_time(1)
+
+
 async def test_a_step_forward_takes_no_open_attempt_for_lost(world: World) -> None:
     # given: an attempt whose deadline would have passed by the stepped clock
     parcel = await planned(world.backend.ledger)

@@ -45,6 +45,7 @@ from sendwright.model.records import (
     Wait,
 )
 from sendwright.model.states import MessageState
+from sendwright.policy.fold import Future, unknown
 from sendwright.providers.contract import Answer, Request
 
 
@@ -213,10 +214,15 @@ class Ledger(Protocol):
         ...
 
     def repair(
-        self, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
+        self,
+        now: int,
+        alive: Callable[[str], bool],
+        patience: Callable[[str], Patience],
+        attempts_max: int,
+        future: Future = unknown,
     ) -> Awaitable[Sequence[str]]:
         """Level-triggered: joins `in_doubt` to every `sending` attempt whose owner is not alive or which is out of time
-        (`policy.fold.out_of_time`; with `now` 0 none is), and moves its message by `policy.fold.doubt`, with the patience that its
+        (`policy.fold.out_of_time`, which `future` is for), and moves its message by `policy.fold.doubt`, with the patience that its
         provider's name asks for.
 
         Returns the messages it moved."""

@@ -8,14 +8,17 @@ that was not open before; and it judges no deadline by a wall clock that has jus
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from sendwright.engine.crash import crashpoint
-from sendwright.engine.drift import Held, never
+from sendwright.engine.drift import DRIFT_S, Held, never
 from sendwright.engine.ports import Clock, Ledger
 from sendwright.engine.telling import Settled, Tell, Trouble
 from sendwright.errors import Unavailable
+from sendwright.model.parcel import APART_MS
 from sendwright.model.records import Patience
 from sendwright.model.states import MessageState
+from sendwright.policy.fold import CALM_MS, unknown
 
 EVERY_S = 1.0
 GAP_S = 5.0
@@ -50,6 +53,8 @@ class Repairer:
         self._last: float | None = None
         self._blind = False
         self._grace_until = 0.0
+        self._calm_at: float | None = None
+        """From when on this process is sure that another was ahead: it may have begun with a wrong time itself."""
         self._stopped = False
 
     def stop(self) -> None:
@@ -67,11 +72,13 @@ class Repairer:
         now, wall_ms = self._clock.monotonic(), self._clock.now_ms()
         blind = self._blind or (self._last is not None and now - self._last > GAP_S)
         judges = now >= self._grace_until and not blind and not self._held()
+        self._calm_at = now + CALM_MS / 1000 if self._calm_at is None else self._calm_at
         try:
             crashpoint("repair.repairing")
             # With nobody's deadline passed and everybody alive it moves nothing, and shows that the store can be read.
             alive = self._alive if judges else _anybody
-            moved = await self._ledger.repair(wall_ms if judges else 0, alive, self._patience, self._attempts_max)
+            future = partial(self._future, wall_ms, now) if judges else unknown
+            moved = await self._ledger.repair(wall_ms if judges else 0, alive, self._patience, self._attempts_max, future)
             crashpoint("repair.repaired")
         except Unavailable as error:
             self._blind = True
@@ -86,6 +93,12 @@ class Repairer:
         if moved:
             self._poke()
         return len(moved)
+
+    def _future(self, wall_ms: int, began: float) -> int | None:
+        """Asked in the middle of a turn, on whichever thread the store works. A step since the turn began is seen here."""
+        wall_now, now = self._clock.now_ms(), self._clock.monotonic()
+        stepped = abs((wall_now - wall_ms) / 1000 - (now - began)) > DRIFT_S
+        return None if stepped or self._calm_at is None or now < self._calm_at else wall_now + APART_MS
 
 
 def _anybody(_owner: str) -> bool:

@@ -18,13 +18,13 @@ The rules, first match wins:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sendwright.model.outcomes import Reason
-from sendwright.model.parcel import APART_MS, BOUND_MS, FRESH, Parcel, Round
+from sendwright.model.parcel import BOUND_MS, FRESH, Parcel, Round
 from sendwright.model.records import AttemptRecord, Decision, Lost, MessageRecord, Patience, Wait
 from sendwright.model.states import AttemptState, MessageState
 
@@ -34,6 +34,9 @@ _NOT_TAKEN = frozenset({r.value for r in (Reason.UNREACHABLE, Reason.LIMIT, Reas
 _NEVER_SENT = frozenset({MessageState.FAILED, MessageState.EXPIRED})
 _MAY_ADVANCE = frozenset({MessageState.SENDING, MessageState.SENT, MessageState.IN_DOUBT})
 
+Future = Callable[[], int | None]
+"""From when on, in ms since 1970, everything is of the future; None where that is not known for sure. Asked when attempts have been
+read: asked earlier, it would find those of the future that began in between."""
 CALM_MS = 60_000
 """So long does nobody decide by a clock that has been stepped (engine/drift.py)."""
 
@@ -56,13 +59,18 @@ class Standing(Struct, frozen=True):
     detail: str = ""
 
 
-def out_of_time(started_at: int, deadline_at: int, now: int) -> bool:
-    """Whether nobody can be at work any more on an attempt that is open; never where `now` is 0.
+def unknown() -> int | None:
+    """What is the future is not known."""
+    return None
 
-    One that began later than now was timed by a clock that was ahead and has been set right since. Its deadline may be a day
-    away, but its call is over: a clock that was stepped decides nothing for `CALM_MS`, which is more than such a call has."""
-    of_the_future = 0 < now < started_at - APART_MS and deadline_at - started_at <= CALM_MS
-    return deadline_at <= now or of_the_future
+
+def out_of_time(started_at: int, deadline_at: int, now: int, future: int | None) -> bool:
+    """Whether nobody can be at work any more on an attempt that is open.
+
+    `future`: what began later than that was timed by a clock that was ahead and has been set right, at least `CALM_MS` ago. Its
+    deadline may be a day away, but its call is over, unless it was given more time than that."""
+    void = future is not None and started_at > future and deadline_at - started_at <= CALM_MS
+    return deadline_at <= now or void
 
 
 def fold(message: MessageRecord, attempts: Sequence[AttemptRecord], now: int, decision: Decision | None = None) -> Standing:

@@ -34,7 +34,19 @@ from sendwright.model.records import (
     parcel_of,
 )
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import Standing, another, contradicts, doubt, fold, may_decide, out_of_time, revived, sent_again
+from sendwright.policy.fold import (
+    Future,
+    Standing,
+    another,
+    contradicts,
+    doubt,
+    fold,
+    may_decide,
+    out_of_time,
+    revived,
+    sent_again,
+    unknown,
+)
 from sendwright.policy.lookup import FIRST_MS, next_look
 
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
@@ -167,7 +179,12 @@ class MemoryLedger:
             return True
 
     async def repair(
-        self, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
+        self,
+        now: int,
+        alive: Callable[[str], bool],
+        patience: Callable[[str], Patience],
+        attempts_max: int,
+        future: Future = unknown,
     ) -> Sequence[str]:
         async with self._store.transaction("repair") as t:
             moved: dict[str, None] = {}
@@ -175,7 +192,7 @@ class MemoryLedger:
                 attempt = t.attempts.get(id_)
                 if attempt is None:
                     continue
-                if alive(attempt.owner or "") and not out_of_time(attempt.started_at, attempt.deadline_at, now):
+                if alive(attempt.owner or "") and not out_of_time(attempt.started_at, attempt.deadline_at, now, future()):
                     continue
                 _doubt(t, attempt, now, patience(attempt.provider), attempts_max)
                 moved[attempt.message] = None

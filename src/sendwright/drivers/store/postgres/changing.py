@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from sendwright.drivers.store.changes import Change, apply_all
 from sendwright.drivers.store.moves import cancelled, doubted
@@ -14,7 +14,7 @@ from sendwright.drivers.store.postgres.sql import SQL
 from sendwright.drivers.store.silences import Silence, asked_about, unconfirmed
 from sendwright.model import ids
 from sendwright.model.records import Cancelled, Patience, Unheard
-from sendwright.policy.fold import out_of_time
+from sendwright.policy.fold import Future, out_of_time
 from sendwright.policy.lookup import next_look
 
 REPAIRED_MAX = 500
@@ -117,25 +117,35 @@ class UnheardAll:
         return await self._connections.transaction("unheard", work)
 
 
+Repair: TypeAlias = tuple[int, Callable[[str], bool], Callable[[str], Patience], int, Future]
+
+
 class RepairAll:
-    """Items: (now, alive, patience, attempts_max). Looks at every open attempt, whenever it is asked."""
+    """Items: (now, alive, patience, attempts_max, future). Looks at every open attempt, whenever it is asked."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def __call__(self, items: list[tuple[int, Callable[[str], bool], Callable[[str], Patience], int]]) -> list[list[str]]:
+    async def __call__(self, items: list[Repair]) -> list[list[str]]:
         return [await self._repaired(*item) for item in items]
 
     async def _repaired(
-        self, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
+        self,
+        now: int,
+        alive: Callable[[str], bool],
+        patience: Callable[[str], Patience],
+        attempts_max: int,
+        future: Future,
     ) -> list[str]:
         moved: list[str] = []
         more = True
         while more:
 
             async def work(db: Db) -> tuple[list[str], bool]:
-                rows = await db.fetch(SQL["attempts_open"])
-                lost = sorted(id_ for id_, owner, began, ends in rows if out_of_time(began, ends, now) or not alive(owner or ""))
+                rows, void = await db.fetch(SQL["attempts_open"]), future()
+                lost = sorted(
+                    id_ for id_, owner, began, ends in rows if out_of_time(began, ends, now, void) or not alive(owner or "")
+                )
                 part = lost[:REPAIRED_MAX]
                 folio = await locked(db, (ids.message_of(id_) for id_ in part))
                 done = doubted(folio, part, now, patience, attempts_max)

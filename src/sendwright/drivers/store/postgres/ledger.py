@@ -12,7 +12,7 @@ from typing import Any
 
 from sendwright.drivers.store import changes
 from sendwright.drivers.store.postgres.batcher import Batcher
-from sendwright.drivers.store.postgres.changing import CancelAll, ChangeAll, RepairAll, UnheardAll
+from sendwright.drivers.store.postgres.changing import CancelAll, ChangeAll, Repair, RepairAll, UnheardAll
 from sendwright.drivers.store.postgres.connections import Connections
 from sendwright.drivers.store.postgres.outcomes import ClaimAll, ObserveAll, SettleAll
 from sendwright.drivers.store.postgres.partitions import Partitions
@@ -34,11 +34,10 @@ from sendwright.model.records import (
     Wait,
 )
 from sendwright.model.states import MessageState
+from sendwright.policy.fold import Future, unknown
 
 CANCELLED_WHOLE = 64
 """How many messages a notification that is cancelled is taken for, in the weight of a flush."""
-
-_Repair = tuple[int, Callable[[str], bool], Callable[[str], Patience], int]
 
 
 class PostgresLedger:
@@ -75,7 +74,7 @@ class PostgresLedger:
             mend=needed(lambda item: item[1]),
             weight=lambda item: 1 if item[1].startswith(MESSAGE) else CANCELLED_WHOLE,
         )
-        self._repair: Batcher[_Repair, list[str]] = Batcher(RepairAll(connections), key=lambda _: "")
+        self._repair: Batcher[Repair, list[str]] = Batcher(RepairAll(connections), key=lambda _: "")
         self._unheard: Batcher[tuple[int, int], list[Unheard]] = Batcher(UnheardAll(connections), key=lambda _: "")
 
     def _all(self) -> Iterator[Batcher[Any, Any]]:
@@ -120,9 +119,14 @@ class PostgresLedger:
         return self._change.submit(("drop", changes.Drop(tenant, message, now)))
 
     def repair(
-        self, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
+        self,
+        now: int,
+        alive: Callable[[str], bool],
+        patience: Callable[[str], Patience],
+        attempts_max: int,
+        future: Future = unknown,
     ) -> Awaitable[Sequence[str]]:
-        return self._repair.submit((now, alive, patience, attempts_max))
+        return self._repair.submit((now, alive, patience, attempts_max, future))
 
     def unheard(self, now: int, limit: int) -> Awaitable[Sequence[Unheard]]:
         return self._unheard.submit((now, limit))

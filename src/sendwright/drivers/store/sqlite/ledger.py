@@ -28,6 +28,7 @@ from sendwright.model.records import (
     Wait,
 )
 from sendwright.model.states import MessageState
+from sendwright.policy.fold import Future, unknown
 
 
 class SqliteLedger:
@@ -78,9 +79,14 @@ class SqliteLedger:
         return self._writer.submit(self._change, changes.Drop(tenant, message, now))
 
     def repair(
-        self, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
+        self,
+        now: int,
+        alive: Callable[[str], bool],
+        patience: Callable[[str], Patience],
+        attempts_max: int,
+        future: Future = unknown,
     ) -> Awaitable[Sequence[str]]:
-        return self._writer.submit(self._repair, (now, alive, patience, attempts_max))
+        return self._writer.submit(self._repair, (now, alive, patience, attempts_max, future))
 
     def unheard(self, now: int, limit: int) -> Awaitable[Sequence[Unheard]]:
         return self._writer.submit(self._unheard, (now, limit))

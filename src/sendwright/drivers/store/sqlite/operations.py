@@ -34,7 +34,7 @@ from sendwright.model.records import (
     parcel_of,
 )
 from sendwright.model.states import MessageState
-from sendwright.policy.fold import out_of_time
+from sendwright.policy.fold import Future, out_of_time
 from sendwright.policy.lookup import next_look
 
 _PULLED = msgspec.json.Decoder(list[tuple[MessageRecord, Content, str | None]], strict=False)
@@ -320,21 +320,27 @@ class CancelAll(Operation):
 
 
 class RepairAll(Operation):
-    """Items: (now, alive, patience, attempts_max). Level-triggered: looks at every open attempt, whenever it is asked."""
+    """Items: (now, alive, patience, attempts_max, future). Level-triggered: looks at every open attempt, whenever it is asked."""
 
     def __init__(self, serials: Serials) -> None:
         self._serials = serials
 
     def apply(
-        self, db: apsw.Connection, items: list[tuple[int, Callable[[str], bool], Callable[[str], Patience], int]]
+        self, db: apsw.Connection, items: list[tuple[int, Callable[[str], bool], Callable[[str], Patience], int, Future]]
     ) -> list[list[str]]:
         return [self._repair(db, *item) for item in items]
 
     def _repair(
-        self, db: apsw.Connection, now: int, alive: Callable[[str], bool], patience: Callable[[str], Patience], attempts_max: int
+        self,
+        db: apsw.Connection,
+        now: int,
+        alive: Callable[[str], bool],
+        patience: Callable[[str], Patience],
+        attempts_max: int,
+        future: Future,
     ) -> list[str]:
-        rows = fetch(db, SQL["attempts_open"]) or []
-        lost = [id_ for id_, owner, began, ends in rows if out_of_time(began, ends, now) or not alive(owner or "")]
+        rows, void = fetch(db, SQL["attempts_open"]) or [], future()
+        lost = [id_ for id_, owner, began, ends in rows if out_of_time(began, ends, now, void) or not alive(owner or "")]
         folio = loaded(db, (ids.message_of(id_) for id_ in lost))
         moved = doubted(folio, lost, now, patience, attempts_max)
         save(db, self._serials, folio, now)
