@@ -47,7 +47,7 @@ MUTANTS = [
         "engine/concord.py",
         "        return self._probe is not None and until <= self._probe.until\n",
         "        return True\n",
-        "unit/test_engine_concord.py",
+        "unit/test_engine_concord.py::test_a_probe_that_would_outlast_its_lease_is_left_to_others",
     ),
     _planted(
         "processes that share a store go each by its own machine's clock",
