@@ -229,6 +229,26 @@ async def test_a_probe_that_would_outlast_its_lease_is_left_to_others() -> None:
         assert await two.account.take(Priority.NORMAL, two.clock, WAIT_S) is not None
 
 
+@pytest.mark.parametrize("rate", ["50/s", "1/s", "30/min", "10/min"])
+@in_virtual_time
+async def test_a_probe_that_the_rate_does_not_let_through_yet_is_made_when_it_does(rate: str) -> None:
+    async with House(rate) as house:
+        worker = house.spawn("w")
+        await asyncio.sleep(1)
+        while (slot := await worker.account.take(Priority.NORMAL, worker.clock, 0.01)) is not None:
+            slot.used = True
+            slot.release()  # until all that may go by now has gone
+        worker.note(Health.BAD, 5)
+        began = worker.clock.monotonic()
+        while slot is None:
+            await asyncio.sleep(0.1)
+            slot = await worker.account.take(Priority.NORMAL, worker.clock, WAIT_S)
+
+        assert slot.probe > 0
+        found = parse_rate(rate)
+        assert worker.clock.monotonic() - began <= 1 + found.unit_s / found.n + 0.5  # the first interval, a cell, looks
+
+
 @in_virtual_time
 async def test_while_it_is_shut_the_store_is_not_asked_for_each_message() -> None:
     async with House("50/s") as house:
