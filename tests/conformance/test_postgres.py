@@ -605,22 +605,32 @@ async def test_retention_drops_days_that_are_over_and_sweeps_the_others_row_by_r
     assert (await backend.records.audit()).violations == ()
 
 
+_WAITS = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query = $1"
+
+
 async def test_what_is_sent_again_while_retention_looks_at_it_is_kept(fleet: list[PostgresBackend]) -> None:
+    # given: days that are over are gone, whose partitions would wait for who writes at all
     one, other, _ = fleet
-    parcel, _ = await sent(one.ledger)
+    at = (int(time.time() * 1000) // DAY_MS - 5) * DAY_MS
+    while await other.sweeper.slice(keys_before=0, content_before=at, rows_before=at):
+        pass
+    message, before = await sent_at(one, at), at + MINUTE
     async with held(one, "revive") as gate:
-        reviving = asyncio.ensure_future(one.ledger.revive(TENANT, parcel.id, NOW + MINUTE))
+        reviving = asyncio.ensure_future(one.ledger.revive(TENANT, message, before))
         await gate.reached()
         # when: it is old by what is committed, and waits for who sends it again
-        sweeping = asyncio.ensure_future(other.sweeper.slice(keys_before=0, content_before=NOW + MINUTE, rows_before=NOW + MINUTE))
-        await asyncio.sleep(0.3)
+        sweeping = asyncio.ensure_future(other.sweeper.slice(keys_before=0, content_before=before, rows_before=before))
+        async with asyncio.timeout(20):
+            while not await one.connections.query(_WAITS, SQL["sweep_lock_messages"]):
+                assert not sweeping.done()
+                await asyncio.sleep(0.01)
         gate.release()
         assert await reviving
         await sweeping
     # then
-    assert await state_of(one, parcel) == M.QUEUED
-    (again,) = await one.waiting.due(NOW + MINUTE, 10)
-    assert again.content.body == "Hello"
+    (again,) = await one.waiting.due(before, 10)
+    assert (again.id, again.content.body) == (message, "Hello")
+    assert await state_of(one, message) == M.QUEUED
 
 
 async def sent_at(backend: PostgresBackend, at: int) -> str:

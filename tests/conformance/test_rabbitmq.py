@@ -290,6 +290,20 @@ async def test_a_confirm_that_does_not_come_is_a_maybe_when_the_time_is_over(own
         proxy.answers.set()
 
 
+async def test_a_confirm_that_does_not_come_is_a_maybe_though_nobody_looks_before_its_own_time_is_over(
+    own: Place, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle's time and the look at all that wait end within moments of each other; whichever is first says the same."""
+    monkeypatch.setattr(publisher.Publisher, "_look_at_those_that_wait", lambda _: None)
+    async with Proxy(broker.port) as proxy, own.open([LANE], proxy.url, limits_s={Priority.NORMAL: 0.5}) as bus:
+        await bus.publish(LANE, [parcel(1)])
+        proxy.answers.clear()
+        together = [asyncio.ensure_future(bus.publish(LANE, [parcel(number)])) for number in (2, 3)]
+        failures = await asyncio.wait_for(asyncio.gather(*together, return_exceptions=True), 20)
+        assert [isinstance(one, BusDown) and one.maybe for one in failures] == [True, True]
+        proxy.answers.set()
+
+
 async def test_a_line_on_which_nothing_is_heard_is_made_anew(own: Place, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher, "SILENT_S", 0.2)
     async with Proxy(broker.port) as proxy, own.open([LANE], proxy.url, limits_s={Priority.NORMAL: 0.5}) as bus:

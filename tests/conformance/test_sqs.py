@@ -176,6 +176,23 @@ async def test_what_passes_is_not_noticed_and_a_doubled_send_comes_once(under: U
                 await asyncio.sleep(0.05)
 
 
+async def test_what_was_sent_twice_and_has_come_twice_is_deleted_with_the_first_done(under: Under) -> None:
+    """Else another process finds what is left of it, and does it again."""
+    under.fail_next("SendMessageBatch", "error-after")
+    async with under.bus() as bus:
+        await bus.publish(LANE, numbered(1))
+        await bus.publish(LANE, numbered(2))
+        assert len(under.queue().messages) == 3
+        # given: the second copy came before what was sent after it
+        deliveries = [await take(bus), await take(bus)]
+        assert sorted(numbers_in(*deliveries)) == [1, 2]
+        # when
+        for delivery in deliveries:
+            await bus.done(delivery)
+        # then
+        assert not under.queue().messages
+
+
 async def test_a_send_that_hangs_does_not_hold_up_the_next(under: Under) -> None:
     async with under.bus(call_s=3) as bus:
         await bus.publish(LANE, numbered(0))

@@ -81,7 +81,7 @@ MUTANTS = [
         "drivers/bus/sqs/hands.py",
         "for handle in list(hand.handles.values()))",
         "for handle in list(hand.handles.values())[:1])",
-        SQS + "what_passes_is_not_noticed_and_a_doubled_send_comes_once",
+        SQS + "what_was_sent_twice_and_has_come_twice_is_deleted_with_the_first_done",
     ),
     _planted(
         "worker: a bundle done with its first parcel",
@@ -124,7 +124,7 @@ MUTANTS = [
         "drivers/bus/rabbitmq/publisher.py",
         '"RabbitMQ did not confirm it in time", maybe=True',
         '"RabbitMQ did not confirm it in time", maybe=False',
-        RABBIT + "a_confirm_that_does_not_come_is_a_maybe_when_the_time_is_over",
+        RABBIT + "a_confirm_that_does_not_come_is_a_maybe_though_nobody_looks_before_its_own_time_is_over",
     ),
     _planted(
         "rabbitmq: acknowledged as it comes",

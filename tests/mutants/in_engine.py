@@ -47,7 +47,14 @@ MUTANTS = [
         "engine/concord.py",
         "        return self._probe is not None and until <= self._probe.until\n",
         "        return True\n",
-        "unit/test_engine_concord.py",
+        "unit/test_engine_concord.py::test_a_probe_that_would_outlast_its_lease_is_left_to_others",
+    ),
+    _planted(
+        "the accord: a probe is used up by who has no cell for it",
+        "engine/concord.py",
+        "now < probe.until:\n            return True\n",
+        "now < probe.until:\n            self.probes()\n            return True\n",
+        "unit/test_engine_concord.py::test_a_probe_that_the_rate_does_not_let_through_yet_is_made_when_it_does",
     ),
     _planted(
         "processes that share a store go each by its own machine's clock",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from sendwright.engine.concord import READY_S, UNUSED_S
 from sendwright.engine.telling import BreakerMoved
 from sendwright.model.notification import Priority
 from sendwright.model.records import Switch
@@ -206,6 +207,46 @@ async def test_a_probe_that_nobody_makes_is_left_to_others() -> None:
         await asyncio.sleep(0.6)
 
         assert await two.account.take(Priority.NORMAL, two.clock, WAIT_S) is not None
+
+
+@in_virtual_time
+async def test_a_probe_that_would_outlast_its_lease_is_left_to_others() -> None:
+    async with House() as house:
+        one, two = house.spawn("one"), house.spawn("two")
+        await asyncio.sleep(1)
+        one.note(Health.BAD, 5)
+        await asyncio.sleep(1.2)
+        # Given: somebody comes for the probe a while after it was leased, and takes long to get ready
+        assert one.account.try_take(Priority.NORMAL, one.clock.monotonic()) is None
+        await asyncio.sleep(UNUSED_S - 0.1)
+        slot = one.account.try_take(Priority.NORMAL, one.clock.monotonic())
+        assert slot is not None
+        await asyncio.sleep(READY_S - UNUSED_S + 0.2)
+
+        # Then: its call could last until after the lease, when others may probe
+        assert not one.account.still_probes(slot.probe, one.clock.monotonic())
+        await asyncio.sleep(0.1)
+        assert await two.account.take(Priority.NORMAL, two.clock, WAIT_S) is not None
+
+
+@pytest.mark.parametrize("rate", ["50/s", "1/s", "30/min", "10/min"])
+@in_virtual_time
+async def test_a_probe_that_the_rate_does_not_let_through_yet_is_made_when_it_does(rate: str) -> None:
+    async with House(rate) as house:
+        worker = house.spawn("w")
+        await asyncio.sleep(1)
+        while (slot := await worker.account.take(Priority.NORMAL, worker.clock, 0.01)) is not None:
+            slot.used = True
+            slot.release()  # until all that may go by now has gone
+        worker.note(Health.BAD, 5)
+        found = parse_rate(rate)
+        by = worker.clock.monotonic() + 1 + found.unit_s / found.n + 0.5  # the first interval, a cell, looks
+        while slot is None and worker.clock.monotonic() < by:
+            await asyncio.sleep(0.1)
+            slot = await worker.account.take(Priority.NORMAL, worker.clock, WAIT_S)
+
+        assert slot is not None
+        assert slot.probe > 0
 
 
 @in_virtual_time

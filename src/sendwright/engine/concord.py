@@ -141,11 +141,14 @@ class Link:
     def may_probe(self, now: float) -> bool:
         probe = self._probe
         if probe is not None and not probe.used and now < probe.until:
-            self._probe = probe._replace(used=True)
             return True
         self._wanted = True
         self._go()
         return False
+
+    def probes(self) -> None:
+        if self._probe is not None:
+            self._probe = self._probe._replace(used=True)
 
     def holds_probe(self, until: float) -> bool:
         return self._probe is not None and until <= self._probe.until

@@ -71,6 +71,10 @@ class Shared(Protocol):
         """Whether the fleet's one probe is this process's to make; else it is asked for, and the line woken."""
         ...
 
+    def probes(self) -> None:
+        """The probe that may be made is somebody's here, and nobody else's."""
+        ...
+
     def holds_probe(self, until: float) -> bool:
         """Whether nobody else probes until then."""
         ...
@@ -215,6 +219,8 @@ class Account:
             return None
         probe = 0
         if permit == Permit.PROBE:
+            if self.shared is not None:
+                self.shared.probes()
             self.breaker = breakers.began_probe(self.breaker, now, now + self.timeout_s + 1)
             probe = self.breaker.probe
         self.in_flight += 1
