@@ -351,6 +351,15 @@ def test_a_repeat_that_failed_by_its_reference_failed_for_the_call_before_as_wel
     assert calls_of([attempt(1, A.IN_DOUBT), replace(attempt(2, A.FAILED), ref="SM1", repeats=1)]) == [A.FAILED]
 
 
+def test_a_refusal_that_comes_late_says_nothing_of_the_repeat_that_was_made_after_it() -> None:
+    first, repeat = attempt(1, A.REJECTED), replace(attempt(2, A.IN_DOUBT), repeats=1)
+    assert calls_of([first, repeat]) == [A.IN_DOUBT]
+    assert calls_of([attempt(1, A.IN_DOUBT), replace(attempt(2, A.REJECTED), repeats=1)]) == [A.REJECTED]
+    assert calls_of([first, replace(attempt(2, A.REJECTED), repeats=1)]) == [A.REJECTED]
+    assert calls_of([first, replace(attempt(2, A.SENT), repeats=1)]) == [A.SENT]
+    assert calls_of([replace(first, ref="SM1"), replace(attempt(2, A.SENT), repeats=1)]) == [A.REJECTED]
+
+
 def test_a_repeat_that_failed_by_a_receipt_without_a_reference_failed_for_the_call_before_as_well() -> None:
     first = replace(attempt(1, A.FAILED), reason="rejected")
 

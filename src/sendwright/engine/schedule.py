@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sendwright.engine.crash import crashpoint
-from sendwright.engine.drift import DRIFT_S, Held, never
+from sendwright.engine.drift import Held, never
 from sendwright.engine.fleet import Fleet
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Bus, Clock, Ledger, Waiting
@@ -40,6 +40,9 @@ LINE_S = 0.25
 LANE_S = 1.0
 LANE_MIN = 500
 """A lane is short: it holds a second of work, and this many parcels at the least. No tenant gets past what is in it."""
+AHEAD_S = 60.0
+"""A retry was timed by a clock ahead of this one where it was written so long after now, or more. Less may have been written while
+the store took its time to look."""
 HORIZON_S = 0.25
 """How much of a route's pace is pulled ahead."""
 
@@ -112,7 +115,7 @@ class Promoter:
             self._rebased = False
         elif not self._rebased:
             crashpoint("schedule.rebasing")
-            await self._waiting.rebase(self._clock.now_ms(), int(DRIFT_S * 1000))
+            await self._waiting.rebase(self._clock.now_ms(), int(AHEAD_S * 1000))
             self._rebased = True
 
     async def _due(self) -> int:

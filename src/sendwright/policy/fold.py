@@ -116,14 +116,20 @@ def may_decide(message: MessageRecord, token: str, number: int) -> bool:
 
 
 def calls_of(attempts: Sequence[AttemptRecord]) -> list[AttemptState]:
-    """What is known of each call. A repeat that its provider knows by its key is the call that it repeats; an attempt of
-    either that was never made, or was put off, says nothing of the other."""
-    calls: dict[int, list[AttemptState]] = {}
+    """What is known of each call, of attempts in their order. A repeat that its provider knows by its key is the call that it
+    repeats; an attempt of either that was never made, or was put off, says nothing of the other."""
+    calls: dict[int, list[AttemptRecord]] = {}
     for a in attempts:
         told = calls.setdefault(a.repeats or a.number, [])
         if not _put_off(a):
-            told.append(a.state)
-    return [max(told, default=AttemptState.FAILED) for told in calls.values()]
+            told.append(a)
+    return [_of_call(told) for told in calls.values()]
+
+
+def _of_call(told: Sequence[AttemptRecord]) -> AttemptState:
+    """A refusal by an answer, which may come late, says nothing of what was taken after it: it kept nothing under the key."""
+    counted = [a.state for a in told if a is told[-1] or a.state != AttemptState.REJECTED or a.ref is not None]
+    return max(counted, default=AttemptState.FAILED)
 
 
 def _put_off(attempt: AttemptRecord) -> bool:
