@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from msgspec.structs import replace
 
 from sendwright.engine.deliver import HAND_MAX
 from sendwright.engine.telling import Trouble
-from sendwright.engine.worker import Flight, _HeldBundle
+from sendwright.engine.worker import Flight, Hand, _HeldBundle
 from sendwright.errors import BusDown
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import INBOUND, Parcel, pack, unbundle
@@ -249,6 +250,17 @@ async def test_a_bus_that_is_down_for_a_while_kills_no_taker() -> None:
 
 
 # How much is in hand, and whose
+
+
+@pytest.mark.parametrize(("bundle", "most", "taken"), [(1, 30, 30), (10, 30, 3), (50, 30, 1), (50, 120, 2), (1, 1, 1)])
+async def test_a_hand_takes_what_will_fit_by_the_size_of_the_last_bundle(bundle: int, most: int, taken: int) -> None:
+    hand, count = Hand(lambda: most), 0
+    with contextlib.suppress(TimeoutError):
+        while True:
+            await asyncio.wait_for(hand.room(), 0.01)
+            hand.take(bundle)
+            count += 1
+    assert count == taken
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ from sendwright.providers.contract import OURS, Flow, NotSent, Request, TooLong
 SLOT_WAIT_S = 0.5
 """How long a parcel waits for its provider before it is parked."""
 HAND_MAX = 200
-HAND_S = 0.8 * SLOT_WAIT_S
+HAND_S = 0.5 * SLOT_WAIT_S
 """A worker holds the work of so many seconds, and so many parcels at the most, of one lane."""
 BEGIN_S = 0.5
 """A call not begun this long after its claim is not made: what it was decided on may have changed."""

@@ -27,7 +27,7 @@ from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import Unavailable
 from sendwright.model.notification import Priority
-from sendwright.model.parcel import INBOUND, PARCELS_MAX, Parcel, intake_lane, lane, read, unbundle
+from sendwright.model.parcel import INBOUND, Parcel, intake_lane, lane, read, unbundle
 from sendwright.policy.limit import Reserve, ceiling
 
 PLANS_AT_ONCE = 2
@@ -43,6 +43,8 @@ class Hand:
         """`most`: how many it may hold now; an empty hand takes a bundle in any case."""
         self._most = most
         self._held = 0
+        self._usual = 1
+        """So many may be in the next bundle, by those of late: the greatest is forgotten one by one."""
         self._room = asyncio.Event()
         self._room.set()
 
@@ -52,6 +54,7 @@ class Hand:
 
     def take(self, count: int) -> None:
         self._held += count
+        self._usual = max(1, count, self._usual - 1)
         if not self._fits():
             self._room.clear()
 
@@ -61,7 +64,7 @@ class Hand:
             self._room.set()
 
     def _fits(self) -> bool:
-        return self._held <= 0 or self._held + PARCELS_MAX <= self._most()
+        return self._held <= 0 or self._held + self._usual <= self._most()
 
 
 class Flight:
