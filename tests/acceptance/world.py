@@ -118,8 +118,9 @@ class World:
         return dict(self.house.api("GET", "/v1/audit")[1])
 
     def asked(self, **of: Any) -> list[Row]:
-        """What the oracle was asked, by its file: every request for a message whose fields are these."""
-        lines = self.oracle.log.read_bytes().splitlines() if self.oracle.log.exists() else []
+        """What the oracle was asked, by its file: every request for a message whose fields are these. A line that it is in the
+        middle of writing is read the next time."""
+        *lines, _ = self.oracle.log.read_bytes().split(b"\n") if self.oracle.log.exists() else [b""]
         rows = [json.loads(line) for line in lines]
         return [row for row in rows if all(row.get(name) == value for name, value in of.items())]
 
