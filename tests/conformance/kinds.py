@@ -1,17 +1,17 @@
-"""What each kind of provider brings to the suite in `test_every_provider.py`: one entry, or the suite fails.
+"""What each kind of provider brings to the suite in `test_every_provider.py`: its `Samples`, or the suite fails.
 
-A new kind adds a function that returns its `Samples`, and its name to `KINDS`. Every value that must not be seen in a
-log (secrets, the recipient, what is said) holds one of the marks below, so that the suite can look for it.
+A kind's own test file, `tests/providers/test_<kind>.py`, has a function `samples()` that returns them. Every value that must
+not be seen in a log (secrets, the recipient, what is said) holds one of the marks below, so that the suite can look for it.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from sendwright.providers import signing
 from sendwright.providers.contract import Hook, Media, Outgoing, Reply
@@ -68,57 +68,7 @@ def hook(url: str, body: bytes, *headers: tuple[str, str], now: float = NOW, met
     return Hook(method, url, tuple(parse_qsl(urlsplit(url).query, keep_blank_values=True)), headers, body, now)
 
 
-def _twilio() -> Samples:
-    token = f"{SECRET_MARK}0123456789abcdef"
-    sid = "SM" + "0123456789abcdef" * 2
-    url = f"https://notify.example.com/v1/hooks/twilio-main?a={ATTEMPT}"
-    form = [("AccountSid", "AC" + "0" * 32), ("To", PHONE), ("MessageSid", sid), ("MessageStatus", "delivered"), ("Blank", "")]
-    form_type = ("content-type", "application/x-www-form-urlencoded")
-    signature = ("x-twilio-signature", signing.form_signature(token, url, form))
-    return Samples(
-        raw={"kind": "twilio", "account_sid": "AC" + "0" * 32, "auth_token": token, "from": "+15005550006"},
-        outgoing=outgoing(),
-        accepted=_json(201, {"sid": sid, "status": "queued", "error_code": None}),
-        refused_key=_json(401, {"code": 20003, "message": "Authenticate", "status": 401}),
-        secrets=(token, base64.b64encode(f"AC{'0' * 32}:{token}".encode()).decode()),
-        callback=hook(url, urlencode(form).encode(), form_type, signature),
-        signs_url=True,
-        signature_headers=("x-twilio-signature",),
-        extra_replies=(
-            _json(201, {"sid": sid, "status": "failed", "error_code": 30006}),
-            _json(200, {"sid": None}),
-            _json(201, [sid]),
-        ),
-    )
-
-
-def _sandbox() -> Samples:
-    key = f"{SECRET_MARK}-signs-callbacks".encode()
-    secret = "whsec_" + base64.b64encode(key).decode()
-    body = json.dumps({"id": "sbx_1", "reference": ATTEMPT, "state": "delivered", "at": "2026-09-21T14:13:20Z"}).encode()
-    return Samples(
-        raw={"kind": "sandbox", "url": "http://127.0.0.1:8425", "token": f"{SECRET_MARK}-token", "secret": secret},
-        outgoing=outgoing(sender="+15005550006"),
-        accepted=_json(202, {"id": "sbx_1"}),
-        refused_key=_json(401, {"code": "unauthorized", "detail": "A bearer token is needed."}),
-        secrets=(f"{SECRET_MARK}-token", secret, secret.removeprefix("whsec_")),
-        callback=_standard_webhook(key, body, at=NOW),
-        stale=(_standard_webhook(key, body, at=NOW - 301), _standard_webhook(key, body, at=NOW + 301)),
-        signature_headers=("webhook-id", "webhook-timestamp", "webhook-signature"),
-        extra_replies=(_json(202, {"id": ""}), _json(202, {"id": 7}), _json(202, {"code": "opted_out"})),
-    )
-
-
-def _console() -> Samples:
-    return Samples(
-        raw={"kind": "console"},
-        outgoing=outgoing(),
-        accepted=Reply(200),
-        refused_key=Reply(401),
-    )
-
-
-def _standard_webhook(key: bytes, body: bytes, at: float) -> Hook:
+def standard_webhook(key: bytes, body: bytes, at: float) -> Hook:
     return hook(
         f"https://notify.example.com/v1/hooks/sandbox-sms?a={ATTEMPT}",
         body,
@@ -128,8 +78,15 @@ def _standard_webhook(key: bytes, body: bytes, at: float) -> Hook:
     )
 
 
-def _json(status: int, value: object) -> Reply:
+def json_reply(status: int, value: object) -> Reply:
     return Reply(status, (("content-type", "application/json"),), json.dumps(value).encode())
 
 
-KINDS: dict[str, Callable[[], Samples]] = {"console": _console, "sandbox": _sandbox, "twilio": _twilio}
+def samples_of(kind: str) -> Samples | None:
+    """Those of the kind's own test file; None where it has none."""
+    try:
+        module = import_module(f"tests.providers.test_{kind}")
+    except ModuleNotFoundError:
+        return None
+    made: Callable[[], Samples] | None = getattr(module, "samples", None)
+    return None if made is None else made()

@@ -1,4 +1,4 @@
-"""What every registered kind of provider must do, whatever vendor it speaks for. The samples are in kinds.py."""
+"""What every registered kind of provider must do, whatever vendor it speaks for. The samples stand in each kind's own test file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ from sendwright.providers.contract import (
     Verdict,
 )
 from sendwright.providers.registry import kinds, make, survey
-from tests.conformance.kinds import ATTEMPT, BODY_MARK, KINDS, PHONE, SECRET_MARK, TITLE_MARK, Samples
+from tests.conformance.kinds import ATTEMPT, BODY_MARK, PHONE, SECRET_MARK, TITLE_MARK, Samples, samples_of
+from tests.providers.test_twilio import samples as twilio_samples
 
 JUNK = (
     b"",
@@ -93,16 +94,17 @@ BUSY = (
 
 def those(wanted: Callable[[Samples, Provider], object]) -> pytest.MarkDecorator:
     """Runs a test for those kinds alone that it is about."""
-    known = {name: KINDS[name]() for name in sorted(kinds()) if name in KINDS}
+    known = {name: found for name in sorted(kinds()) if (found := samples_of(name)) is not None}
     names = [name for name, samples in known.items() if wanted(samples, make("main", samples.raw))]
     return pytest.mark.parametrize("samples", names, indirect=True)
 
 
 @pytest.fixture(params=sorted(kinds()))
 def samples(request: pytest.FixtureRequest) -> Samples:
-    if request.param not in KINDS:
-        pytest.fail(f"the kind {request.param!r} has no samples in tests/conformance/kinds.py")
-    return KINDS[request.param]()
+    found = samples_of(request.param)
+    if found is None:
+        pytest.fail(f"tests/providers/test_{request.param}.py has no samples()")
+    return found
 
 
 @pytest.fixture
@@ -488,7 +490,7 @@ TWO_CALLS = TwoCalls("two", TwoCallSettings(kind="two_calls"))
 
 def test_a_flow_of_two_calls_sends_by_the_second() -> None:
     # given
-    flow = TWO_CALLS.flow(KINDS["twilio"]().outgoing)
+    flow = TWO_CALLS.flow(twilio_samples().outgoing)
     assert next(flow) == HttpRequest("POST", "https://api.example.com/drafts")
     # when
     second = flow.send(Reply(200, body=b"d1"))
@@ -500,11 +502,11 @@ def test_a_flow_of_two_calls_sends_by_the_second() -> None:
 
 
 def test_a_flow_says_itself_what_a_lost_first_call_means() -> None:
-    outcome = read_by_flow(TWO_CALLS, KINDS["twilio"]().outgoing, Lost("wait"))
+    outcome = read_by_flow(TWO_CALLS, twilio_samples().outgoing, Lost("wait"))
     assert isinstance(outcome, Later)
     assert outcome.called
 
 
 def test_a_lost_second_call_of_a_flow_is_unsure() -> None:
-    outcome = read_by_flow(TWO_CALLS, KINDS["twilio"]().outgoing, Reply(200, body=b"d1"))
+    outcome = read_by_flow(TWO_CALLS, twilio_samples().outgoing, Reply(200, body=b"d1"))
     assert isinstance(outcome, Unsure)

@@ -135,9 +135,65 @@ def test_a_type_instead_of_content_is_one_fault() -> None:
     assert found({"to": "u", "type": "order.shipped"}) == {("#/type", "not_supported")}
 
 
-@pytest.mark.parametrize("channel", ["email", "push", "whatsapp", "webpush", "slack"])
-def test_overrides_other_than_sms_are_not_supported_yet(channel: str) -> None:
+@pytest.mark.parametrize("channel", ["line", "discord", "teams"])
+def test_overrides_of_channels_without_any_are_not_supported_yet(channel: str) -> None:
     assert found({"to": "u", "content": {channel: {"body": "x"}}}) == {(f"#/content/{channel}", "not_supported")}
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {
+            "email": {
+                "subject": "Hello",
+                "text": "x",
+                "from": "Ada <ada@example.org>",
+                "cc": ["b@example.org"],
+                "headers": {"X-A": "1"},
+            }
+        },
+        {"email": {"text": "x", "attachments": [{"filename": "a.pdf", "content_type": "application/pdf", "content": "JVBERg=="}]}},
+        {"whatsapp": {"template": {"name": "order_shipped", "language": "en_US", "params": ["Ada"]}}},
+        {"push": {"body": "x", "image": "https://example.org/a.png", "badge": 3, "data": {"order": "7"}}},
+        {"slack": {"body": "x", "blocks": [{"type": "divider"}]}},
+        {"inapp": {"body": "x", "url": "https://example.org/"}},
+        {"webhook": {"type": "order.shipped", "data": {"order": 7}}},
+        *({chat: {"body": "x"}} for chat in ("instagram", "messenger", "telegram", "webpush")),
+    ],
+    ids=lambda own: next(iter(own)),
+)
+def test_a_content_may_say_something_else_for_a_channel_alone(own: dict[str, Any]) -> None:
+    answer = judge({"to": "u", "content": own})
+    assert isinstance(answer, Admitted)
+    assert answer.payload.content.own(next(iter(own))) is not None
+
+
+@pytest.mark.parametrize(
+    ("email", "where", "code"),
+    [
+        ({"text": "x", "subject": "a\r\nBcc: b@example.org"}, "subject", "header_injection"),
+        ({"text": "x", "from": "Ada <ada@example.org>\nX: y"}, "from", "header_injection"),
+        ({"text": "x", "from": "nobody"}, "from", "invalid_email"),
+        ({"text": "x", "reply_to": "a@example.org, b@example.org"}, "reply_to", "invalid_email"),
+        ({"text": "x", "cc": ["a@example.org", "nobody"]}, "cc/1", "invalid_email"),
+        ({"text": "x", "bcc": ["<a@example.org"]}, "bcc/0", "invalid_email"),
+        ({"text": "x", "headers": {"Bcc": "a@example.org"}}, "headers/Bcc", "invalid_header"),
+        ({"text": "x", "headers": {"X-A b": "1"}}, "headers/X-A%20b", "invalid_header"),
+        ({"text": "x", "headers": {"X-A": "1\r\nBcc: a@example.org"}}, "headers/X-A", "header_injection"),
+        ({"text": "x", "attachments": [{"filename": "a\nb", "content": "eA=="}]}, "attachments/0/filename", "header_injection"),
+        ({"text": "x", "attachments": [{"filename": "a", "content": "not base64!"}]}, "attachments/0/content", "invalid_base64"),
+        ({"text": "x", "html": 5}, "html", "invalid_type"),
+        ({"text": "x", "to": "a@example.org"}, "to", "unknown_field"),
+    ],
+)
+def test_an_email_is_judged_like_a_letter_that_others_must_trust(email: dict[str, Any], where: str, code: str) -> None:
+    assert found({"to": "u", "content": {"email": email}}) == {(f"#/content/email/{where}", code)}
+
+
+def test_links_of_every_channels_own_content_are_judged() -> None:
+    own = {"push": {"body": "x", "image": "javascript:x"}, "inapp": {"body": "x", "url": "javascript:x", "icon": "ftp://x/"}}
+    wrong = {"#/content/push/image", "#/content/inapp/url", "#/content/inapp/icon"}
+    assert found({"to": "u", "content": own}) == {(where, "link_scheme") for where in wrong}
 
 
 def test_an_expiry_must_come_after_the_sending() -> None:

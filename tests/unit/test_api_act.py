@@ -14,7 +14,7 @@ from sendwright.model.content import Content
 from sendwright.model.ids import attempt_id, parcel_id
 from sendwright.model.parcel import INBOUND, Intake, Parcel, Step, pack, read
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.web.api import dead
+from sendwright.web.api import dead, hooks
 
 from .api_world import NOW, World
 
@@ -503,6 +503,6 @@ async def test_a_callback_that_could_not_be_kept_is_asked_for_again() -> None:
 async def test_callbacks_of_nobody_and_without_measure_are_refused() -> None:
     world = World()
     assert (await world.stranger.post("/v1/hooks/nobody")).status == 404
-    assert (await world.stranger.post("/v1/hooks/twilio-main", body=b"x" * (64 * 1024 + 1))).status == 413
+    assert (await world.stranger.post("/v1/hooks/twilio-main", body=b"x" * (hooks.BODY_MAX + 1))).status == 413
     assert world.vendor.hooks == []
-    assert (await world.stranger.post("/v1/hooks/twilio-main", body=b"x" * (64 * 1024))).status == 401
+    assert (await world.stranger.post("/v1/hooks/twilio-main", body=b"x" * hooks.BODY_MAX)).status == 401

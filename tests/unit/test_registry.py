@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,7 +15,7 @@ from sendwright.errors import SettingsError
 from sendwright.providers import registry
 from sendwright.providers.console import Console, ConsoleSettings
 from sendwright.providers.contract import Secret
-from sendwright.providers.registry import BUILT_IN, GROUP, examine, kinds, make, survey
+from sendwright.providers.registry import GROUP, ROOM, SHARED, built_in, examine, find, kinds, make, survey
 
 TWILIO = {"kind": "twilio", "account_sid": "AC1", "auth_token": "canarytoken", "from": "+15005550006"}
 
@@ -46,13 +48,26 @@ def faults(name: str, raw: dict[str, Any]) -> dict[str, str]:
 
 def test_the_built_in_kinds_are_found_without_any_metadata() -> None:
     found = examine([])
-    assert list(found.kinds) == ["console", "sandbox", "twilio"]
+    assert list(found.kinds) == sorted(built_in())
+    assert set(found.kinds) >= {"console", "sandbox", "twilio"}
     assert found.broken == {}
 
 
-def test_the_built_in_kinds_are_the_ones_that_the_package_declares() -> None:
-    assert set(kinds()) >= set(BUILT_IN)
-    assert all(kinds()[name].kind == name for name in BUILT_IN)
+def test_every_file_of_the_room_is_a_kind_or_known_to_be_none() -> None:
+    files = {path.stem for path in Path(registry.__file__).parent.glob("*.py")} - {"__init__"}
+    assert files == set(built_in()) | SHARED
+
+
+def test_an_account_loads_no_other_kind() -> None:
+    said = "import sys; from sendwright.providers import registry as r; r.make('c', {'kind': 'console'}); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True).stdout.split()
+    assert f"{ROOM}.console" in loaded
+    assert not {f"{ROOM}.{name}" for name in built_in() if name != "console"} & set(loaded)
+
+
+def test_what_is_no_kind_is_not_found() -> None:
+    assert find("answers") is None
+    assert find("nobody") is None
 
 
 def test_a_plugin_is_found_beside_them(plugin: str) -> None:
@@ -73,7 +88,7 @@ def test_a_plugin_that_cannot_be_imported_is_named_and_hides_nobody(plugin: str)
     )
     assert set(found.broken) == {"absent", "empty", "wrong", "other"}
     assert "sendwright_no_such_module" in found.broken["absent"]
-    assert set(found.kinds) == {"console", "sandbox", "twilio", "pager"}
+    assert set(found.kinds) == {*built_in(), "pager"}
 
 
 def test_a_plugin_does_not_take_a_built_in_name(plugin: str) -> None:
@@ -83,7 +98,7 @@ def test_a_plugin_does_not_take_a_built_in_name(plugin: str) -> None:
 
 
 def test_the_same_entry_point_twice_is_one(plugin: str) -> None:
-    found = examine([point("pager", f"{plugin}:Pager"), point("pager", f"{plugin}:Pager"), point("twilio", BUILT_IN["twilio"])])
+    found = examine([*[point("pager", f"{plugin}:Pager")] * 2, point("twilio", f"{ROOM}.twilio:Twilio")])
     assert found.broken == {}
 
 

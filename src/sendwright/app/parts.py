@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from sendwright.app.engines import Backend
 from sendwright.app.machine import Randomness, SystemClock
+from sendwright.drivers.egress.address import networks
 from sendwright.drivers.egress.gate import Gate, Route
 from sendwright.engine.accept import Accept
 from sendwright.engine.aside import Aside
@@ -154,7 +155,19 @@ def _accounts(settings: Settings, providers: Iterable[Provider]) -> list[Account
 
 
 def route_of(provider: Provider) -> Route:
-    return Route(concurrency=provider.settings.concurrency, idle_s=provider.capabilities.idle_s)
+    can = provider.capabilities
+    return Route(
+        concurrency=provider.settings.concurrency,
+        idle_s=can.idle_s,
+        guarded=can.guarded,
+        allow_private=private_of(provider) if can.guarded else (),
+    )
+
+
+def private_of(provider: Provider) -> tuple[str, ...]:
+    """The networks of its own that its operator lets it reach."""
+    networks: tuple[str, ...] = getattr(provider.settings, "allow_private", ())
+    return networks
 
 
 def reserve_of(settings: Settings) -> Reserve:
@@ -172,6 +185,7 @@ def rules_of(parts: Parts) -> Rules:
     """By which a notification is judged, however it comes."""
     return Rules(
         known=frozenset({*EVERY_CHANNEL, *parts.fleet.channels}),
+        private=networks(tuple(network for provider in parts.providers.values() for network in private_of(provider))),
         schemes=LINK_SCHEMES | frozenset(parts.settings.api.link_schemes),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Sequence
 
 from msgspec import UNSET
@@ -15,7 +16,7 @@ from sendwright.model.accord import Total
 from sendwright.model.outcomes import Accepted, Outcome
 from sendwright.model.records import SWITCHED, Switch
 from sendwright.policy.address import e164, is_email
-from sendwright.providers.contract import EVERY_CHANNEL, NotSent, Outgoing
+from sendwright.providers.contract import ENTROPY, EVERY_CHANNEL, NotSent, Outgoing
 from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial, Unfit
 
 TEST_TEXT = "This is a test by Sendwright."
@@ -113,7 +114,7 @@ def _channels_of(address: str) -> Sequence[str]:
 
 def _test_message(channel: str, to: str) -> Outgoing:
     name = f"test-{secrets.token_hex(8)}"
-    return Outgoing(name, name, channel, to, TEST_TEXT, idempotency_key=name)
+    return Outgoing(name, name, channel, to, TEST_TEXT, idempotency_key=name, now=time.time(), entropy=secrets.token_bytes(ENTROPY))
 
 
 def _over_all(standing: ProviderStanding, total: Total | None) -> ProviderStanding:

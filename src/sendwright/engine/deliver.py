@@ -7,6 +7,7 @@ made at all. Right after a step of the wall clock nobody's time is up: who seems
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from msgspec.structs import replace
@@ -28,7 +29,7 @@ from sendwright.model.states import MessageState
 from sendwright.policy.breaker import Health, Permit
 from sendwright.policy.lookup import FIRST_MS
 from sendwright.policy.reaction import Left, heard
-from sendwright.providers.contract import OURS, Flow, NotSent, Request, TooLong
+from sendwright.providers.contract import ENTROPY, OURS, Flow, NotSent, Request, TooLong
 
 SLOT_WAIT_S = 0.5
 """How long a parcel waits for its provider before it is parked."""
@@ -82,7 +83,9 @@ class Deliverer:
         tell: Tell,
         poke: Callable[[], None],
         clock_held: Callable[[], bool] = never,
+        chance: Callable[[int], bytes] = os.urandom,
     ) -> None:
+        """`chance` gives so many random bytes."""
         self._ledger = ledger
         self._fleet = fleet
         self._egress = egress
@@ -93,6 +96,7 @@ class Deliverer:
         self._tell = tell
         self._poke = poke
         self._clock_held = clock_held
+        self._chance = chance
 
     def hand(self, channel: str, priority: Priority) -> int:
         """How many parcels of a lane may be held here and not yet be claimed, parked or dropped; at least 1. No more than will
@@ -198,7 +202,8 @@ class Deliverer:
     def _begin(self, parcel: Parcel, account: Account, now: int) -> tuple[Flow, Request] | Rejected:
         """The first request of the provider's flow, or why it can't be said in its words."""
         try:
-            flow = account.provider.flow(render(parcel, account, now))
+            entropy = self._chance(ENTROPY) if account.capabilities.entropy else b""
+            flow = account.provider.flow(render(parcel, account, now, entropy))
             return flow, next(flow)
         except TooLong as error:
             return Rejected(Reason.TOO_LONG, str(error), Scope.CALL)

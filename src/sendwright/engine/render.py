@@ -4,42 +4,71 @@ from __future__ import annotations
 
 from sendwright.engine.fleet import Account
 from sendwright.model import ids
-from sendwright.model.content import Content, MediaItem
+from sendwright.model.content import Content, EmailContent, MediaItem, Own
 from sendwright.model.parcel import Parcel
-from sendwright.providers.contract import Media, Outgoing
+from sendwright.providers.contract import Media, Outgoing, Secret
 
 LEAVES_WITHIN_MS = 250
 """A request is written within this time, else it is built anew (deliver.py): a vendor counts from when it has it, and must
 not deliver after the message's expiry. Whole seconds are all that vendors take, and one is the least of them."""
 
 
-def render(parcel: Parcel, account: Account, now: int) -> Outgoing:
-    """What goes out as the parcel's next attempt. The same parcel and account always say the same."""
+def render(parcel: Parcel, account: Account, now: int, entropy: bytes = b"", token: Secret | None = None) -> Outgoing:
+    """What goes out as the parcel's next attempt. The same arguments always say the same."""
     content = parcel.content
     channel = parcel.channel
-    sms = content.sms if channel == "sms" else None
+    own = content.own(channel)
     attempt = ids.attempt_id(parcel.id, parcel.number + 1)
-    media = sms.media if sms is not None and sms.media is not None else content.media
+    title, body, html, media = _words(content, channel) if own is None else _own_words(content, channel, own)
     return Outgoing(
         attempt=attempt,
         message=parcel.id,
         channel=channel,
         address=parcel.address,
-        body=(sms.body if sms is not None and sms.body is not None else None) or text_of(content, channel),
-        title=None if channel == "sms" else content.title,  # there it is in the text
-        html=content.html,
-        url=content.url,
+        body=body,
+        title=title,
+        html=html,
+        url=getattr(own, "url", None) or content.url,
         media=tuple(_media(item) for item in media),
-        sender=sms.sender if sms is not None else None,
+        sender=getattr(own, "sender", None),
         callback_url=f"{account.callback_base}?a={attempt}" if account.callback_base is not None else None,
         idempotency_key=f"{parcel.id}.{parcel.step}.{account.name}" + (f".{parcel.since}" if parcel.since else ""),
         ttl_s=max(1, (parcel.expires_at - now - LEAVES_WITHIN_MS) // 1000) if parcel.expires_at is not None else None,
+        own=own,
+        actions=tuple(content.actions),
+        priority=parcel.priority.label,
+        now=now / 1000,
+        entropy=entropy,
+        token=token,
     )
 
 
+Words = tuple[str | None, str, str | None, list[MediaItem]]
+"""Title, body, html and media, as one channel says them."""
+
+
+def _words(content: Content, channel: str) -> Words:
+    title = None if channel in TEXT_ONLY else content.title  # there it is in the text
+    return title, text_of(content, channel), content.html, content.media
+
+
+def _own_words(content: Content, channel: str, own: Own) -> Words:
+    """The same, where the content says something else for this channel."""
+    title, body, html, media = _words(content, channel)
+    if isinstance(own, EmailContent):
+        return own.subject or title, body if own.text is None else own.text, own.html or html, media
+    said: str | None = getattr(own, "body", None)
+    pictures: list[MediaItem] | None = getattr(own, "media", None)
+    return getattr(own, "title", None) or title, said or body, html, media if pictures is None else pictures
+
+
+TEXT_ONLY = frozenset({"sms", "whatsapp", "instagram", "messenger", "telegram", "line", "slack", "discord", "teams"})
+"""Channels whose messages are one text: what has a title elsewhere begins with it there, and ends with the link."""
+
+
 def text_of(content: Content, channel: str) -> str:
-    """The text of a channel that knows only text: the title joins it there, and the link follows."""
-    if channel != "sms":
+    """The text of a channel; one that knows only text has the title and the link in it."""
+    if channel not in TEXT_ONLY:
         return content.body or content.title or ""
     parts = [content.title, content.body, content.url]
     return "\n".join(part for part in parts if part)

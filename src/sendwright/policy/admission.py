@@ -18,22 +18,20 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from sendwright.model.content import Content
+from sendwright.model.content import OWN, Content
 from sendwright.model.notification import Payload, Recipient
-from sendwright.policy.address import URL_MAX, Network, e164, is_e164, is_email, is_plain_email, link_fault, target_fault
+from sendwright.policy.address import URL_MAX, Network, e164, is_e164, is_email, is_plain_email, target_fault
+from sendwright.policy.content_faults import LINK_DETAILS, content_faults, entries
 from sendwright.policy.duration import duration_ms, instant_ms
 from sendwright.policy.payload_schema import (
-    ACTIONS_MAX,
     CHANNELS_MAX,
     FAULTS_MAX,
-    MEDIA_MAX,
     METADATA_KEY_MAX,
     METADATA_MAX,
     METADATA_VALUE_MAX,
     RECIPIENTS_MAX,
     TEXT_MAX,
     TITLE_MAX,
-    UNSUPPORTED,
     Fault,
     pointer,
     shape_faults,
@@ -55,6 +53,8 @@ _UNPLAIN = attrgetter(
     "whatsapp", "push", "webpush", "webhook", "instagram", "messenger", "telegram", "line", "slack", "discord", "teams"
 )
 _NONE = (None,) * 11
+_SPECIAL = attrgetter("html", "media", "actions", *sorted(OWN))
+_NOTHING_SPECIAL: tuple[object, ...] = (None, [], [], *(None for _ in OWN))
 
 _PLAIN_NAME = re.compile(r"[!-~]{1,255}")
 _PLAIN_URL = re.compile(
@@ -62,7 +62,6 @@ _PLAIN_URL = re.compile(
 )
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,6}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_BREAK = re.compile(r"[\r\n\x00]")
 _BACKSLASH = ord("\\")
 _DECODER = msgspec.json.Decoder(Payload)
 
@@ -200,10 +199,7 @@ def _plain_content(content: Content) -> bool:
         and 0 < len(body) <= TEXT_MAX
         and (title is None or (len(title) <= TITLE_MAX and title.isprintable()))
         and (url is None or (len(url) <= URL_MAX and _PLAIN_URL.fullmatch(url) is not None))
-        and content.html is None
-        and content.sms is None
-        and not content.media
-        and not content.actions
+        and _SPECIAL(content) == _NOTHING_SPECIAL
     )
 
 
@@ -244,13 +240,12 @@ def _known(channels: frozenset[str]) -> str:
 def _meant(doc: dict[str, Any], rules: Rules, live: Collection[str], now_ms: int) -> Iterator[Fault]:
     yield from _channels(doc.get("channels"), rules, live)
     yield from _times(doc, now_ms)
-    yield from _content(doc.get("content"), rules)
+    yield from content_faults(doc.get("content"), rules.schemes)
     if isinstance(doc.get("idempotency_key"), str):
         yield from _named(("idempotency_key",), doc["idempotency_key"], "invalid_idempotency_key")
     to = doc.get("to")
     named = "channels" in doc or "plan" in doc
-    entries = to[:RECIPIENTS_MAX] if isinstance(to, list) else [to]
-    for ordinal, entry in enumerate(entries):
+    for ordinal, entry in enumerate(to[:RECIPIENTS_MAX] if isinstance(to, list) else [to]):
         path: tuple[str | int, ...] = ("to", ordinal) if isinstance(to, list) else ("to",)
         if isinstance(entry, str):
             yield from _named(path, entry, "invalid_recipient")
@@ -290,27 +285,6 @@ def _times(doc: dict[str, Any], now_ms: int) -> Iterator[Fault]:
         yield Fault("#/ttl", "invalid_duration", "must be a duration above zero and up to 365d, as 90s, 10m, 36h or 7d")
 
 
-def _content(content: object, rules: Rules) -> Iterator[Fault]:
-    if not isinstance(content, dict):
-        return
-    given = content.get("sms")
-    sms: dict[str, Any] = given if isinstance(given, dict) else {}
-    said = [content.get(part) for part in ("title", "body", "html", "media")] + [sms.get(part) for part in ("body", "media")]
-    if not any(said) and UNSUPPORTED["/content"].isdisjoint(content):
-        yield Fault("#/content", "empty", "must have a title, a body, html or media")
-    yield from _header(("content", "title"), content.get("title"))
-    yield from _header(("content", "sms", "from"), sms.get("from"))
-    yield from _link(("content", "url"), content.get("url"), rules.schemes)
-    for position, action in _entries(content.get("actions"), ACTIONS_MAX):
-        yield from _header(("content", "actions", position, "label"), action.get("label"))
-        yield from _link(("content", "actions", position, "url"), action.get("url"), rules.schemes)
-    for path, media in ((("content", "media"), content.get("media")), (("content", "sms", "media"), sms.get("media"))):
-        for position, item in _entries(media, MEDIA_MAX):
-            yield from _link((*path, position, "url"), item.get("url"), _WEB)
-            for name in ("content_type", "filename"):
-                yield from _header((*path, position, name), item.get(name))
-
-
 def _recipient(path: tuple[str | int, ...], entry: dict[str, Any], rules: Rules) -> Iterator[Fault]:
     for name in _PHONES:
         if isinstance(entry.get(name), str) and e164(entry[name]) is None:
@@ -332,10 +306,10 @@ def _devices(path: tuple[str | int, ...], entry: dict[str, Any], rules: Rules) -
     for name in ("push", "webpush"):
         if isinstance(entry.get(name), list) and len(entry[name]) > 1:
             yield Fault(pointer((*path, name)), "not_supported", "more than one device is not supported by this version")
-    for position, device in _entries(entry.get("push"), 1):
+    for position, device in entries(entry.get("push"), 1):
         if isinstance(device.get("token"), str):
             yield from _named((*path, "push", position, "token"), device["token"], "invalid_address")
-    for position, device in _entries(entry.get("webpush"), 1):
+    for position, device in entries(entry.get("webpush"), 1):
         here = (*path, "webpush", position)
         if not isinstance(device.get("endpoint"), str):
             yield Fault(pointer((*here, "endpoint")), "required", "must be the subscription's address")
@@ -359,34 +333,10 @@ def _named(path: tuple[str | int, ...], text: str, code: str) -> Iterator[Fault]
         yield Fault(pointer(path), code, "must not be blank or hold control characters")
 
 
-def _header(path: tuple[str | int, ...], text: object) -> Iterator[Fault]:
-    if isinstance(text, str) and _BREAK.search(text):
-        yield Fault(pointer(path), "header_injection", "must not hold line breaks or NUL")
-
-
-_LINK_DETAILS = {
-    "too_long": f"must have at most {URL_MAX} characters",
-    "invalid_url": "must be an absolute address without spaces",
-    "private_address": "must not be an address of a private or special network",
-}
-
-
-def _link(path: tuple[str | int, ...], text: object, schemes: frozenset[str]) -> Iterator[Fault]:
-    code = link_fault(text, schemes) if isinstance(text, str) else None
-    if code is not None:
-        yield Fault(pointer(path), code, _LINK_DETAILS.get(code, f"must begin with {', '.join(sorted(schemes))}"))
-
-
 def _target(path: tuple[str | int, ...], text: object, schemes: frozenset[str], rules: Rules) -> Iterator[Fault]:
     code = target_fault(text, schemes, rules.private) if isinstance(text, str) else None
     if code is not None:
-        yield Fault(pointer(path), code, _LINK_DETAILS.get(code, f"must begin with {', '.join(sorted(schemes))}"))
-
-
-def _entries(value: object, at_most: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    for position, entry in enumerate(value[:at_most] if isinstance(value, list) else ()):
-        if isinstance(entry, dict):
-            yield position, entry
+        yield Fault(pointer(path), code, LINK_DETAILS.get(code, f"must begin with {', '.join(sorted(schemes))}"))
 
 
 def _nuls(value: object, path: tuple[str | int, ...]) -> Iterator[str]:
@@ -404,9 +354,9 @@ def _nuls(value: object, path: tuple[str | int, ...]) -> Iterator[str]:
 
 def _normalised(payload: Payload, raw: bytes) -> Admitted:
     """The payload with its telephone numbers as E.164; untouched, and its JSON with it, when they were."""
-    entries = payload.to if isinstance(payload.to, list) else [payload.to]
-    written = [_in_e164(entry) for entry in entries]
-    if all(new is old for new, old in zip(written, entries, strict=True)):
+    given = payload.to if isinstance(payload.to, list) else [payload.to]
+    written = [_in_e164(entry) for entry in given]
+    if all(new is old for new, old in zip(written, given, strict=True)):
         return Admitted(payload, raw)
     payload = msgspec.structs.replace(payload, to=written if isinstance(payload.to, list) else written[0])
     return Admitted(payload, msgspec.json.encode(payload))

@@ -16,6 +16,7 @@ import jsonschema_rs
 import msgspec
 from msgspec import Struct
 
+from sendwright.model.content import OWN
 from sendwright.policy.address import EMAIL_MAX, URL_MAX
 from sendwright.policy.duration import DURATION_PATTERN
 from sendwright.providers.contract import EVERY_CHANNEL
@@ -33,6 +34,15 @@ NAME_MAX = 255
 """Characters of ids, labels, file names and addresses that have no syntax of their own."""
 TOKEN_MAX = 4096
 CHANNELS_MAX = 20
+COPIES_MAX = 50
+"""Most addresses under `cc`, and under `bcc`."""
+MAILBOX_MAX = 400
+"""Characters of an address with a name."""
+ATTACHMENTS_MAX = 20
+HEADERS_MAX = 20
+HEADER_MAX = 900
+"""Characters of one header field: a line of a message has 998 at most (RFC 5322, section 2.1.1)."""
+BLOCKS_MAX = 50
 METADATA_MAX = 50
 METADATA_KEY_MAX = 100
 METADATA_VALUE_MAX = 1000
@@ -76,6 +86,41 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
     "SmsContent.from": {"minLength": 1, "maxLength": SENDER_MAX, **_LINE},
     "SmsContent.body": {"maxLength": TEXT_MAX},
     "SmsContent.media": {"maxItems": MEDIA_MAX},
+    "EmailContent.from": {"minLength": 1, "maxLength": MAILBOX_MAX, **_LINE},
+    "EmailContent.reply_to": {"minLength": 1, "maxLength": MAILBOX_MAX, **_LINE},
+    "EmailContent.cc": {"maxItems": COPIES_MAX},
+    "EmailContent.bcc": {"maxItems": COPIES_MAX},
+    "EmailContent.subject": {"maxLength": TITLE_MAX, **_LINE},
+    "EmailContent.html": {"maxLength": TEXT_MAX},
+    "EmailContent.text": {"maxLength": TEXT_MAX},
+    "EmailContent.headers": {
+        "maxProperties": HEADERS_MAX,
+        "propertyNames": {"minLength": 1, "maxLength": 76},
+        "additionalProperties": {"type": "string", "maxLength": HEADER_MAX},
+    },
+    "EmailContent.attachments": {"maxItems": ATTACHMENTS_MAX},
+    "Attachment.filename": {**_NAME, **_LINE},
+    "Attachment.content_type": {**_NAME, **_LINE},
+    "WhatsappTemplate.name": _NAME,
+    "WhatsappTemplate.language": {"pattern": "^[A-Za-z]{2,3}(_[A-Za-z]{2,4})?$"},
+    "WhatsappContent.body": {"maxLength": TEXT_MAX},
+    "WhatsappContent.media": {"maxItems": MEDIA_MAX},
+    "PushContent.title": {"maxLength": TITLE_MAX, **_LINE},
+    "PushContent.body": {"maxLength": TEXT_MAX},
+    "PushContent.image": _LINK,
+    "PushContent.sound": _NAME,
+    "PushContent.badge": {"minimum": 0, "maximum": 1_000_000},
+    "PushContent.collapse_key": {**_NAME, **_LINE},
+    "PushContent.data": {"maxProperties": METADATA_MAX},
+    "ChatContent.body": {"maxLength": TEXT_MAX},
+    "ChatContent.media": {"maxItems": MEDIA_MAX},
+    "SlackContent.body": {"maxLength": TEXT_MAX},
+    "SlackContent.blocks": {"maxItems": BLOCKS_MAX},
+    "InappContent.title": {"maxLength": TITLE_MAX, **_LINE},
+    "InappContent.body": {"maxLength": TEXT_MAX},
+    "InappContent.url": _LINK,
+    "InappContent.icon": _LINK,
+    "WebhookContent.type": {**_NAME, **_LINE},
     "MediaItem.url": _LINK,
     "MediaItem.content_type": {**_NAME, **_LINE},
     "MediaItem.filename": {**_NAME, **_LINE},
@@ -87,7 +132,7 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
 
 UNSUPPORTED = {
     "": frozenset({"type", "plan", "digest", "data"}),
-    "/content": frozenset(EVERY_CHANNEL) - {"sms"},
+    "/content": frozenset(EVERY_CHANNEL) - OWN,
 }
 """Members that this version knows and refuses, by the pointer of what holds them."""
 
@@ -139,6 +184,7 @@ def _anything(kind: type) -> dict[str, Any]:
 _BY_TYPE = {
     "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
     "array": frozenset({"minItems", "maxItems", "uniqueItems"}),
+    "integer": frozenset({"minimum", "maximum"}),
     "object": frozenset({"maxProperties", "propertyNames", "additionalProperties"}),
 }
 
@@ -200,7 +246,10 @@ _PATTERN_CODES = {
     "ttl": "invalid_duration",
     "locale": "invalid_locale",
     "rate": "invalid_rate",
-    **dict.fromkeys(("title", "from", "filename", "content_type", "label"), "header_injection"),
+    "language": "invalid_locale",
+    **dict.fromkeys(
+        ("title", "from", "reply_to", "subject", "filename", "content_type", "label", "collapse_key", "type"), "header_injection"
+    ),
 }
 
 

@@ -18,12 +18,14 @@ from typing import Any, ClassVar, TypeVar
 
 from msgspec import Struct, structs
 
+from sendwright.model.content import Action, Own
 from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.model.states import AttemptState
 from sendwright.providers.redaction import vendor_words
 
 __all__ = [
     "Accepted",
+    "Action",
     "Answer",
     "AttemptState",
     "Capabilities",
@@ -39,6 +41,7 @@ __all__ = [
     "NotSent",
     "Outcome",
     "Outgoing",
+    "Own",
     "Provider",
     "Reason",
     "Receipt",
@@ -47,6 +50,7 @@ __all__ = [
     "Request",
     "Scope",
     "Secret",
+    "Token",
     "TooLong",
     "Unsure",
     "Verdict",
@@ -57,6 +61,8 @@ EVERY_CHANNEL = (
     "line", "slack", "discord", "teams", "sms", "email", "webhook",
 )  # fmt: skip
 """The channels of the contract, in their default order."""
+ENTROPY = 64
+"""Bytes of chance that a kind is given for one request, where it asks for any."""
 SECRET_MIN = 8
 """Characters from which on a secret is masked in a vendor's answer."""
 
@@ -107,6 +113,18 @@ class Outgoing(Struct, frozen=True):
     """Constant for (message, step, provider) until a definite outcome."""
     ttl_s: int | None = None
     """Seconds until it must not be delivered any more."""
+    own: Own | None = None
+    """What the content says for this channel alone: what of it is a text, a title or media stands above already."""
+    actions: tuple[Action, ...] = ()
+    """Buttons or links under it."""
+    priority: str = "normal"
+    """`critical`, `high`, `normal` or `bulk`."""
+    now: float = 0.0
+    """Unix seconds when the request is built: it is written within a second of that, or built anew."""
+    entropy: bytes = b""
+    """`ENTROPY` random bytes, never given twice, for a kind whose capabilities ask for them."""
+    token: Secret | None = None
+    """The account's access token as it is now, for a kind that fetches one."""
 
     def __repr__(self) -> str:
         return f"Outgoing(attempt={self.attempt!r}, channel={self.channel!r})"
@@ -245,8 +263,22 @@ class Capabilities(Struct, frozen=True):
     media: bool = False
     body_max: int | None = None
     """Longest body in characters; a longer one is refused before it is sent."""
+    guarded: bool = False
+    """Its requests go to addresses that users gave: each is checked, and none of a private or special network is reached but
+    those in the setting `allow_private`."""
+    entropy: bool = False
+    """Its requests hold random numbers: it is given `Outgoing.entropy`."""
+    tokens: bool = False
+    """It calls with an access token that is fetched beforehand: it has `token_request` and `token_of`."""
     idle_s: float = 15
     """How long a kept-alive connection may rest: less than the vendor's own limit."""
+
+
+class Token(Struct, frozen=True):
+    """An access token, and until when it is good, in Unix seconds."""
+
+    value: Secret
+    expires_at: float
 
 
 class CommonSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -362,9 +394,23 @@ class Provider(ABC):
         receipt = self.found(self._unquoted(reply))
         return None if receipt is None else self._unquoting(receipt)
 
+    def token_request(self, now: float) -> Request:
+        """The request that fetches an access token at `now` (Unix seconds). For kinds with `tokens`. Raises `ValueError` where the
+        settings can't be made into one."""
+        raise ValueError("this kind has no tokens")
+
+    def token_of(self, answer: Answer, now: float) -> Token | Outcome:
+        """What came of it: the token, or what its want comes to (`Later`, `Misconfigured`). Never raises, whatever the bytes."""
+        return Later("this kind has no tokens", called=False)
+
     def verify(self, hook: Hook) -> Verdict:
         """Whether the callback is the vendor's. A kind without callbacks refuses all."""
         return Verdict.BAD
+
+    def handshake(self, hook: Hook) -> str | None:
+        """The text that answers a vendor's GET which asks whether its callbacks are expected; None where it is no such question.
+        Never raises."""
+        return None
 
     def events(self, hook: Hook) -> Sequence[Receipt]:
         """What a verified callback reports. Never raises, whatever the bytes."""

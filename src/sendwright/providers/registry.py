@@ -1,8 +1,9 @@
 """Finds the kinds of provider, and makes accounts of them from settings.
 
-Kinds are found by the entry points of the group `sendwright.providers`; the built-in ones are found without them too,
-so that a bare checkout works. A plugin that can't be loaded is named in `survey().broken` and hides nobody; a name is
-had by whoever comes first, and the built-in ones come first.
+A built-in kind is a file of this room, named as the kind is; a plugin's is an entry point of the group
+`sendwright.providers`. Nothing lists them, so a new one changes nothing else, and an account loads no other kind's file. A
+plugin that can't be loaded is named in `survey().broken` and hides nobody; a name is had by whoever comes first, and the
+built-in ones come first.
 
 Settings are checked here, all of them at once: every key that is unknown, missing, of the wrong type or at odds with
 another one is its own fault, and no fault ever holds a value.
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pkgutil import iter_modules
 from typing import Any
 
 import msgspec
@@ -26,11 +28,9 @@ from sendwright.providers.contract import CommonSettings, Provider, Secret
 
 GROUP = "sendwright.providers"
 
-BUILT_IN = {
-    "console": "sendwright.providers.console:Console",
-    "sandbox": "sendwright.providers.sandbox:Sandbox",
-    "twilio": "sendwright.providers.twilio:Twilio",
-}
+ROOM = "sendwright.providers"
+SHARED = frozenset({"answers", "contract", "forms", "redaction", "registry", "signing", "throttle"})
+"""Files of this room that are no kind: what several kinds lean on."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 _BASE_URL = re.compile(r"https?://[^\s/?#@\x00-\x20\x7f]+(/[^\s?#\x00-\x20\x7f]*)?", re.ASCII | re.IGNORECASE)
@@ -52,6 +52,20 @@ def kinds() -> dict[str, type[Provider]]:
 
 
 @cache
+def built_in() -> dict[str, str]:
+    """The modules of the kinds that come with the product, by name. Loads none of them."""
+    files = iter_modules(import_module(ROOM).__path__)
+    return {file.name: f"{ROOM}.{file.name}" for file in files if file.name not in SHARED}
+
+
+@cache
+def find(name: str) -> type[Provider] | None:
+    """The kind of that name; None where there is none, or it can't be loaded. Loads no other."""
+    values = [built_in()[name]] if name in built_in() else [point.value for point in entry_points(group=GROUP, name=name)]
+    return examine_one(name, values[0])[0] if values else None
+
+
+@cache
 def survey() -> Survey:
     """What is installed. Looked up once per process."""
     return examine(entry_points(group=GROUP))
@@ -59,19 +73,32 @@ def survey() -> Survey:
 
 def examine(found: Iterable[EntryPoint]) -> Survey:
     """Loads the built-in kinds and the entry points, each on its own: what fails is noted and left out."""
-    wanted = [(name, BUILT_IN[name]) for name in BUILT_IN]
-    wanted += sorted((point.name, point.value) for point in found if BUILT_IN.get(point.name) != point.value)
+    wanted = [*built_in().items(), *sorted((point.name, point.value) for point in found if not _ours(point))]
     good: dict[str, type[Provider]] = {}
     broken: dict[str, str] = {}
     for name, value in dict.fromkeys(wanted):
         if name in good:
             broken[f"{name} ({value})"] = "another one has this name already"
             continue
-        try:
-            good[name] = _load(name, value)
-        except Exception as error:  # noqa: BLE001 -- a plugin may fail in any way, and the others must work
-            broken[name] = f"{type(error).__name__}: {error}"
+        kind, problem = examine_one(name, value)
+        if kind is None:
+            broken[name] = problem
+        else:
+            good[name] = kind
     return Survey(dict(sorted(good.items())), broken)
+
+
+def _ours(point: EntryPoint) -> bool:
+    """A built-in kind as earlier versions declared it, in the metadata of an installation that was never renewed."""
+    return built_in().get(point.name) == point.value.partition(":")[0]
+
+
+def examine_one(name: str, value: str) -> tuple[type[Provider] | None, str]:
+    """The kind, or why it can't be loaded. `value` is `module:attribute`, or a module that holds one kind of its own."""
+    try:
+        return _load(name, value), ""
+    except Exception as error:  # noqa: BLE001 -- a plugin may fail in any way, and the others must work
+        return None, f"{type(error).__name__}: {error}"
 
 
 def make(name: str, raw: Mapping[str, Any]) -> Provider:
@@ -80,7 +107,7 @@ def make(name: str, raw: Mapping[str, Any]) -> Provider:
     faults: list[Fault] = []
     if _NAME.fullmatch(name) is None:
         faults.append((where, "a name is a-z, then up to 62 of a-z, 0-9 and -"))
-    kind = kinds().get(word) if isinstance(word := raw.get("kind"), str) else None
+    kind = find(word) if isinstance(word := raw.get("kind"), str) else None
     if kind is None:
         raise SettingsError([*faults, (f"{where}.kind", _no_kind(word))])
     values, found = _values(kind.settings_type, raw)
@@ -126,7 +153,8 @@ def _common_faults(given: Mapping[str, Any]) -> list[Fault]:
 
 def _load(name: str, value: str) -> type[Provider]:
     module, _, attribute = value.partition(":")
-    kind = getattr(import_module(module), attribute)
+    loaded = import_module(module)
+    kind = getattr(loaded, attribute) if attribute else _only_kind(vars(loaded), module)
     if not (isinstance(kind, type) and issubclass(kind, Provider)):
         raise TypeError("not a Provider")
     if kind.kind != name:
@@ -134,6 +162,12 @@ def _load(name: str, value: str) -> type[Provider]:
     if not issubclass(kind.settings_type, CommonSettings):
         raise TypeError("its settings are no CommonSettings")
     return kind
+
+
+def _only_kind(names: Mapping[str, Any], module: str) -> object:
+    """The one kind that a module defines; what it imported is not its own."""
+    own = [value for value in names.values() if isinstance(value, type) and value.__module__ == module and "kind" in vars(value)]
+    return own[0] if len(own) == 1 else None
 
 
 def _no_kind(word: object) -> str:

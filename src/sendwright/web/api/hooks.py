@@ -15,8 +15,9 @@ from sendwright.web.api import problems
 from sendwright.web.api.problems import Refusal
 from sendwright.web.api.table import Answer, Ask
 
-BODY_MAX = 64 << 10
-"""Bytes of a callback: it is looked at before it is known who sent it, and vendors write a few hundred."""
+BODY_MAX = 1 << 20
+"""Bytes of a callback: it is looked at before it is known who sent it. Most are of a few hundred, and some vendors send what
+happened to a thousand messages at once (SendGrid: 768 KB at the most)."""
 REF_MAX = 255
 DETAIL_MAX = 500
 PARAMETERS_MAX = 100
@@ -29,6 +30,8 @@ async def take_hook(ask: Ask) -> Answer:
         raise problems.not_found()
     now_ms = services.clock.now_ms()
     hook = hook_of(ask, now_ms / 1000)
+    if ask.method == "GET" and (said := provider.handshake(hook)) is not None:
+        return Answer(body=said.encode(), media_type="text/plain; charset=utf-8")
     match provider.verify(hook):
         case Verdict.BAD:
             raise Refusal(401, "unauthenticated", "The callback's signature is bad, stale or missing.")

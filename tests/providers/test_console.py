@@ -9,8 +9,19 @@ import pytest
 from sendwright.errors import SettingsError
 from sendwright.providers.contract import EVERY_CHANNEL, Accepted, ConsoleLine, Later, Media, Outgoing, Provider, Reply, Unsure
 from sendwright.providers.registry import make
+from tests.conformance.kinds import Samples, outgoing
 
 CONSOLE = make("terminal", {"kind": "console"})
+
+
+def samples() -> Samples:
+    """For the suite that every kind passes."""
+    return Samples(
+        raw={"kind": "console"},
+        outgoing=outgoing(),
+        accepted=Reply(200),
+        refused_key=Reply(401),
+    )
 
 
 def line(provider: Provider = CONSOLE, **over: Any) -> str:

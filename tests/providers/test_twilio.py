@@ -35,6 +35,7 @@ from sendwright.providers.contract import (
 )
 from sendwright.providers.registry import make
 from sendwright.providers.signing import form_signature
+from tests.conformance.kinds import ATTEMPT, PHONE, SECRET_MARK, Samples, hook, json_reply, outgoing
 
 PAYLOADS = Path(__file__).parent.parent / "payloads" / "twilio"
 SID = "SM" + "0123456789abcdef" * 2
@@ -48,6 +49,31 @@ OUT = Outgoing(
     body="Your code is 481216",
     callback_url="https://notify.example.com/v1/hooks/twilio-main?a=att_1",
 )
+
+
+def samples() -> Samples:
+    """For the suite that every kind passes."""
+    token = f"{SECRET_MARK}0123456789abcdef"
+    sid = "SM" + "0123456789abcdef" * 2
+    url = f"https://notify.example.com/v1/hooks/twilio-main?a={ATTEMPT}"
+    form = [("AccountSid", "AC" + "0" * 32), ("To", PHONE), ("MessageSid", sid), ("MessageStatus", "delivered"), ("Blank", "")]
+    form_type = ("content-type", "application/x-www-form-urlencoded")
+    signature = ("x-twilio-signature", form_signature(token, url, form))
+    return Samples(
+        raw={"kind": "twilio", "account_sid": "AC" + "0" * 32, "auth_token": token, "from": "+15005550006"},
+        outgoing=outgoing(),
+        accepted=json_reply(201, {"sid": sid, "status": "queued", "error_code": None}),
+        refused_key=json_reply(401, {"code": 20003, "message": "Authenticate", "status": 401}),
+        secrets=(token, base64.b64encode(f"AC{'0' * 32}:{token}".encode()).decode()),
+        callback=hook(url, urlencode(form).encode(), form_type, signature),
+        signs_url=True,
+        signature_headers=("x-twilio-signature",),
+        extra_replies=(
+            json_reply(201, {"sid": sid, "status": "failed", "error_code": 30006}),
+            json_reply(200, {"sid": None}),
+            json_reply(201, [sid]),
+        ),
+    )
 
 
 def account(**over: Any) -> Provider:

@@ -29,6 +29,7 @@ from sendwright.providers.contract import (
 from sendwright.providers.registry import make
 from sendwright.providers.sandbox import SANDBOX_SECRET
 from sendwright.sandbox import keys
+from tests.conformance.kinds import ATTEMPT, NOW, SECRET_MARK, Samples, json_reply, outgoing, standard_webhook
 
 SANDBOX = make("sandbox-sms", {"kind": "sandbox", "url": "http://127.0.0.1:8425/"})
 OUT = Outgoing(
@@ -39,6 +40,24 @@ OUT = Outgoing(
     body="Your code is 1234",
     idempotency_key="key-1",
 )
+
+
+def samples() -> Samples:
+    """For the suite that every kind passes."""
+    key = f"{SECRET_MARK}-signs-callbacks".encode()
+    secret = "whsec_" + base64.b64encode(key).decode()
+    body = json.dumps({"id": "sbx_1", "reference": ATTEMPT, "state": "delivered", "at": "2026-09-21T14:13:20Z"}).encode()
+    return Samples(
+        raw={"kind": "sandbox", "url": "http://127.0.0.1:8425", "token": f"{SECRET_MARK}-token", "secret": secret},
+        outgoing=outgoing(sender="+15005550006"),
+        accepted=json_reply(202, {"id": "sbx_1"}),
+        refused_key=json_reply(401, {"code": "unauthorized", "detail": "A bearer token is needed."}),
+        secrets=(f"{SECRET_MARK}-token", secret, secret.removeprefix("whsec_")),
+        callback=standard_webhook(key, body, at=NOW),
+        stale=(standard_webhook(key, body, at=NOW - 301), standard_webhook(key, body, at=NOW + 301)),
+        signature_headers=("webhook-id", "webhook-timestamp", "webhook-signature"),
+        extra_replies=(json_reply(202, {"id": ""}), json_reply(202, {"id": 7}), json_reply(202, {"code": "opted_out"})),
+    )
 
 
 def sent(out: Outgoing = OUT) -> HttpRequest:
