@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -75,6 +76,7 @@ class Vendor:
         rate: str | None = None,
         timeout_s: float = 10,
         latency_s: float = 0.05,
+        batch_max: int = 1,
     ) -> None:
         self.name = name
         self.channels = channels
@@ -85,6 +87,13 @@ class Vendor:
         self.asked: list[str] = []
         """The references that it was asked about."""
         self.idempotency_s = idempotency_s
+        self.batch_max = batch_max
+        self.batches: list[list[str]] = []
+        """The addresses of each call that could carry several."""
+        self.refuses: set[str] = set()
+        """Addresses that it refuses in a call for several, by a word of its own for each."""
+        self.chokes_on: set[str] = set()
+        """Addresses for which it refuses a whole call."""
         self.concurrency = concurrency
         self.rate = rate
         self.timeout_s = timeout_s
@@ -149,7 +158,11 @@ class Scripted(Provider):
     def capabilities(self) -> Capabilities:
         vendor = self._vendor
         return Capabilities(
-            channels=vendor.channels, receipts=vendor.receipts, lookups=vendor.lookups, idempotency_s=vendor.idempotency_s
+            channels=vendor.channels,
+            receipts=vendor.receipts,
+            lookups=vendor.lookups,
+            idempotency_s=vendor.idempotency_s,
+            batch_max=vendor.batch_max,
         )
 
     def build(self, out: Outgoing) -> HttpRequest:
@@ -160,6 +173,21 @@ class Scripted(Provider):
         said = {name: getattr(out, name) for name in ("attempt", "message", "address", "body", "ttl_s")}
         said["key"] = out.idempotency_key
         return HttpRequest("POST", "https://vendor.example/send", body=json.dumps(said).encode())
+
+    def together(self, out: Outgoing) -> str | None:
+        super().together(out)
+        return None if out.body == "by itself" else out.body
+
+    def build_all(self, outs: Sequence[Outgoing]) -> HttpRequest:
+        bodies = [self.build(out).body for out in outs]
+        return HttpRequest("POST", "https://vendor.example/send", body=b"[" + b",".join(bodies) + b"]")
+
+    def parse_all(self, reply: Reply, outs: Sequence[Outgoing]) -> Sequence[Outcome] | None:
+        if reply.status == 400:
+            return None
+        if reply.status != 207:
+            return super().parse_all(reply, outs)
+        return [Accepted(ref) if ref else Rejected(Reason.INVALID_ADDRESS, "refused") for ref in json.loads(reply.body)]
 
     def lookup(self, ref: str) -> HttpRequest:
         return HttpRequest("GET", f"https://vendor.example/sent/{ref}")
@@ -201,6 +229,8 @@ class ScriptedLine:
             return await self._look_up(request.url.rpartition("/")[2])
         loop = asyncio.get_running_loop()
         said = json.loads(request.body)
+        if isinstance(said, list):
+            return await self._send_all(said, within_s)
         vendor.in_flight += 1
         call = Call(loop.time() - START_S, **said, in_flight=vendor.in_flight)
         vendor.calls.append(call)
@@ -213,6 +243,29 @@ class ScriptedLine:
                 vendor.taken.append(call.message)
             await asyncio.sleep(vendor.latency_s)
             return answer
+        finally:
+            vendor.in_flight -= 1
+
+    async def _send_all(self, said: list[dict[str, Any]], within_s: float) -> Answer:
+        vendor, loop = self._vendor, asyncio.get_running_loop()
+        vendor.in_flight += 1
+        calls = [Call(loop.time() - START_S, **each, in_flight=vendor.in_flight) for each in said]
+        vendor.calls += calls
+        vendor.batches.append([call.address for call in calls])
+        try:
+            await asyncio.sleep(min(vendor.latency_s, within_s))
+            if vendor.hangs or vendor.latency_s >= within_s:
+                return Lost("wait", "no answer in time")
+            answer = vendor.script.popleft() if vendor.script else vendor.answer
+            if answer != OK:
+                assert not callable(answer)
+                return answer
+            if any(call.address in vendor.chokes_on for call in calls):
+                return REFUSED
+            good = [call for call in calls if call.address not in vendor.refuses]
+            vendor.taken += [call.message for call in good]
+            refs = [f"{vendor.name}-{call.message}" if call in good else None for call in calls]
+            return Reply(207, body=json.dumps(refs).encode())
         finally:
             vendor.in_flight -= 1
 

@@ -8,10 +8,11 @@ made at all. Right after a step of the wall clock nobody's time is up: who seems
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
+from sendwright.engine.coach import Coaches, Seat
 from sendwright.engine.crash import crashpoint
 from sendwright.engine.drift import never
 from sendwright.engine.fleet import Account, Fleet, Slot
@@ -29,7 +30,7 @@ from sendwright.model.states import MessageState
 from sendwright.policy.breaker import Health, Permit
 from sendwright.policy.lookup import FIRST_MS
 from sendwright.policy.reaction import Left, heard
-from sendwright.providers.contract import ENTROPY, OURS, Flow, NotSent, Request, TooLong
+from sendwright.providers.contract import ENTROPY, OURS, Flow, NotSent, Passenger, Request, TooLong
 
 SLOT_WAIT_S = 0.5
 """How long a parcel waits for its provider before it is parked."""
@@ -54,7 +55,9 @@ class Ready:
 
     __slots__ = ("account", "epoch", "flow", "line", "parcel", "request", "slot")
 
-    def __init__(self, parcel: Parcel, account: Account, epoch: int, flow: Flow, request: Request, slot: Slot, line: Line) -> None:
+    def __init__(
+        self, parcel: Parcel, account: Account, epoch: int, flow: Flow, request: Request, slot: Slot | Seat, line: Line
+    ) -> None:
         self.parcel = parcel
         self.epoch = epoch
         self.account = account
@@ -97,6 +100,7 @@ class Deliverer:
         self._poke = poke
         self._clock_held = clock_held
         self._chance = chance
+        self._coaches = Coaches(egress, clock, tell)
 
     def hand(self, channel: str, priority: Priority) -> int:
         """How many parcels of a lane may be held here and not yet be claimed, parked or dropped; at least 1. No more than will
@@ -125,7 +129,8 @@ class Deliverer:
             crashpoint("deliver.answered")
         finally:
             ready.release()
-        await self._settler.settle(held, outcome, self._clock.monotonic() - started, called=ready.slot.used)
+        took_s = self._clock.monotonic() - started
+        await self._settler.settle(held, outcome, took_s, called=ready.slot.used, speaks=ready.slot.speaks)
         crashpoint("deliver.settled")
 
     async def shelve(self, parcel: Parcel) -> None:
@@ -151,13 +156,13 @@ class Deliverer:
                 crashpoint("deliver.parking")
                 await self._no_account(parcel)
                 return None
-            begun = self._begin(parcel, account, now)
+            begun = self._begin(parcel, account, now, shares=self._coaches.takes(account, parcel))
             if isinstance(begun, Rejected):
                 crashpoint("deliver.unsayable")
                 following = await self._not_called(parcel, account, begun, full, probing=False)
             else:
                 flow, request = begun
-                slot = await account.take(parcel.priority, self._clock, SLOT_WAIT_S)
+                slot = await self._taken(parcel, account, request)
                 crashpoint("deliver.slot")
                 if slot is None:
                     full = (*full, account.name)
@@ -183,11 +188,19 @@ class Deliverer:
         passed = (*parcel.round.asked, *full)
         return self._fleet.choose(parcel.channel, passed, self._clock.monotonic(), bound)
 
-    async def _connect(self, parcel: Parcel, account: Account, request: Request, slot: Slot) -> Line | Rejected | Later:
+    def _taken(self, parcel: Parcel, account: Account, request: Request) -> Awaitable[Slot | Seat | None]:
+        """A place for its call, or in one that it shares."""
+        if isinstance(request, Passenger):
+            return self._coaches.board(account, parcel, request, SLOT_WAIT_S)
+        return account.take(parcel.priority, self._clock, SLOT_WAIT_S)
+
+    async def _connect(self, parcel: Parcel, account: Account, request: Request, slot: Slot | Seat) -> Line | Rejected | Later:
         """A connected line; or what the want of one comes to, the slot given back."""
         try:
             crashpoint("deliver.connecting")
-            return await self._egress.open(account.name, request, account.timeout_s)
+            return await (
+                slot.connected() if isinstance(slot, Seat) else self._egress.open(account.name, request, account.timeout_s)
+            )
         except Unreachable as error:
             self._note_unreachable(account, slot, error)
             slot.release()
@@ -199,11 +212,13 @@ class Deliverer:
             slot.release()
             raise
 
-    def _begin(self, parcel: Parcel, account: Account, now: int) -> tuple[Flow, Request] | Rejected:
-        """The first request of the provider's flow, or why it can't be said in its words."""
+    def _begin(self, parcel: Parcel, account: Account, now: int, *, shares: bool) -> tuple[Flow, Request] | Rejected:
+        """The first request of the provider's flow, or why it can't be said in its words. `shares`: its call may carry others."""
         try:
             entropy = self._chance(ENTROPY) if account.capabilities.entropy else b""
-            flow = account.provider.flow(render(parcel, account, now, entropy))
+            out = render(parcel, account, now, entropy)
+            together = account.provider.together(out) if shares else None
+            flow = account.provider.flow(out) if together is None else account.provider.passage(out, together)
             return flow, next(flow)
         except TooLong as error:
             return Rejected(Reason.TOO_LONG, str(error), Scope.CALL)
@@ -215,7 +230,8 @@ class Deliverer:
 
     def _say_anew(self, ready: Ready) -> None:
         """The same, as of now."""
-        begun = self._begin(ready.parcel, ready.account, self._clock.now_ms())
+        shares = isinstance(ready.request, Passenger)
+        begun = self._begin(ready.parcel, ready.account, self._clock.now_ms(), shares=shares)
         if not isinstance(begun, Rejected):
             ready.flow, ready.request = begun
 
@@ -364,9 +380,9 @@ class Deliverer:
         crashpoint("deliver.no_slot")
         await self._parked(self._anew(parcel, now), wait, now)
 
-    def _note_unreachable(self, account: Account, slot: Slot, error: Unreachable) -> None:
+    def _note_unreachable(self, account: Account, slot: Slot | Seat, error: Unreachable) -> None:
         """No connection is a sign of illness; a shortage of our own lines is not."""
-        if error.phase not in OURS:
+        if error.phase not in OURS and slot.speaks:
             slot.used = True
             self._fleet.note(
                 account,

@@ -7,6 +7,7 @@ epoch that every claim carries. Decisions are `policy`'s; this holds the facts t
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -30,6 +31,8 @@ WINDOW = 200
 """Calls over which the success rate is shown."""
 LATELY_S = 2.0
 """So old may a bus's look into a lane be that others take from."""
+PARTY_WEIGHT = 0.2
+"""How much the last call counts in the average of the messages that a call carries."""
 PROBE_S = 1.0
 """Where others send: until another message is brought for a probe that nobody seems to make."""
 
@@ -44,6 +47,9 @@ class Slot:
     `used`: it came to a call, or to the want of a connection, of which `note` is told."""
 
     __slots__ = ("account", "probe", "released", "used")
+
+    speaks = True
+    """Whether what comes of it says how the provider is (of a shared call one speaks for all)."""
 
     def __init__(self, account: Account, probe: int) -> None:
         self.account = account
@@ -123,6 +129,8 @@ class Account:
         self.in_flight = 0
         self.paused_until = 0.0
         self.latency_ms = 0.0
+        self.party = 1.0
+        """Messages that a call carried of late, on average."""
         self.recent: deque[bool] = deque(maxlen=WINDOW)
         self._reserve = reserve
         self.meter = self._metered(rate)
@@ -159,12 +167,12 @@ class Account:
             free = min(free, self.meter.ahead(now, horizon_s))
         if permit == Permit.PROBE:
             free = 0 if self.shared is not None and now < self._probe_brought_at + PROBE_S else min(free, 1)
-        return max(0, free)
+        return max(0, int(free * self.party))
 
     def brought(self, count: int, now: float) -> None:
         """So many were brought into its lines, here or elsewhere."""
         if self.meter is not None:
-            self.meter.brought(count, now)
+            self.meter.brought(math.ceil(count / self.party), now)
         if self.breaker.state != breakers.State.CLOSED:
             self._probe_brought_at = now
 
@@ -175,16 +183,20 @@ class Account:
         return max(0.0, self._admitted_at(priority, now) - now)
 
     def pace(self, priority: Priority, now: float) -> float:
-        """Calls a second that it takes of this priority, by Little's law and its rate, whoever makes them; 0 while it must not
+        """Messages a second that it takes of this priority, by Little's law and its rate, whoever sends them; 0 while it must not
         be called."""
         if self.permit(now) == Permit.NO:
             return 0.0
         by_places = self.own_pace(priority, now) * (self.shared.callers() if self.shared is not None else 1)
-        return by_places if self.rate is None else min(by_places, 1 / self.rate.interval_s)
+        return by_places if self.rate is None else min(by_places, self.party / self.rate.interval_s)
 
     def own_pace(self, priority: Priority, now: float) -> float:
-        """Of those, the calls that this process has the places for, whatever the rate and its health."""
-        return self._ceiling(priority, now) / max(self.latency_ms / 1000, QUICKEST_S)
+        """Of those, the messages that this process has the places for, whatever the rate and its health."""
+        return self.party * self._ceiling(priority, now) / max(self.latency_ms / 1000, QUICKEST_S)
+
+    def carried(self, messages: int) -> None:
+        """So many went with one call."""
+        self.party += PARTY_WEIGHT * (messages - self.party)
 
     def awaited(self, priority: Priority) -> int:
         """How many of this priority stand in line; of other processes', whose priorities are not known, all. Where there is
@@ -457,7 +469,7 @@ class Fleet:
         return sum(account.pace(priority, now) for account in self.route(channel))
 
     def own_pace(self, channel: str, priority: Priority, now: float) -> float | None:
-        """Calls a second that this process has the places for; None where that does not decide how long anybody stands in line:
+        """Messages a second that this process has the places for; None where that does not decide how long anybody stands in line:
         a rate does, or nobody may be called."""
         open_ = [account for account in self.route(channel) if account.permit(now) != Permit.NO]
         if not open_ or any(account.rate is not None for account in open_):

@@ -69,11 +69,12 @@ class Settler:
         self._tell = tell
         self._poke = poke
 
-    async def settle(self, held: Held, outcome: Outcome, seconds: float, *, called: bool = True) -> None:
+    async def settle(self, held: Held, outcome: Outcome, seconds: float, *, called: bool = True, speaks: bool = True) -> None:
         """Records the outcome of a claimed attempt, and what the message does next.
 
-        `called`: False when nothing left and the provider was not at fault; then it says nothing of its health."""
-        self._note(held, outcome, seconds, called=called)
+        `called`: False when nothing left and the provider was not at fault; then it says nothing of its health. Nor does it
+        without `speaks`: of a shared call one speaks for all."""
+        self._note(held, outcome, seconds, says=called and speaks)
         now = self._clock.now_ms()
         decision = self.decide(held.parcel, held.account, outcome, now, probing=held.probe > 0)
         settlement = Settlement(
@@ -103,7 +104,7 @@ class Settler:
 
         A message that was let through to see whether its provider is well again, and was not taken, has lost nothing by
         it: else a long outage would use up the calls of the few that wait."""
-        put_off = isinstance(outcome, Later) and (probing or not outcome.called)
+        put_off = isinstance(outcome, Later) and (probing or outcome.alone or not outcome.called)
         spared = not called or put_off or isinstance(outcome, Misconfigured)
         parcel = replace(parcel, round=heard(parcel.round, account.name, outcome, now), calls=parcel.calls + (not spared))
         if isinstance(outcome, Accepted):
@@ -116,7 +117,7 @@ class Settler:
         match following:
             case Next.SENT:
                 return Decision(MessageState.SENT, parcel.step, calls=parcel.calls)
-            case Next.NEXT_PROVIDER:
+            case Next.NEXT_PROVIDER | Next.ALONE:
                 wait = Wait("time", now)
                 backoff_s = parcel.backoff_s
                 return Decision(MessageState.QUEUED, parcel.step, parcel.calls, backoff_s, parcel.round, wait, reason, detail)
@@ -163,10 +164,10 @@ class Settler:
         asked_s, retry = parcel.round.alone_ms(now) / 1000, self._retry
         return wait_s(parcel.backoff_s, asked_s, retry.base_s, retry.cap_s, self._draw(), remaining_s=remaining_s)
 
-    def _note(self, held: Held, outcome: Outcome, seconds: float, *, called: bool) -> None:
+    def _note(self, held: Held, outcome: Outcome, seconds: float, *, says: bool) -> None:
         """What this says of the provider, before anybody else chooses it."""
         self._tell(Attempted(held.parcel.channel, held.account.name, type(outcome).__name__.lower(), seconds))
-        if not called:
+        if not says:
             return
         now, account = self._clock.monotonic(), held.account
         # A sender that is throttled towards one recipient is no reason for others to wait.

@@ -73,6 +73,8 @@ class Later(Struct, frozen=True, tag=True):
     """Counts against the provider's health (a 503 does, a rate limit does not)."""
     called: bool = True
     """False when no request was written: then it uses up no attempt."""
+    alone: bool = False
+    """The call was refused for what others in it held: this message goes again, and shares no call any more."""
 
 
 class Unsure(Struct, frozen=True, tag=True):

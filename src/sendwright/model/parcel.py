@@ -87,6 +87,8 @@ class Round(Struct, frozen=True, array_like=True):
     """As long as nobody else is asked instead."""
     asked_at: int = 0
     """When one of them last asked to be left alone."""
+    alone: bool = False
+    """It shares no call with others: one that it shared was refused for what some of them held."""
 
     @property
     def asked(self) -> tuple[str, ...]:

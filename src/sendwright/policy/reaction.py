@@ -18,6 +18,8 @@ from sendwright.policy.retry import believed_s
 class Next(StrEnum):
     SENT = "sent"
     """A provider took it."""
+    ALONE = "alone"
+    """At once on the same step, to the same provider if need be, in a call of its own."""
     NEXT_PROVIDER = "next_provider"
     """At once to the next healthy provider of the route, on the same step."""
     RETRY_LATER = "retry_later"
@@ -73,6 +75,8 @@ def react(outcome: Outcome, left: Left = Left.OTHERS) -> Next:
         case Rejected(scope=scope):
             otherwise = Next.RETRY_LATER if left == Left.SOME else Next.NEXT_STEP
             return _or_else(_REJECTED[scope], otherwise, left)
+        case Later(alone=True):
+            return Next.ALONE
         case Later(scope=scope):
             return _or_else(_LATER[scope], Next.RETRY_LATER, left)
         case Misconfigured():
@@ -85,6 +89,8 @@ def heard(before: Round, provider: str, outcome: Outcome, now: int) -> Round:
         case Rejected():
             keyed = None if before.keyed == provider else before.keyed  # a definite word: the doubt is over
             return replace(before, refused=(*before.refused, provider), keyed=keyed)
+        case Later(alone=True):
+            return replace(before, alone=True)  # it was no word of this message
         case Later():
             later = (*before.later, provider)
             asked_ms = int(believed_s(outcome.after_s) * 1000)

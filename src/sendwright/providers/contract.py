@@ -42,6 +42,8 @@ __all__ = [
     "Outcome",
     "Outgoing",
     "Own",
+    "Part",
+    "Passenger",
     "Provider",
     "Reason",
     "Receipt",
@@ -151,7 +153,18 @@ class ConsoleLine(Struct, frozen=True, tag="console"):
         return "ConsoleLine()"
 
 
-Request = HttpRequest | ConsoleLine
+class Passenger(Struct, frozen=True, tag="passenger"):
+    """One message of a call that carries several: whoever gathers them builds the call."""
+
+    out: Outgoing
+    together: str
+    """What the provider said may go with it."""
+
+    def __repr__(self) -> str:
+        return f"Passenger({self.out.attempt})"
+
+
+Request = HttpRequest | ConsoleLine | Passenger
 
 
 class TooLong(ValueError):
@@ -193,7 +206,13 @@ class Lost(Struct, frozen=True, tag="lost"):
     detail: str = ""
 
 
-Answer = Reply | NotSent | Lost
+class Part(Struct, frozen=True, tag="part"):
+    """What the answer to a call for several messages said of this one."""
+
+    outcome: Outcome
+
+
+Answer = Reply | NotSent | Lost | Part
 Flow = Generator[Request, Answer, Outcome]
 
 
@@ -268,6 +287,8 @@ class Capabilities(Struct, frozen=True):
     those in the setting `allow_private`."""
     entropy: bool = False
     """Its requests hold random numbers: it is given `Outgoing.entropy`."""
+    batch_max: int = 1
+    """Most messages that one call carries; with more than one it has `together`, `build_all` and `parse_all`."""
     tokens: bool = False
     """It calls with an access token that is fetched beforehand: it has `token_request` and `token_of`."""
     idle_s: float = 15
@@ -349,6 +370,35 @@ class Provider(ABC):
                 return Later(detail=f"{phase}: {detail}", ill=phase not in OURS, called=False)
             case Lost(phase, detail):
                 return Unsure(detail=f"{phase}: {detail}")
+            case Part(outcome):
+                return self._unquoting(outcome)
+
+    def together(self, out: Outgoing) -> str | None:
+        """Messages of equal words here may share a call; None: this one goes alone. For kinds with `batch_max` above 1. Raises as
+        `build` does, for what can't be said."""
+        self.build(out)
+        return ""
+
+    def build_all(self, outs: Sequence[Outgoing]) -> Request:
+        """The one request that sends all of these, whose `together` is equal; at most `batch_max`."""
+        raise ValueError("this kind sends one message with each call")
+
+    def parse_all(self, reply: Reply, outs: Sequence[Outgoing]) -> Sequence[Outcome] | None:
+        """What a complete answer says of each, in their order. None: the call was refused for what some of them hold, and nothing
+        of it was taken; each goes again, alone. Never raises, whatever the bytes."""
+        return [self.parse(reply)] * len(outs)
+
+    def passage(self, out: Outgoing, together: str) -> Flow:
+        """The flow of a message that shares a call with its likes."""
+        answer = yield Passenger(out, together)
+        return self.read(answer)
+
+    def read_all(self, reply: Reply, outs: Sequence[Outgoing]) -> Sequence[Outcome] | None:
+        """`parse_all`, fit to be kept; of another count than there are messages it is unsure what became of any."""
+        found = self.parse_all(self._unquoted(reply), outs)
+        if found is not None and len(found) != len(outs):
+            return [Unsure("an answer for another number of messages")] * len(outs)
+        return found
 
     def receipts(self, hook: Hook) -> Sequence[Receipt]:
         """What a verified callback reports, fit to be kept."""

@@ -14,7 +14,7 @@ from sendwright.drivers.egress.dial import Dialer
 from sendwright.drivers.egress.pool import Pool, Route, Usage
 from sendwright.engine.ports import Line
 from sendwright.errors import Unreachable
-from sendwright.providers.contract import ConsoleLine, Request
+from sendwright.providers.contract import ConsoleLine, Passenger, Request
 
 __all__ = ["Gate", "Route", "Usage"]
 
@@ -44,6 +44,8 @@ class Gate:
             raise Unreachable("pool", "this provider has no route")
         if isinstance(request, ConsoleLine):
             return self._console
+        if isinstance(request, Passenger):
+            raise ValueError("a message that shares a call has no line of its own")  # noqa: TRY004 -- as for every request
         return await pool.lease(request, within_s)
 
     def stats(self) -> dict[str, Usage]:
