@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -199,3 +200,32 @@ def test_what_is_installed_is_looked_up_once() -> None:
     assert survey() is survey()
     kinds().clear()
     assert kinds()
+
+
+# Who may know a kind. The names of kinds stand in no list: these go by the files.
+
+ROOMS = Path(registry.__file__).parent.parent
+
+
+def imported(path: Path) -> set[str]:
+    """The modules that a file names in its imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("kind", sorted(built_in()))
+def test_a_kind_leans_on_no_other(kind: str) -> None:
+    others = {module for name, module in built_in().items() if name != kind}
+    assert imported(ROOMS / "providers" / f"{kind}.py") & others == set()
+
+
+def test_what_happens_is_told_without_any_kind() -> None:
+    kinds_and_finder = {*built_in().values(), f"{ROOM}.registry"}
+    files = [path for room in ("engine", "policy", "drivers", "model") for path in (ROOMS / room).rglob("*.py")]
+    assert len(files) > 100
+    assert {str(path): found for path in files if (found := imported(path) & kinds_and_finder)} == {}
