@@ -236,10 +236,13 @@ def assemble(
     channels: Collection[str] | None = None,
     *,
     sends: bool = True,
+    clock: Clock | None = None,
 ) -> Parts:
-    """Puts it together. `channels`: those that this process delivers; None for all of them. `sends`: whether it calls providers."""
+    """Puts it together. `channels`: those that this process delivers; None for all of them. `sends`: whether it calls providers.
+    `clock` replaces the machine's."""
     store_clock = backend.store_clock
-    clock: Clock = SystemClock() if store_clock is None else StoreTime(SystemClock(), store_clock)
+    clock = clock or SystemClock()
+    clock = clock if store_clock is None else StoreTime(clock, store_clock)
     drift = Drift(clock, tell)
     gate = Gate({name: route_of(provider) for name, provider in providers.items()})
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 from sendwright.app import ingress, upkeep
 from sendwright.app.engines import open_engines
 from sendwright.app.parts import Parts, Subscribers, assemble, make_providers, routes_of
+from sendwright.engine.ports import Clock
 from sendwright.errors import OperatorError
 from sendwright.sandbox.options import SandboxOptions
 from sendwright.sandbox.server import SandboxServer
@@ -55,7 +56,9 @@ SCHEDULER = Roles("scheduler", serves=False, works=False)
 class Running:
     """A Sendwright between start and stop; the API comes on top of it."""
 
-    def __init__(self, loaded: Loaded, roles: Roles = EVERYTHING) -> None:
+    def __init__(self, loaded: Loaded, roles: Roles = EVERYTHING, clock: Clock | None = None) -> None:
+        """`clock` replaces the machine's."""
+        self._clock = clock
         self._loaded = loaded
         self._roles = roles
         self._stack = AsyncExitStack()
@@ -80,7 +83,9 @@ class Running:
         if roles.alone and not settings.embedded:
             await upkeep.migrated(settings)
         backend = await self._stack.enter_async_context(open_engines(settings, channels, self._keep_ms, tell))
-        self.parts = parts = assemble(settings, keys, tell, backend, providers, sandbox_url, roles.channels, sends=roles.works)
+        self.parts = parts = assemble(
+            settings, keys, tell, backend, providers, sandbox_url, roles.channels, sends=roles.works, clock=self._clock
+        )
         self._stack.push_async_callback(parts.gate.close)
         await parts.fleet.reload()
         if parts.roll is not None:

@@ -24,7 +24,9 @@ from sendwright.app.metrics import Metrics
 from sendwright.app.parts import SANDBOX, Parts, rules_of
 from sendwright.app.running import Roles, Running
 from sendwright.app.standings import Standings
+from sendwright.app.stderr import Stderr
 from sendwright.app.upkeep import compare_clocks
+from sendwright.engine.ports import Clock
 from sendwright.errors import OperatorError, Unavailable
 from sendwright.settings import Loaded, Settings, address_of, host_port
 from sendwright.web.api.app import build_served, build_watched
@@ -49,6 +51,30 @@ async def serve(loaded: Loaded, roles: Roles, started: Callable[[Parts, str | No
     nothing."""
     stderr = logs.set_up()
     descriptors.raise_limit()
+    draining, log = asyncio.Event(), logs.Logs()
+
+    def begun(parts: Parts, address: str | None) -> None:
+        parts.tell.add(log.tell, *log.HEARD)
+        compare_clocks(parts)
+        _on_signals(draining)
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+        started(parts, address)
+
+    await serve_until(draining, loaded, roles, begun, stderr=stderr)
+    return 0
+
+
+async def serve_until(
+    draining: asyncio.Event,
+    loaded: Loaded,
+    roles: Roles,
+    started: Callable[[Parts, str | None], None],
+    *,
+    clock: Clock | None = None,
+    stderr: Stderr | None = None,
+) -> None:
+    """The same in an event loop of anybody's, until `draining` is set: no signals, no logs. `clock` replaces the machine's."""
     listen = _listen_of(loaded.settings, roles)
     listening = _bind(listen) if listen is not None else None
     address = None
@@ -56,32 +82,25 @@ async def serve(loaded: Loaded, roles: Roles, started: Callable[[Parts, str | No
         host, port = listening.getsockname()[:2]
         address = address_of(host, port)
         loaded = _listening_on(loaded, port) if roles.serves else loaded
-    running = Running(loaded, roles)
+    running = Running(loaded, roles, clock)
     try:
         parts = await running.start()
     except BaseException:
         if listening is not None:
             listening.close()
         raise
-    metrics, log = Metrics(parts, stderr), logs.Logs()
+    metrics = Metrics(parts, stderr)
     parts.tell.add(metrics.tell, *metrics.HEARD)
-    parts.tell.add(log.tell, *log.HEARD)
-    compare_clocks(parts)
-    draining = asyncio.Event()
     server, serving = None, asyncio.create_task(_wait(draining))
     if listening is not None:
         server = _server_of(parts, roles, metrics, draining)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-    _on_signals(draining)
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
     started(parts, address)
     await _until_told(draining, serving)
     if server is not None:
         server.should_exit = True
     await asyncio.gather(serving, running.drain())
     await running.stop()
-    return 0
 
 
 def _listen_of(settings: Settings, roles: Roles) -> str | None:
