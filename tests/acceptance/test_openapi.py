@@ -69,9 +69,11 @@ def operations(world: World) -> dict[tuple[str, str], Any]:
 def known(world: World) -> dict[str, list[dict[str, str]]]:
     """Parameters that stand for something, by the path's first words."""
     rows = world.house.pages("/v1/messages")
+    made = [world.house.api("POST", "/v1/keys", {"name": f"key {n}", "scopes": ["read"]})[1] for n in range(3)]
     return {
         "/v1/notifications/": [{"id": row["notification"]} for row in rows],
         "/v1/messages/": [{"id": row["id"]} for row in rows],
+        "/v1/keys/": [{"id": key["id"]} for key in made],
         "/v1/providers/": [{"name": "main"}, {"name": "box"}],
         "/v1/hooks/": [{"provider": "main"}, {"provider": "box"}],
     }

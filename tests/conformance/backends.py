@@ -23,7 +23,7 @@ from sendwright.drivers.bus.rabbitmq import RabbitBus
 from sendwright.drivers.clustered import PostgresBackend, open_postgres
 from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.drivers.store.memory import MemoryBackend
-from sendwright.engine.ports import Bus, IntakeDesk, Ledger, Sweeper, Switchboard, Waiting
+from sendwright.engine.ports import Bus, IntakeDesk, KeyRing, Ledger, Sweeper, Switchboard, Waiting
 from sendwright.model.records import Audit
 from sendwright.web.api.services import Shown
 from tests.conformance import rabbit
@@ -52,6 +52,7 @@ class UnderTest(Protocol):
     waiting: Waiting
     records: Shown
     switchboard: Switchboard
+    keyring: KeyRing
     sweeper: Sweeper
     hold: Callable[[str], AbstractAsyncContextManager[Held]] | None
     """None where a transaction can't be held open."""
@@ -77,7 +78,7 @@ class _Memory:
         self._clock = clock
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
-        self.sweeper = backend.sweeper
+        self.sweeper, self.keyring = backend.sweeper, backend.keyring
 
     async def restart(self) -> UnderTest:
         return _Memory(await self._backend.restart(), self._clock)
@@ -130,7 +131,7 @@ class _Sqlite:
         self._stack = stack
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
-        self.sweeper = backend.sweeper
+        self.sweeper, self.keyring = backend.sweeper, backend.keyring
 
     async def restart(self) -> UnderTest:
         """Opens a copy of the files as they lie on the disk now, which is what a kill would leave."""
@@ -198,6 +199,7 @@ class _Postgres:
         self._lanes = bus
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.switchboard, self.sweeper = backend.waiting, backend.switchboard, backend.sweeper
+        self.keyring = backend.keyring
         self.records: Shown = _Counted(backend)
 
     async def restart(self) -> UnderTest:

@@ -32,6 +32,7 @@ TABLES = (
     "processes",
     "repeats",
     "switches",
+    "api_keys",
     "dead_parcels",
     "trials",
     "rates",

@@ -27,6 +27,7 @@ from sendwright.drivers.move.source import open_source
 from sendwright.drivers.move.tables import ELSEWHERE, TABLES
 from sendwright.drivers.move.target import open_target
 from sendwright.errors import OperatorError, StoreUnusable
+from sendwright.model.api_key import ApiKey
 from sendwright.model.content import Content
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import INBOUND, Intake, Parcel, bundle, pack, split, unbundle
@@ -110,6 +111,8 @@ async def live(house: SqliteBackend, parcels: list[Any]) -> None:
     await house.ledger.observe(receipt(AttemptState.DELIVERED, ref="of-nobody"), NOW)
     await house.quarantine.keep("sms.normal", b"\x00\xff no parcel", "it is not JSON", NOW)
     await house.switchboard.set(Switch("twilio-main", enabled=False, rate="5/s"), {"enabled", "rate"})
+    for number, scopes in enumerate((("send",), ("read", "admin"))):
+        await house.keyring.add(ApiKey(f"swk_{number:08}", TENANT, "half", scopes, bytes(32), NOW, rate="5/s" if number else None))
 
 
 @pytest.fixture(scope="session")
@@ -276,6 +279,7 @@ async def everything(house: Any) -> dict[str, Any]:
         "dead": await house.records.dead_causes(TENANT),
         "parcels": [await house.quarantine.found(each.id) for each in await house.quarantine.newest(10)],
         "switches": await house.switchboard.read(),
+        "api keys": await house.keyring.page(None, 10),
         "next": await house.waiting.next_due(),
         "parked": await house.waiting.parked(),
     }

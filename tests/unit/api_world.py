@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
 
+from sendwright.drivers.store.memory_keyring import MemoryKeyRing
+from sendwright.drivers.store.memory_tables import MemoryStore
+from sendwright.engine.warden import Warden
 from sendwright.errors import BusDown
 from sendwright.model import ids
 from sendwright.model.content import Content
@@ -316,6 +320,8 @@ class World:
         self.pokes = 0
         self.able = True
         self.draining = asyncio.Event()
+        self.keyring = MemoryKeyRing(MemoryStore())
+        self.warden = Warden(self.keyring, self.clock, [b"k" * 32], os.urandom, lambda _: None)
         given: dict[str, Any] = {
             "public_url": "https://notify.example.com",
             "rules": Rules(),
@@ -337,6 +343,7 @@ class World:
             ready=self._ready,
             metrics=lambda: b"sendwright_build_info 1\n",
             admin_key=Secret(KEY),
+            warden=self.warden,
             signing_key=b"k" * 32,
             draining=self.draining,
             **given,

@@ -220,8 +220,8 @@ def test_the_description_shows_dead_parcels() -> None:
 
 def test_a_call_documents_the_refusals_that_its_row_brings() -> None:
     by_name = {(call.method, call.path): set(statuses(call)) for call in CALLS}
-    assert by_name["POST", "/v1/notifications"] == {400, 401, 403, 408, 409, 413, 415, 422, 503}
-    assert by_name["GET", "/v1/messages/{id}"] == {401, 403, 404, 422, 503}
+    assert by_name["POST", "/v1/notifications"] == {400, 401, 403, 408, 409, 413, 415, 422, 429, 503}
+    assert by_name["GET", "/v1/messages/{id}"] == {401, 403, 404, 422, 429, 503}
     assert by_name["POST", "/v1/hooks/{provider}"] == {401, 403, 404, 408, 413, 503}
 
 

@@ -14,7 +14,19 @@ from typing import Protocol
 
 from sendwright.drivers.bus.sqs.checkroom import Checkroom, LateCheckroom
 from sendwright.engine.ingest import INGRESS
-from sendwright.engine.ports import Accord, Bus, DeadParcels, Finder, IntakeDesk, Ledger, Registry, Sweeper, Switchboard, Waiting
+from sendwright.engine.ports import (
+    Accord,
+    Bus,
+    DeadParcels,
+    Finder,
+    IntakeDesk,
+    KeyRing,
+    Ledger,
+    Registry,
+    Sweeper,
+    Switchboard,
+    Waiting,
+)
 from sendwright.engine.store_time import StoreClock
 from sendwright.engine.telling import Tell
 from sendwright.errors import OperatorError
@@ -64,6 +76,8 @@ class Backend(Protocol):
     def sweeper(self) -> Sweeper: ...
     @property
     def switchboard(self) -> Switchboard: ...
+    @property
+    def keyring(self) -> KeyRing: ...
     @property
     def registry(self) -> Registry | None:
         """Who else works; None where one process holds the store."""

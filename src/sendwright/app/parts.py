@@ -33,6 +33,7 @@ from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.store_time import StoreTime
 from sendwright.engine.telling import Tell, Telling
+from sendwright.engine.warden import Warden
 from sendwright.engine.worker import Flight, Worker
 from sendwright.model.ids import IdMint
 from sendwright.policy.admission import LINK_SCHEMES, Rules
@@ -83,6 +84,7 @@ class Parts(Struct, frozen=True):
     fleet: Fleet
     gate: Gate
     accept: Accept
+    warden: Warden
     worker: Worker
     promoter: Promoter
     repairer: Repairer
@@ -190,6 +192,11 @@ def rules_of(parts: Parts) -> Rules:
     )
 
 
+def _secrets(settings: Settings, keys: Keys) -> list[bytes]:
+    """The secret key, and those of before."""
+    return [secret.reveal().encode() for secret in (keys.secret_key, *settings.secrets.previous)]
+
+
 def _delivered(settings: Settings, fleet: Fleet) -> list[str]:
     """The channels whose lanes are taken from. On SQLite, where a lane costs nothing, those without a provider too: what
     was accepted while they still had one must go on to its next step, or fail, rather than lie there."""
@@ -271,6 +278,7 @@ def assemble(
         fleet=fleet,
         gate=gate,
         accept=Accept(backend.desk, mint, clock, Randomness(), tell, Aside(backend.bus.depth)),
+        warden=Warden(backend.keyring, clock, _secrets(settings, keys), Randomness(), tell),
         worker=_worker(settings, backend, fleet, gate, promoter, clock, drift, tell, delivered),
         promoter=promoter,
         repairer=Repairer(

@@ -117,6 +117,8 @@ class Running:
             loops |= upkeep.of_bus(parts) | {"versions": partial(upkeep.keep_versions, parts)}
             taking = ingress.loop_of(parts)
             loops |= {"ingress": taking} if taking is not None else {}
+        if roles.serves:
+            loops["keys"] = parts.warden.run
         return loops | {"figures": partial(upkeep.keep_figures, parts)}
 
     async def drain(self) -> bool:

@@ -221,6 +221,7 @@ def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Ev
         ready=partial(_ready, parts, roles),
         metrics=metrics.render,
         admin_key=parts.keys.admin_key,
+        warden=parts.warden,
         signing_key=parts.keys.secret_key.reveal().encode(),
         public_url=(settings.api.public_url or address_of(*settings.listens_on())).rstrip("/"),
         rules=rules_of(parts),

@@ -15,6 +15,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from sendwright.model.accord import Bar, Block, Change, Picture, Standing
+from sendwright.model.api_key import ApiKey, Place
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Sighting
 from sendwright.model.records import (
@@ -343,6 +344,30 @@ class Switchboard(Protocol):
     def set(self, switch: Switch, members: Collection[str] = SWITCHED) -> Awaitable[int]:
         """Stores these members of it, leaves the others as they are stored, and raises the epoch, all in one transaction:
         of two who switch different members neither loses. Returns the new epoch."""
+        ...
+
+
+class KeyRing(Protocol):
+    """API keys. Of a key itself there is its digest alone."""
+
+    def add(self, key: ApiKey) -> Awaitable[bool]:
+        """Keeps a new key. False, and nothing changed, where its id is taken."""
+        ...
+
+    def find(self, ids: Collection[str]) -> Awaitable[Sequence[ApiKey]]:
+        """Those of them that there are, whoever's they are, in any order. None that was revoked before this was called."""
+        ...
+
+    def page(self, tenant: str | None, limit: int, after: Place | None = None) -> Awaitable[Sequence[ApiKey]]:
+        """A tenant's keys, or everybody's, newest first: at most `limit` that come after that one."""
+        ...
+
+    def revoke(self, tenant: str | None, id_: str) -> Awaitable[bool]:
+        """Forgets a key of that tenant's, or of anybody's; nobody finds it once this returns. False where there is none."""
+        ...
+
+    def used(self, at: Mapping[str, int]) -> Awaitable[None]:
+        """Notes by id when keys were used, in ms; none gets an earlier time than it has, and who is gone stays gone."""
         ...
 
 

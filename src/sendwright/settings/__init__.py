@@ -4,8 +4,9 @@
 installation's keys. Who decides by a setting imports its struct from here; nobody else reads the file or the environment.
 """
 
+from sendwright.model.api_key import api_key_id
 from sendwright.settings.describing import Row, describe
-from sendwright.settings.keys import Keys, api_key_id, data_keys, kept_admin_key, make_api_key
+from sendwright.settings.keys import Keys, data_keys, kept_admin_key, make_api_key
 from sendwright.settings.kinds import Bad, address_of, duration_s, host_port, per_second
 from sendwright.settings.loading import load
 from sendwright.settings.relations import route_faults

@@ -1,17 +1,12 @@
 """The two keys of an installation: the admin key and the secret key, given in the settings or made at the first start.
 
 A made key lies in the data folder, readable by its owner alone, and appears whole or not at all: it is written beside
-its place, synced, and linked there only if nobody else has made one meanwhile. A file that exists is never written.
-
-An API key is `swk_`, an id (8 characters), a secret (32) and a checksum (8), in Crockford's base32, small letters: 160
-random bits, a name that may be shown, and typing errors found without asking anybody.
+its place, synced, and linked there only if nobody else has made one meanwhile. A file that exists is never written. How an API
+key is written: model/api_key.py.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import os
 import secrets
 import stat
@@ -21,19 +16,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from sendwright.errors import OperatorError
+from sendwright.model.api_key import API_KEY, RANDOM_BYTES, api_key_id, written
 from sendwright.providers.contract import Secret
 from sendwright.settings.kinds import KEY_LENGTH_MIN
 from sendwright.settings.shapes import Settings
 
-API_KEY = "swk_"
 ADMIN_KEY_FILE = "admin_key"
 SECRET_KEY_FILE = "secret_key"  # noqa: S105 - a file's name
-
-_ID_BYTES = 5
-_SECRET_BYTES = 20
-_CHECKSUM_BYTES = 5
-_LENGTH = len(API_KEY) + (_ID_BYTES + _SECRET_BYTES + _CHECKSUM_BYTES) * 8 // 5
-_TO_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghjkmnpqrstvwxyz")
 
 
 class Keys(Struct, frozen=True):
@@ -75,24 +64,7 @@ def kept_admin_key(data: Path, settings: Settings) -> Secret | None:
 
 def make_api_key() -> str:
     """A new API key."""
-    core = _encode(secrets.token_bytes(_ID_BYTES + _SECRET_BYTES))
-    return API_KEY + core + _checksum(core)
-
-
-def api_key_id(key: str) -> str | None:
-    """The part of an API key that may be shown; None when its checksum says that it was mistyped."""
-    if not key.startswith(API_KEY) or len(key) != _LENGTH or not key.isascii():
-        return None
-    core, checksum = key[len(API_KEY) : -8], key[-8:]
-    return API_KEY + core[:8] if hmac.compare_digest(_checksum(core), checksum) else None
-
-
-def _checksum(core: str) -> str:
-    return _encode(hashlib.blake2s(core.encode(), digest_size=_CHECKSUM_BYTES, person=b"swk").digest())
-
-
-def _encode(raw: bytes) -> str:
-    return base64.b32encode(raw).translate(_TO_CROCKFORD).decode()
+    return written(secrets.token_bytes(RANDOM_BYTES))
 
 
 def _kept(file: Path, make: Callable[[], str]) -> tuple[Secret, bool]:

@@ -30,6 +30,8 @@ class Table(Struct, frozen=True):
     """Of those, the ones that PostgreSQL has as booleans."""
     hexed: frozenset[str] = frozenset()
     """Of those, the ones that the file has as hexadecimal digits."""
+    listed: frozenset[str] = frozenset()
+    """Of those, the ones that PostgreSQL has as arrays, and the file as words."""
     left: frozenset[str] = frozenset()
     """Which only the file has, and nobody misses."""
     more: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = ()
@@ -50,6 +52,8 @@ class Table(Struct, frozen=True):
 
     def _value(self, name: str, value: Any) -> Any:
         if isinstance(value, str):
+            if name in self.listed:
+                return value.split()
             return bytes.fromhex(value) if name in self.hexed else clean(value)
         return bool(value) if name in self.flags and value is not None else value
 
@@ -121,6 +125,12 @@ TABLES = (
         _words("process accepted forgotten"),
         left=frozenset({"started_at"}),
         more=(("reported_at", lambda _: 0), ("marked_at", lambda _: 0)),  # told when the move is over
+    ),
+    Table(
+        "api_keys",
+        ("id",),
+        _words("id tenant name scopes digest created_at expires_at rate used_at"),
+        listed=frozenset({"scopes"}),
     ),
     Table("switches", ("provider",), _words("provider enabled weight rate concurrency"), flags=frozenset({"enabled"})),
     Table("dead_parcels", ("id",), _words("id lane at problem body version"), left=frozenset({"tenant", "kind"})),

@@ -5,7 +5,7 @@ committed is kept, what was open is gone, what was taken from the bus and not do
 
   memory_tables.py   the rows and the one writer      memory_ledger.py    the rows that decide
   memory_records.py  what people ask to see           memory_sweeper.py   retention
-  bus/memory.py      the lanes
+  memory_keyring.py  API keys                         bus/memory.py       the lanes
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sendwright.drivers.bus.memory import MemoryBus
+from sendwright.drivers.store.memory_keyring import MemoryKeyRing
 from sendwright.drivers.store.memory_ledger import MemoryLedger
 from sendwright.drivers.store.memory_records import MemoryRecords
 from sendwright.drivers.store.memory_sweeper import MemorySweeper
@@ -47,6 +48,7 @@ class MemoryBackend:
         self.records = MemoryRecords(self.store, self.bus)
         self.sweeper = MemorySweeper(self.store)
         self.switchboard = MemorySwitchboard(self.store)
+        self.keyring = MemoryKeyRing(self.store)
         self._clock = clock
 
     async def restart(self) -> MemoryBackend:

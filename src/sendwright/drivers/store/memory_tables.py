@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sendwright.errors import StoreDown
+from sendwright.model.api_key import ApiKey
 from sendwright.model.ids import attempt_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Sighting
@@ -143,6 +144,7 @@ class Tables:
         self.forgotten: Table[str, int] = Table()
         """Up to which number retention has forgotten those of each accepting process."""
         self.switches: Table[str, Switch] = Table()
+        self.api_keys: Table[str, ApiKey] = Table()
         self.epochs: Table[str, int] = Table({"switches": FIRST_EPOCH})
         self.events = EventLog()
         self._serial = 0

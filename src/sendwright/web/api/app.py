@@ -39,7 +39,7 @@ def build_watched(services: Services) -> App:
 
 
 def _keys(services: Services) -> Keys:
-    return Keys(services.admin_key, services.metrics_key)
+    return Keys(services.admin_key, services.metrics_key, services.warden)
 
 
 def _app(services: Services, hot: PostNotification) -> App:

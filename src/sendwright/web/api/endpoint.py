@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from sendwright.errors import Unavailable
 from sendwright.web.api import problems
-from sendwright.web.api.auth import ADMIN_TENANT, Caller, Keys, unauthenticated
+from sendwright.web.api.auth import ADMIN_TENANT, Caller, Keys, require_own, unauthenticated
 from sendwright.web.api.cursors import Cursors
 from sendwright.web.api.problems import Refusal, together
 from sendwright.web.api.reading import read_items, read_json, read_query
@@ -60,16 +60,19 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope["headers"])
         given = request_id(headers)
+        common = self._always
         try:
             call = self._called(scope["method"])
-            done = await self._handled(call, scope, headers, given, receive)
-            await self._answered(call, done, given, receive, send)
+            known = await self._admitted(call, headers)
+            common += self._keys.counted(known)
+            done = await self._handled(call, known, scope, headers, given, receive)
+            await self._answered(call, done, common, given, receive, send)
         except Gone:
             return
         except Refusal as refusal:
-            await refuse(refusal, given, self._always, receive, send)
+            await refuse(refusal, given, common, receive, send)
         except Unavailable as fault:
-            await refuse(problems.unavailable(fault), given, self._always, receive, send)
+            await refuse(problems.unavailable(fault), given, common, receive, send)
 
     def _called(self, method: str) -> Call:
         call = self._calls.get("GET" if method == "HEAD" else method)
@@ -77,13 +80,14 @@ class Endpoint:
             raise Refusal(405, "method_not_allowed", f"This path does not take {method[:20]}.", headers=self._allow)
         return call
 
-    async def _handled(self, call: Call, scope: Scope, headers: dict[bytes, bytes], given: str, receive: Receive) -> Any:
+    async def _handled(
+        self, call: Call, known: Caller, scope: Scope, headers: dict[bytes, bytes], given: str, receive: Receive
+    ) -> Any:
         if call.handler is None:
             raise problems.not_found()
-        self._admit(call, headers)
         raw = await self._raw(call, headers, receive)
         caller, head, query, body = together(
-            lambda: _NOBODY if call.scope in (OPEN, WATCH) else self._keys.caller(headers),
+            lambda: known if call.scope in (OPEN, WATCH) else self._keys.acting(known, headers),
             lambda: None if call.head is None else call.head(headers),
             lambda: None if call.body is bytes else read_query(call.query, scope["query_string"]),
             lambda: _said(call, raw),
@@ -111,11 +115,18 @@ class Endpoint:
             _log(call, given, fault)
             raise problems.internal() from None
 
-    def _admit(self, call: Call, headers: dict[bytes, bytes]) -> None:
+    async def _admitted(self, call: Call, headers: dict[bytes, bytes]) -> Caller:
+        """Who was let in, before anything else is said about the request."""
         if call.scope == WATCH and not (self._services.docs_open or self._keys.may_watch(headers)):
             raise unauthenticated()
-        if call.scope not in (OPEN, WATCH):
-            self._keys.known(headers).require(call.scope)
+        if call.scope in (OPEN, WATCH):
+            return _NOBODY
+        known = await self._keys.known(headers)
+        known.require(call.scope)
+        if call.of_all:
+            known.require_all()
+        require_own(known, headers)
+        return known
 
     async def _raw(self, call: Call, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """The body as it came; empty for a call that takes none."""
@@ -130,21 +141,21 @@ class Endpoint:
             require_json(headers)
         return raw
 
-    async def _answered(self, call: Call, done: Any, given: str, receive: Receive, send: Send) -> None:
+    async def _answered(self, call: Call, done: Any, guards: tuple[Header, ...], given: str, receive: Receive, send: Send) -> None:
         if isinstance(done, Stream):
-            return await self._streamed(done, given, receive, send)
+            return await self._streamed(done, guards, given, receive, send)
         if isinstance(done, Struct) and not isinstance(done, Answer):
             done = Answer(call.status, _ENCODER.encode(done))
-        common = self._always if done.csp is None else always(self._services.public_url, done.csp)
+        common = guards if done.csp is None else always(self._services.public_url, done.csp)
         headers = [*common, *done.headers, (b"request-id", given.encode())]
         if done.status != HTTPStatus.NO_CONTENT:
             headers.append((b"content-type", done.media_type.encode()))
         await answer(send, done.status, headers, done.body)
         return None
 
-    async def _streamed(self, stream: Stream, given: str, receive: Receive, send: Send) -> None:
+    async def _streamed(self, stream: Stream, common: tuple[Header, ...], given: str, receive: Receive, send: Send) -> None:
         headers = [
-            *self._always,
+            *common,
             *stream.headers,
             (b"content-type", stream.media_type.encode()),
             (b"request-id", given.encode()),

@@ -20,13 +20,14 @@ from sendwright.model.records import Absent, Conflict, Running, Taken
 from sendwright.policy.admission import Admitted, Refused, admit, as_before
 from sendwright.policy.payload_schema import KEY_MAX
 from sendwright.web.api import problems
-from sendwright.web.api.auth import Keys
+from sendwright.web.api.auth import Caller, Keys, require_own
 from sendwright.web.api.problems import Refusal, together
 from sendwright.web.api.reading import read_query
 from sendwright.web.api.services import Services
 from sendwright.web.api.wire import (
     TWICE,
     Gone,
+    Header,
     Receive,
     Scope,
     Send,
@@ -51,6 +52,8 @@ class Judged(Struct, frozen=True):
     payload: Payload
     request_id: str
     begun: Awaitable[Taken | Conflict | Running | Absent]
+    limits: bytes = b""
+    """Header lines that say what is left of a key's rate."""
 
 
 class PostNotification:
@@ -64,18 +67,20 @@ class PostNotification:
         self._replayed = self._taken + _lines((b"idempotency-replayed", b"true"))
 
     def judge(self, fields: Iterable[tuple[bytes, bytes]], raw: bytes) -> Judged:
-        """Lets a call in and begins to make it durable. Raises `Refusal`, and then nothing was begun."""
+        """Lets a call in and begins to make it durable. Raises `Refusal`, and then nothing was begun, and no rate was used but by
+        who had none left."""
         headers = headers_of(fields)
         services = self._services
-        caller = self._keys.caller(headers)
+        caller = self._keys.acting(self._keys.recalled(headers), headers)
         caller.require("send")
         require_json(headers)
         if len(raw) > services.body_max:
             raise too_large(services.body_max)
         admitted = self._admitted(raw)
         key = key_of(headers, admitted.payload.idempotency_key)
+        limits = _lines(*self._keys.counted(caller)) if caller.key is not None else b""
         begun = services.accept.begin(caller.tenant, admitted.payload, admitted.raw, key, trace_of(headers))
-        return Judged(admitted.payload, request_id(headers), begun)
+        return Judged(admitted.payload, request_id(headers), begun, limits)
 
     def over(self, judged: Judged, taken: Taken | Conflict | Running | Absent) -> bytes:
         """The whole 202. Raises `Refusal` where the key stands for something else."""
@@ -88,8 +93,9 @@ class PostNotification:
         if isinstance(taken, Absent):
             raise TypeError("only a repeat has no answer")
         body = b'{"id":"%b","state":"accepted","message_count":%d}' % (taken.id.encode(), message_count(judged.payload))
-        return b"%bcontent-length: %d\r\nlocation: /v1/notifications/%b\r\nrequest-id: %b\r\n\r\n%b" % (
+        return b"%b%bcontent-length: %d\r\nlocation: /v1/notifications/%b\r\nrequest-id: %b\r\n\r\n%b" % (
             self._replayed if taken.replayed else self._taken,
+            judged.limits,
             len(body),
             taken.id.encode(),
             judged.request_id.encode(),
@@ -113,26 +119,33 @@ class PostNotification:
         headers = headers_of(scope["headers"])
         given = request_id(headers)
         services = self._services
+        common = self._always
         try:
-            self._keys.known(headers).require("send")  # before anything else is said about the request
+            known = await self._keys.known(headers)
+            known.require("send")  # before anything else is said about the request
+            require_own(known, headers)
+            limits = self._keys.counted(known)
+            common += limits
             require_json(headers)
             raw = await read_body(headers, receive, services.body_max, services.body_within_s)
-            answer = await self._answered(headers, scope["query_string"], raw, given)
+            answer = await self._answered(known, headers, scope["query_string"], raw, given, limits)
         except Refusal as refusal:
-            await refuse(refusal, given, self._always, receive, send)
+            await refuse(refusal, given, common, receive, send)
         except Unavailable as fault:
-            await refuse(problems.unavailable(fault), given, self._always, receive, send)
+            await refuse(problems.unavailable(fault), given, common, receive, send)
         except Gone:
             return
         else:
             await _send(answer, send)
 
-    async def _answered(self, headers: dict[bytes, bytes], query: bytes, raw: bytes, given: str) -> bytes:
+    async def _answered(
+        self, known: Caller, headers: dict[bytes, bytes], query: bytes, raw: bytes, given: str, limits: tuple[Header, ...]
+    ) -> bytes:
         """The long way: everything is looked at before anything is refused."""
 
         def head() -> list[Any]:
             return together(
-                lambda: self._keys.caller(headers),
+                lambda: self._keys.acting(known, headers),
                 lambda: read_query(None, query),
                 lambda: key_of(headers, _key_in(raw)),
             )
@@ -140,11 +153,13 @@ class PostNotification:
         try:
             (caller, _, key), admitted = together(head, lambda: self._admitted(raw))
         except Refusal as refusal:
-            return await self._again(head, raw, given, refusal)
+            return await self._again(head, raw, given, refusal, limits)
         begun = self._services.accept.begin(caller.tenant, admitted.payload, admitted.raw, key, trace_of(headers))
-        return self.over(Judged(admitted.payload, given, begun), await begun)
+        return self.over(Judged(admitted.payload, given, begun, _lines(*limits)), await begun)
 
-    async def _again(self, head: Callable[[], list[Any]], raw: bytes, given: str, refusal: Refusal) -> bytes:
+    async def _again(
+        self, head: Callable[[], list[Any]], raw: bytes, given: str, refusal: Refusal, limits: tuple[Header, ...]
+    ) -> bytes:
         """The answer to what is refused now, where its body alone is at fault and its key stands for something; else the
         refusal."""
         before = as_before(raw) if refusal.status == 422 else None
@@ -160,7 +175,7 @@ class PostNotification:
         found = await begun
         if isinstance(found, Absent):
             raise refusal
-        return self.over(Judged(before.payload, given, begun), found)
+        return self.over(Judged(before.payload, given, begun, _lines(*limits)), found)
 
     def _admitted(self, raw: bytes) -> Admitted:
         services = self._services

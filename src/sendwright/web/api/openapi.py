@@ -11,15 +11,16 @@ from typing import Any
 
 from sendwright import __version__
 from sendwright.model import ids
+from sendwright.model.api_key import API_KEY, TENANT_PATTERN
 from sendwright.policy.payload_schema import schema_of
 from sendwright.web.api import problems
-from sendwright.web.api.auth import TENANT_PATTERN
 from sendwright.web.api.problems import PLACES, Problem, ProblemError
 from sendwright.web.api.table import OPEN, WATCH, Call
 
 _REF = "#/components/schemas/{name}"
 _DIGITS = "[0-9a-hjkmnp-tv-z]"
 _PATTERNS = {
+    "/v1/keys/{id}": f"^{API_KEY}{_DIGITS}{{8}}$",
     "/v1/notifications/{id}": f"^{ids.NOTIFICATION}{_DIGITS}{{32}}$",
     "/v1/messages/{id}": f"^{ids.MESSAGE}{_DIGITS}{{34}}$",
     "/v1/providers/{name}": "^[a-z][a-z0-9-]{0,62}$",
@@ -37,7 +38,9 @@ _HEADERS = {
     "Idempotency-Key": _header("1 to 255 printable ASCII characters; quotes around it are dropped.", _TEXT),
     "traceparent": _header("W3C Trace Context, carried to the attempts; a malformed one is ignored.", _TEXT),
     "Last-Event-ID": _header("Go on after this event.", {"type": "string", "pattern": "^[0-9]{1,18}$"}),
-    "Sendwright-Tenant": _header("The admin key acts for this tenant.", {"type": "string", "pattern": TENANT_PATTERN}),
+    "Sendwright-Tenant": _header(
+        "The admin key acts for this tenant; no other key may send it.", {"type": "string", "pattern": TENANT_PATTERN}
+    ),
 }
 _ANSWER_HEADERS = {
     "Request-Id": _header("The request's own, if sane, else a new one.", _TEXT, always=True),
@@ -46,8 +49,11 @@ _ANSWER_HEADERS = {
     "Retry-After": _header("Seconds.", {"type": "string", "pattern": "^[0-9]+$"}, always=True),
     "Allow": _header("The methods of this path.", _TEXT, always=True),
     "WWW-Authenticate": _header("How to authenticate, where a key is missing.", _TEXT),
+    "RateLimit-Policy": _header("The rate of the key, where it has one: q calls in w seconds.", _TEXT),
+    "RateLimit": _header("What is left of it: r calls, one more in t seconds.", _TEXT),
 }
-_OF_STATUS = {401: "WWW-Authenticate", 503: "Retry-After"}
+_OF_STATUS = {401: ("WWW-Authenticate",), 429: ("Retry-After", "RateLimit-Policy", "RateLimit"), 503: ("Retry-After",)}
+_OF_KEYED = ("RateLimit-Policy", "RateLimit")
 
 
 def describe(calls: Sequence[Call], public_url: str) -> dict[str, Any]:
@@ -82,7 +88,7 @@ def statuses(call: Call) -> list[int]:
     found = set(call.errors)
     keyed = call.scope not in (OPEN, WATCH)
     if keyed:
-        found |= {401, 403, 422}
+        found |= {401, 403, 422, 429, 503}
     if call.scope == WATCH:
         found |= {401}
     if "{" in call.path:
@@ -132,7 +138,11 @@ def _last_word(path: str) -> str:
 def _security(call: Call) -> list[dict[str, Any]]:
     if call.scope == OPEN:
         return []
-    return [{}, {"key": []}] if call.scope == WATCH else [{"key": []}]
+    return [{}, {"key": []}] if call.scope == WATCH else [{"key": [call.scope]}]
+
+
+def _of_key(call: Call) -> tuple[str, ...]:
+    return () if call.scope in (OPEN, WATCH) else _OF_KEYED
 
 
 def _parameters(call: Call, components: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -157,7 +167,7 @@ def _parameters(call: Call, components: dict[str, Any]) -> Iterator[dict[str, An
 def _success(call: Call, components: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "description": HTTPStatus(call.status).phrase,
-        "headers": {name: _ANSWER_HEADERS[name] for name in ("Request-Id", *call.answer_headers)},
+        "headers": {name: _ANSWER_HEADERS[name] for name in ("Request-Id", *_of_key(call), *call.answer_headers)},
     }
     if call.status != HTTPStatus.NO_CONTENT:
         schema = {"type": "string"} if call.answer is None else _schema(call.answer, components)
@@ -166,7 +176,7 @@ def _success(call: Call, components: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refusal(call: Call, status: int) -> dict[str, Any]:
-    headers = ["Request-Id", *filter(None, [_OF_STATUS.get(status)])]
+    headers = ["Request-Id", *_OF_STATUS.get(status, ())]
     media, schema = problems.MEDIA_TYPE, {"$ref": _REF.format(name="Problem")}
     if call.path == "/readyz":
         headers, media, schema = ["Request-Id"], "application/json", {"type": "object"}

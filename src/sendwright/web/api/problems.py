@@ -22,6 +22,7 @@ TITLES = {
     "duplicate_key": "A member named twice",
     "unauthenticated": "A valid key is needed",
     "forbidden": "The key may not do this",
+    "rate_limited": "The key has used up its rate",
     "not_found": "Not found",
     "method_not_allowed": "Method not allowed",
     "slow_body": "The body came too slowly",

@@ -6,7 +6,7 @@ A new call is a row here and a handler; a row without a scope can't be written.
 from __future__ import annotations
 
 from sendwright.model.notification import Payload
-from sendwright.web.api import dead, events, hooks, messages, notifications, operations, providers, shapes
+from sendwright.web.api import dead, events, hooks, keys, messages, notifications, operations, providers, shapes
 from sendwright.web.api.docs_page import docs_page, openapi_document
 from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial
 from sendwright.web.api.table import OPEN, WATCH, Call
@@ -15,6 +15,7 @@ NOTIFICATIONS = "Notifications"
 MESSAGES = "Messages"
 DEAD = "Dead letters"
 PROVIDERS = "Providers"
+KEYS = "Keys"
 OPERATIONS = "Operations"
 
 CALLS: tuple[Call, ...] = (
@@ -192,6 +193,7 @@ CALLS: tuple[Call, ...] = (
         tag=PROVIDERS,
         summary="Switch a provider, everywhere within a second; null goes back to the settings file",
         handler=providers.patch_provider,
+        of_all=True,
         body=ProviderPatch,
         answer=ProviderStanding,
         errors=(503,),
@@ -203,6 +205,7 @@ CALLS: tuple[Call, ...] = (
         tag=PROVIDERS,
         summary="Send one real test message through this provider alone",
         handler=providers.test_provider,
+        of_all=True,
         body=shapes.TrialWish,
         optional=True,
         answer=Trial,
@@ -224,6 +227,36 @@ CALLS: tuple[Call, ...] = (
         for method in ("POST", "GET")
     ),
     Call(
+        method="POST",
+        path="/v1/keys",
+        scope="admin",
+        tag=KEYS,
+        summary="Make a key; it is shown this once",
+        handler=keys.make_key,
+        body=shapes.KeyWish,
+        answer=shapes.MadeKey,
+        status=201,
+    ),
+    Call(
+        method="GET",
+        path="/v1/keys",
+        scope="admin",
+        tag=KEYS,
+        summary="List keys, newest first",
+        handler=keys.list_keys,
+        query=shapes.KeysQuery,
+        answer=shapes.KeyList,
+    ),
+    Call(
+        method="DELETE",
+        path="/v1/keys/{id}",
+        scope="admin",
+        tag=KEYS,
+        summary="Revoke a key, everywhere within a second",
+        handler=keys.revoke_key,
+        status=204,
+    ),
+    Call(
         method="GET",
         path="/v1/events",
         scope="read",
@@ -243,6 +276,7 @@ CALLS: tuple[Call, ...] = (
         tag=OPERATIONS,
         summary="Recount everything by two independent ways",
         handler=operations.audit,
+        of_all=True,
         answer=shapes.AuditView,
         errors=(503,),
     ),

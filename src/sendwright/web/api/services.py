@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal, Protocol
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sendwright.engine.ports import Bus, Clock, DeadParcels, IntakeDesk, Ledger, Records
+from sendwright.engine.warden import Warden
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
 from sendwright.model.records import Absent, Conflict, Running, Taken
@@ -20,6 +21,7 @@ from sendwright.policy.admission import Rules
 from sendwright.providers.contract import Provider, Secret
 
 MEGABYTE = 1 << 20
+RATE_PATTERN = "^[1-9][0-9]{0,8}/(s|min|h|day)$"
 
 
 class Accepting(Protocol):
@@ -78,7 +80,7 @@ class ProviderPatch(Struct, frozen=True, forbid_unknown_fields=True):
 
     enabled: bool | UnsetType | None = UNSET
     weight: UnsetType | None = UNSET
-    rate: Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}/(s|min|h|day)$")] | UnsetType | None = UNSET
+    rate: Annotated[str, Meta(pattern=RATE_PATTERN)] | UnsetType | None = UNSET
     concurrency: Annotated[int, Meta(ge=1, le=100_000)] | UnsetType | None = UNSET
 
 
@@ -138,6 +140,8 @@ class Services:
     metrics: Callable[[], bytes]
     """Prometheus' text format."""
     admin_key: Secret
+    warden: Warden
+    """Knows the keys that were made."""
     signing_key: bytes = field(repr=False)
     """Signs cursors. 32 bytes or more; the same in every process that shares a store."""
     public_url: str

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from sendwright.model.api_key import TENANT_PATTERN
 from sendwright.web.api.problems import Problem
-from sendwright.web.api.services import ProviderStanding
+from sendwright.web.api.services import RATE_PATTERN, ProviderStanding
 
 StateName = Literal[
     "accepted",
@@ -29,6 +30,7 @@ StateName = Literal[
 ]
 AttemptStateName = Literal["sending", "in_doubt", "sent", "rejected", "failed", "delivered", "read"]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+ScopeName = Literal["send", "read", "admin"]
 Word = Annotated[str, Meta(min_length=1, max_length=255)]
 DeadId = Annotated[str, Meta(pattern="^(msg_[0-9a-hjkmnp-tv-z]{34}|par_[0-9a-f]{32})$")]
 CursorText = Annotated[str, Meta(min_length=1, max_length=512)]
@@ -286,6 +288,40 @@ class Alive(Struct, frozen=True):
     status: Literal["ok"]
 
 
+class KeyWish(Struct, frozen=True, forbid_unknown_fields=True):
+    """A key to be made. Without a `tenant` it is the caller's; without `expires_at` it lives until it is revoked."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern="^[^\\u0000-\\u001f\\u007f]*$")]
+    scopes: Annotated[list[ScopeName], Meta(min_length=1, max_length=3)]
+    tenant: Annotated[str, Meta(pattern=TENANT_PATTERN)] | UnsetType = UNSET
+    expires_at: Time | UnsetType | None = UNSET
+    rate: Annotated[str, Meta(pattern=RATE_PATTERN)] | UnsetType | None = UNSET
+
+
+class KeyView(Struct, frozen=True):
+    """A key, without what would let anybody in by it. `last_used_at` is right to about a minute."""
+
+    id: str
+    name: str
+    tenant: str
+    scopes: list[ScopeName]
+    rate: str | None
+    created_at: Time
+    expires_at: Time | None
+    last_used_at: Time | None
+
+
+class MadeKey(KeyView, frozen=True):
+    """A new key. `key` is shown this once."""
+
+    key: str
+
+
+class KeyList(Struct, frozen=True):
+    data: list[KeyView]
+    next_cursor: str | None
+
+
 class PageQuery(Struct, frozen=True, kw_only=True):
     limit: Limit = 50
     cursor: CursorText | UnsetType = UNSET
@@ -324,6 +360,10 @@ class DeadQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class ProvidersQuery(PageQuery, frozen=True, kw_only=True):
+    pass
+
+
+class KeysQuery(PageQuery, frozen=True, kw_only=True):
     pass
 
 

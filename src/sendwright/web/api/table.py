@@ -98,6 +98,8 @@ class Call:
     """Most bytes of the body, where that is less than usual."""
     itemised: bool = False
     """The body is a list of items that are judged one by one, and may be as large as a batch."""
+    of_all: bool = False
+    """It concerns all tenants: beside the scope it takes the admin key, or a key of the tenant `default`."""
     errors: tuple[int, ...] = ()
     """Statuses beyond those that follow from the row itself."""
     headers: tuple[str, ...] = ()

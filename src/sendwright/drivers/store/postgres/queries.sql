@@ -555,3 +555,26 @@ select extract(epoch from clock_timestamp())::float8, (select value from epoch),
         coalesce(sum(s.latency_ms * s.calls) / nullif(sum(s.calls), 0), 0) as latency_ms
       from standings s join workers w on w.process = s.process and w.beaten_at > clock_timestamp() - make_interval(secs => $1)
       group by s.provider) t);
+
+-- name: api_key_add
+insert into api_keys (id, tenant, name, scopes, digest, created_at, expires_at, rate, used_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (id) do nothing returning id;
+
+-- name: api_keys_found
+-- $1 ids.
+select id, tenant, name, scopes, digest, created_at, expires_at, rate, used_at from api_keys where id = any($1::text[]);
+
+-- name: api_keys_page
+-- $1 tenant, null for all; $2, $3: older than this one, null for the newest; $4 how many.
+select id, tenant, name, scopes, digest, created_at, expires_at, rate, used_at from api_keys
+where ($1::text is null or tenant = $1) and ($2::bigint is null or (created_at, id) < ($2, $3::text))
+order by created_at desc, id desc limit $4;
+
+-- name: api_key_revoke
+-- $1 tenant, null for any; $2 id.
+delete from api_keys where id = $2 and ($1::text is null or tenant = $1) returning id;
+
+-- name: api_keys_used
+-- $1 ids; $2 when each was used. In the order of the ids, that two processes never wait for one another in a ring.
+update api_keys k set used_at = greatest(k.used_at, u.at)
+from (select id, at from unnest($1::text[], $2::bigint[]) n (id, at) order by id) u where k.id = u.id;

@@ -33,6 +33,21 @@ create table trials (
 ) without rowid;
 update meta set value = 3 where name = 'schema';
 
+-- name: upgrade_from_3
+create table api_keys (
+  id text primary key,
+  tenant text not null,
+  name text not null,
+  scopes text not null,
+  digest blob not null,
+  created_at integer not null,
+  expires_at integer,
+  rate text,
+  used_at integer
+) without rowid;
+create index api_keys_by_age on api_keys (created_at, id);
+update meta set value = 4 where name = 'schema';
+
 -- name: plan_notifications
 -- The first committed plan wins: rows that exist are left alone, and looked at afterwards.
 insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, planned, content, metadata, trace)
@@ -365,3 +380,27 @@ delete from notifications where id in (select value from json_each(?1));
 -- name: content_gone
 -- ?1 notification id.
 select planned = 1 and content = '{}' from notifications where id = ?1;
+
+-- name: api_key_add
+insert into api_keys (id, tenant, name, scopes, digest, created_at, expires_at, rate, used_at)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) on conflict (id) do nothing;
+
+-- name: api_keys_found
+-- ?1: ids (a JSON array).
+select id, tenant, name, scopes, digest, created_at, expires_at, rate, used_at
+from api_keys where id in (select value from json_each(?1));
+
+-- name: api_keys_page
+-- ?1: tenant, null for all; ?2, ?3: older than this one, null for the newest; ?4: how many.
+select id, tenant, name, scopes, digest, created_at, expires_at, rate, used_at from api_keys
+where (?1 is null or tenant = ?1) and (?2 is null or (created_at, id) < (?2, ?3))
+order by created_at desc, id desc limit ?4;
+
+-- name: api_key_revoke
+-- ?1: tenant, null for any; ?2: id.
+delete from api_keys where id = ?2 and (?1 is null or tenant = ?1);
+
+-- name: api_keys_used
+-- ?1: [id, when it was used], of each key.
+update api_keys set used_at = max(coalesce(used_at, 0), u.at)
+from (select value->>0 as id, max(value->>1) as at from json_each(?1) group by 1) u where api_keys.id = u.id;

@@ -188,4 +188,19 @@ create table trials (
   at integer not null
 ) without rowid;
 
-insert into meta (name, value) values ('schema', 3), ('epoch', 1);
+-- API keys. Of a key itself there is its digest alone, made under a key that is not in the file. `scopes` are words.
+create table api_keys (
+  id text primary key,
+  tenant text not null,
+  name text not null,
+  scopes text not null,
+  digest blob not null,
+  created_at integer not null,
+  expires_at integer,
+  rate text,
+  used_at integer
+) without rowid;
+
+create index api_keys_by_age on api_keys (created_at, id);
+
+insert into meta (name, value) values ('schema', 4), ('epoch', 1);
