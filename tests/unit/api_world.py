@@ -224,7 +224,7 @@ class Book:
     async def drop(self, tenant: str, message: str, now: int) -> bool:
         self.asked.append(("drop", tenant, message))
         row = self.rows.messages.get(message)
-        if row is None or not row.dead:
+        if row is None or row.tenant != tenant or not row.dead:
             return False
         self.rows.messages[message] = msgspec.structs.replace(row, dead=False)
         return True

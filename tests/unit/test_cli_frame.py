@@ -50,6 +50,7 @@ def test_the_commands_of_this_version_are_there_and_no_other() -> None:
         "providers",
         "dead",
         "doubts",
+        "keys",
         "audit",
         "sandbox",
     ]
@@ -59,6 +60,7 @@ def test_the_commands_of_this_version_are_there_and_no_other() -> None:
         *(("providers", name) for name in ("list", "disable", "enable", "test")),
         *(("dead", name) for name in ("list", "replay", "drop")),
         *(("doubts", name) for name in ("list", "resolve")),
+        *(("keys", name) for name in ("list", "create", "revoke")),
     }
 
 

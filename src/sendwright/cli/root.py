@@ -8,6 +8,7 @@ import sendwright
 from sendwright.cli.checking import check
 from sendwright.cli.frame import Root
 from sendwright.cli.handling import dead, doubts
+from sendwright.cli.keying import keys
 from sendwright.cli.looking import audit, list_messages, show, tail
 from sendwright.cli.moving import move
 from sendwright.cli.providing import providers
@@ -29,6 +30,7 @@ COMMANDS: tuple[click.Command, ...] = (
     providers,
     dead,
     doubts,
+    keys,
     audit,
     sandbox,
 )

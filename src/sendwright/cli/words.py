@@ -85,6 +85,30 @@ def moment(text: str) -> str:
     return text
 
 
+def until(text: str) -> str:
+    """A time as the API takes it, of RFC 3339 or of a duration: so long from now."""
+    from sendwright.policy.duration import duration_ms, instant_ms
+
+    try:
+        if _DURATION.fullmatch(text):
+            then = datetime.now(UTC) + timedelta(milliseconds=duration_ms(text))
+            return then.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        instant_ms(text)
+    except (ValueError, OverflowError):
+        raise click.BadParameter("expected a time such as 2026-11-22T08:00:00Z, or how long from now: 90s, 10m, 36h, 7d") from None
+    return text
+
+
+def scopes(text: str) -> list[str]:
+    """What a key may do, with commas between."""
+    from sendwright.model.api_key import SCOPES
+
+    found = [word.strip() for word in text.split(",")]
+    if unknown := [word for word in found if word not in SCOPES]:
+        raise click.BadParameter(f"{unknown[0] or 'nothing'} is no scope: {', '.join(SCOPES)}")
+    return list(dict.fromkeys(found))
+
+
 def listen(text: str) -> str:
     """A host and a port to listen on."""
     from sendwright.settings.kinds import Bad, host_port

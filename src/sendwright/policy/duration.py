@@ -21,6 +21,9 @@ _END_S = 253_402_300_800
 DURATION_PATTERN = "^[0-9]{1,9}[smhd]$"
 """The same rule for a JSON Schema."""
 
+INSTANT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,18})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+"""The form of a date-time, for the same; which of them exist, `instant_ms` knows."""
+
 
 def duration_ms(text: str) -> int:
     """Milliseconds of `90s`, `10m`, `36h` or `7d`; ValueError for any other writing."""

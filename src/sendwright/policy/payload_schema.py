@@ -246,6 +246,7 @@ _PATTERN_CODES = {
     "ttl": "invalid_duration",
     "locale": "invalid_locale",
     "rate": "invalid_rate",
+    "expires_at": "invalid_time",
     "language": "invalid_locale",
     **dict.fromkeys(
         ("title", "from", "reply_to", "subject", "filename", "content_type", "label", "collapse_key", "type"), "header_injection"

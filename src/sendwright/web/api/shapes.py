@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from sendwright.model.api_key import TENANT_PATTERN
+from sendwright.policy.duration import INSTANT_PATTERN
 from sendwright.web.api.problems import Problem
 from sendwright.web.api.services import RATE_PATTERN, ProviderStanding
 
@@ -30,6 +31,8 @@ StateName = Literal[
 ]
 AttemptStateName = Literal["sending", "in_doubt", "sent", "rejected", "failed", "delivered", "read"]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Moment = Annotated[str, Meta(pattern=INSTANT_PATTERN, extra_json_schema={"format": "date-time"})]
+"""A time that is given, whose fault is to be listed with all others."""
 ScopeName = Literal["send", "read", "admin"]
 Word = Annotated[str, Meta(min_length=1, max_length=255)]
 DeadId = Annotated[str, Meta(pattern="^(msg_[0-9a-hjkmnp-tv-z]{34}|par_[0-9a-f]{32})$")]
@@ -294,7 +297,7 @@ class KeyWish(Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(min_length=1, max_length=100, pattern="^[^\\u0000-\\u001f\\u007f]*$")]
     scopes: Annotated[list[ScopeName], Meta(min_length=1, max_length=3)]
     tenant: Annotated[str, Meta(pattern=TENANT_PATTERN)] | UnsetType = UNSET
-    expires_at: Time | UnsetType | None = UNSET
+    expires_at: Moment | UnsetType | None = UNSET
     rate: Annotated[str, Meta(pattern=RATE_PATTERN)] | UnsetType | None = UNSET
 
 

@@ -1,0 +1,78 @@
+"""What every call of the interface demands of a key: written by hand, beside the route table, so that the two must agree.
+
+Who adds a call adds a line here: the scope that it takes, a body that it understands, and what its path names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from sendwright.web.api.table import OPEN, WATCH
+
+from .api_world import World
+
+TEXT = {"to": {"phone": "+14155550123"}, "content": {"body": "hello"}}
+
+
+class Entry(Struct, frozen=True):
+    """One call."""
+
+    scope: str
+    """`send`, `read`, `admin`; `OPEN`: no key; `WATCH`: the operator's keys alone."""
+    body: Any = None
+    """One that the call understands."""
+    names: str | None = None
+    """What the path's parameter names, as `furnished` has it; `SHARED` where it is nobody's in particular."""
+    of_all: bool = False
+    """It takes a key of the tenant `default`."""
+    shared: bool = False
+    """A list that shows everybody the same."""
+
+
+SHARED = "provider"
+ENTRIES: Mapping[str, Entry] = {
+    "POST /v1/notifications": Entry("send", TEXT),
+    "GET /v1/notifications": Entry("read"),
+    "POST /v1/notifications/batch": Entry("send", {"notifications": [TEXT]}),
+    "GET /v1/notifications/{id}": Entry("read", names="notification"),
+    "POST /v1/notifications/{id}/cancel": Entry("send", names="notification"),
+    "GET /v1/messages": Entry("read"),
+    "GET /v1/messages/{id}": Entry("read", names="message"),
+    "POST /v1/messages/{id}/cancel": Entry("send", names="message"),
+    "POST /v1/messages/{id}/resend": Entry("send", names="message"),
+    "POST /v1/messages/{id}/resolve": Entry("send", {"as": "sent"}, names="message"),
+    "GET /v1/dead": Entry("read"),
+    "POST /v1/dead/replay": Entry("admin", {"filters": {}}),
+    "POST /v1/dead/drop": Entry("admin", {"filters": {}}),
+    "GET /v1/providers": Entry("read", shared=True),
+    "GET /v1/providers/{name}": Entry("read", names=SHARED),
+    "PATCH /v1/providers/{name}": Entry("admin", {"enabled": True}, names=SHARED, of_all=True),
+    "POST /v1/providers/{name}/test": Entry("admin", {"to": "+14155550123"}, names=SHARED, of_all=True),
+    "POST /v1/hooks/{provider}": Entry(OPEN, names=SHARED),
+    "GET /v1/hooks/{provider}": Entry(OPEN, names=SHARED),
+    "POST /v1/keys": Entry("admin", {"name": "another", "scopes": ["admin"]}),
+    "GET /v1/keys": Entry("admin"),
+    "DELETE /v1/keys/{id}": Entry("admin", names="key"),
+    "GET /v1/events": Entry("read"),
+    "GET /v1/audit": Entry("admin", of_all=True),
+    "GET /v1/schema/notification.json": Entry("read"),
+    "GET /healthz": Entry(OPEN),
+    "GET /readyz": Entry(OPEN),
+    "GET /metrics": Entry(WATCH),
+    "GET /openapi.json": Entry(WATCH),
+    "GET /docs": Entry(WATCH),
+}
+
+
+async def furnished(world: World) -> dict[str, str]:
+    """Something of each kind that a path can name, of the tenant `default`."""
+    notification, (message,) = world.born()
+    key, _ = await world.warden.made("default", "named in a path", ["read"])
+    return {"notification": notification, "message": message, "key": key.id, SHARED: "twilio-main"}
+
+
+NOBODYS = {"notification": "ntf_" + "0" * 32, "message": "msg_" + "0" * 34, "key": "swk_00000000"}
+"""Ids of what never was."""
