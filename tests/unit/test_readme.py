@@ -20,6 +20,8 @@ from sendwright.policy.admission import Admitted, Rules, admit
 from sendwright.providers import registry
 from sendwright.providers.contract import EVERY_CHANNEL
 from sendwright.settings import load
+from sendwright.web.api.reading import read_json
+from sendwright.web.api.shapes import KeyWish
 
 HERE = Path(__file__).parents[2]
 PAGES = sorted([*HERE.glob("*.md"), *HERE.glob("docs/**/*.md")])
@@ -133,7 +135,7 @@ def _bodies() -> Iterator[tuple[str, Any]]:
     """What README and docs post: the bodies of curl, and the dictionaries called `notification` in Python."""
     for page in PAGES:
         for block in _blocks(page, "sh", "console"):
-            for body in re.findall(r"-d '([^']*)'", block):
+            for body in re.findall(r"/v1/notifications[^']*-d '([^']*)'", block):
                 yield page.name, json.loads(body)
         for block in _blocks(page, "python"):
             for node in ast.walk(ast.parse(block)):
@@ -148,6 +150,16 @@ def test_every_notification_that_is_shown_is_taken() -> None:
     for page, body in bodies:
         answer = admit(json.dumps(body).encode(), Rules(), EVERY_CHANNEL, NOW_MS)
         assert isinstance(answer, Admitted), f"{page}: {answer}"
+
+
+def test_every_key_that_is_shown_can_be_made() -> None:
+    bodies = [
+        body for block in _blocks(HERE / "docs" / "keys.md", "sh") for body in re.findall(r"/v1/keys[^']*-d '([^']*)'", block)
+    ]
+
+    assert bodies
+    for body in bodies:
+        assert read_json(KeyWish, body.encode()).scopes
 
 
 def test_what_readme_says_of_this_version_agrees_with_the_adapters() -> None:
