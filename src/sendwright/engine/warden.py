@@ -3,7 +3,7 @@
 A key that was found is known from memory for less than a second, and is looked for again before that is over, as long as somebody
 uses it: one statement for all of them, three times a second. So a busy key costs its calls nothing, and whoever revokes one is
 obeyed by every process within a second, though nobody tells them. A process whose store does not answer lets nobody in by a key
-that it can't look for: a revocation may be what it does not hear of. (docs/adr/0027)
+that it can't look for: a revocation may be what it does not hear of. (docs/adr/0028)
 
 What a key says is compared as a digest, and in a time that tells nothing. Rates are counted in this process alone.
 """
