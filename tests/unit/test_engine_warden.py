@@ -208,6 +208,17 @@ async def test_while_the_store_does_not_answer_nobody_is_let_in_by_what_may_be_r
     assert await house.warden.found(text)
 
 
+async def test_a_store_that_says_nothing_is_not_waited_for_long(monkeypatch: Any) -> None:
+    monkeypatch.setattr(wardens, "ANSWER_S", 0.01)
+    house = House()
+    _, text = await house.key()
+    house.ring.gate = asyncio.Event()
+    with pytest.raises(StoreDown):
+        await house.warden.found(text)
+    house.ring.gate.set()
+    assert await house.warden.found(text)
+
+
 async def test_the_turns_go_on_through_an_outage_and_say_so() -> None:
     house = House()
     _, text = await house.key()

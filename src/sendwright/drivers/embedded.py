@@ -57,6 +57,7 @@ class SqliteBackend:
         self.writer = writer
         self._reader = Reader(path, "sqlite-reader")
         self._slow = Reader(path, "sqlite-slow")
+        self._keys = Reader(path, "sqlite-keys")  # whoever is to be let in never queues behind long lists
         lanes = Lanes()
         lanes.restore([tuple(row) for row in db.execute(SQL["lanes"])])
         serials = Serials(db)
@@ -68,7 +69,7 @@ class SqliteBackend:
         self.waiting = SqliteWaiting(writer, self._reader)
         self.records = SqliteRecords(self._reader, self._slow)
         self.switchboard = SqliteSwitchboard(writer, self._reader)
-        self.keyring = SqliteKeyRing(writer, self._reader)
+        self.keyring = SqliteKeyRing(writer, self._keys)
 
     async def writable(self) -> bool:
         """Whether the file takes writes, as far as is known; where it last did not, it is tried."""
@@ -82,6 +83,7 @@ class SqliteBackend:
     def close_readers(self) -> None:
         self._reader.close()
         self._slow.close()
+        self._keys.close()
 
 
 @asynccontextmanager

@@ -25,6 +25,8 @@ FRESH_S = 0.9
 """So long is what the store said believed, counted from when it was asked."""
 TURN_S = 0.3
 """How often keys in use are looked for again."""
+ANSWER_S = 3.0
+"""So long is the store waited for: who calls would rather come again."""
 KEPT_S = 60.0
 """A key that nobody has used for so long is not looked for any more."""
 KNOWN_MAX = 20_000
@@ -215,7 +217,11 @@ class Warden:
     async def _ask(self, ids: Sequence[str]) -> dict[str, _Known]:
         """Asks the store for these, and believes it from the moment of asking on."""
         asked_at = self._clock.monotonic()
-        found = {key.id: key for key in await self._ring.find(ids)}
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                found = {key.id: key for key in await self._ring.find(ids)}
+        except TimeoutError:
+            raise StoreDown("the store took too long to say who has a key") from None
         fresh = {}
         for id_ in ids:
             key, known = found.get(id_), self._known.get(id_)
