@@ -193,6 +193,8 @@ def test_from_the_command_line_a_key_is_made_used_listed_and_revoked(world: Worl
     assert [(row["id"], row["tenant"], row["scopes"]) for row in rows] == [(key[:12], "tenant-cli", ["read", "admin"])]
     assert command("keys", "create", "--name", "more", "--scopes", "send", key=key).returncode == 1
     assert command("keys", "revoke", key).returncode == 0
+    by_itself = f'"key": "{key[:12]}", "what": "revoked", "by": "the admin key"'
+    wait_until(lambda: by_itself in world.house.output(), 5, "it is in the log")
     gone = command("keys", key=key)
     assert (gone.returncode, gone.stdout) == (1, "")
     assert key[12:] not in gone.stderr

@@ -12,7 +12,7 @@ import pytest
 from sendwright.drivers.store.memory_keyring import MemoryKeyRing
 from sendwright.drivers.store.memory_tables import MemoryStore
 from sendwright.engine import warden as wardens
-from sendwright.engine.telling import Trouble
+from sendwright.engine.telling import KeyMoved, Trouble
 from sendwright.engine.warden import FRESH_S, KEPT_S, NOTED_MS, TURN_S, Warden
 from sendwright.errors import StoreDown
 from sendwright.model.api_key import ApiKey, api_key_id, digest_of, pepper_of
@@ -343,6 +343,15 @@ async def test_memory_is_bounded_by_what_is_used(monkeypatch: Any) -> None:
     house.pass_s(KEPT_S + 1)
     await house.warden.turn()
     assert (house.warden._known, house.warden._tats, house.warden._waiting) == ({}, {}, {})
+
+
+async def test_it_is_told_who_made_and_revoked_a_key_and_nothing_secret() -> None:
+    house = House()
+    kept, text = await house.key(by="swk_adminkey")
+    await house.warden.revoke("beta", kept.id, "swk_stranger")
+    await house.warden.revoke("acme", kept.id)
+    assert house.told == [KeyMoved(kept.id, "made", "swk_adminkey"), KeyMoved(kept.id, "revoked", None)]
+    assert text[12:] not in repr(house.told)
 
 
 def test_nothing_secret_shows_in_its_repr() -> None:

@@ -35,7 +35,7 @@ def set_up() -> Stderr | None:
 class Logs:
     """A subscriber. The same trouble at the same place is said once per hundred."""
 
-    HEARD = (telling.Trouble, telling.BreakerMoved)
+    HEARD = (telling.Trouble, telling.BreakerMoved, telling.KeyMoved)
     """What it wants to hear of."""
 
     def __init__(self) -> None:
@@ -53,5 +53,7 @@ class Logs:
             case telling.BreakerMoved(provider, state, why):
                 say = self._log.info if state == "closed" else self._log.warning
                 say("breaker", provider=provider, state=state, why=why)
+            case telling.KeyMoved(key, what, by):
+                self._log.info("key", key=key, what=what, by=by or "the admin key")
             case _:
                 pass

@@ -65,5 +65,13 @@ class Trouble(Struct, frozen=True):
     what: str
 
 
-Telling = Accepted | Written | Attempted | Settled | Parked | Duplicate | BreakerMoved | Trouble
+class KeyMoved(Struct, frozen=True):
+    """An API key was `made` or `revoked`, by the key with the id `by` (None: the admin key). Ids are no secrets."""
+
+    key: str
+    what: str
+    by: str | None
+
+
+Telling = Accepted | Written | Attempted | Settled | Parked | Duplicate | BreakerMoved | Trouble | KeyMoved
 Tell = Callable[[Telling], None]

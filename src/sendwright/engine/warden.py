@@ -15,7 +15,7 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 
 from sendwright.engine.ports import Clock, KeyRing
-from sendwright.engine.telling import Tell, Trouble
+from sendwright.engine.telling import KeyMoved, Tell, Trouble
 from sendwright.errors import StoreDown, Unavailable
 from sendwright.model.api_key import ID_LENGTH, RANDOM_BYTES, SCOPES, ApiKey, Place, api_key_id, digest_of, pepper_of, written
 from sendwright.policy.limit import Rate, parse_rate
@@ -113,9 +113,15 @@ class Warden:
         return rate, quota
 
     async def made(
-        self, tenant: str, name: str, scopes: Sequence[str], expires_at: int | None = None, rate: str | None = None
+        self,
+        tenant: str,
+        name: str,
+        scopes: Sequence[str],
+        expires_at: int | None = None,
+        rate: str | None = None,
+        by: str | None = None,
     ) -> tuple[ApiKey, str]:
-        """A new key, and how it is written: nobody can say that ever again."""
+        """A new key, and how it is written: nobody can say that ever again. `by`: the id of the key that asks for it."""
         while True:
             text = written(self._randomness(RANDOM_BYTES))
             key = ApiKey(
@@ -129,18 +135,20 @@ class Warden:
                 rate=rate,
             )
             if await self._ring.add(key):
+                self._tell(KeyMoved(key.id, "made", by))
                 return key, text
 
     async def page(self, tenant: str | None, limit: int, after: Place | None) -> Sequence[ApiKey]:
         """As ports.KeyRing."""
         return await self._ring.page(tenant, limit, after)
 
-    async def revoke(self, tenant: str | None, id_: str) -> bool:
+    async def revoke(self, tenant: str | None, id_: str, by: str | None = None) -> bool:
         """As ports.KeyRing. Here at once, elsewhere within a second."""
         gone = await self._ring.revoke(tenant, id_)
         if gone:
             self._gone[id_] = self._clock.monotonic()
             self._known.pop(id_, None)
+            self._tell(KeyMoved(id_, "revoked", by))
         return gone
 
     async def run(self) -> None:

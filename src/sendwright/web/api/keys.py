@@ -29,7 +29,7 @@ async def make_key(ask: Ask) -> MadeKey:
         raise Refusal(403, "forbidden", "A key gives no more than it has, and to its own tenant alone.", lacking)
     expires_at = _expiry(wish.expires_at, ask.services.clock.now_ms())
     rate = None if isinstance(wish.rate, UnsetType) else wish.rate
-    key, text = await ask.services.warden.made(tenant, wish.name, wish.scopes, expires_at, rate)
+    key, text = await ask.services.warden.made(tenant, wish.name, wish.scopes, expires_at, rate, _by(ask))
     shown = _view(key)
     return MadeKey(**{name: getattr(shown, name) for name in shown.__struct_fields__}, key=text)
 
@@ -70,7 +70,7 @@ def _place(text: str) -> Place:
 
 
 async def revoke_key(ask: Ask) -> Answer:
-    if not await ask.services.warden.revoke(_seen_by(ask), ask.params["id"]):
+    if not await ask.services.warden.revoke(_seen_by(ask), ask.params["id"], _by(ask)):
         raise problems.not_found()
     return Answer(204)
 
@@ -78,6 +78,10 @@ async def revoke_key(ask: Ask) -> Answer:
 def _seen_by(ask: Ask) -> str | None:
     """Whose keys this one sees; None for everybody's: the admin key, while it acts for nobody in particular."""
     return None if ask.caller.root and b"sendwright-tenant" not in ask.headers else ask.caller.tenant
+
+
+def _by(ask: Ask) -> str | None:
+    return None if ask.caller.key is None else ask.caller.key.id
 
 
 def _view(key: ApiKey) -> KeyView:

@@ -1,6 +1,7 @@
 """The route table: every call, who may make it, what it takes and answers. The description is made from it.
 
-A new call is a row here and a handler; a row without a scope can't be written.
+A new call is a row here and a handler; a row without a scope can't be written. What each demands of a key stands a second time
+in tests/unit/key_matrix.py, and the two must agree.
 """
 
 from __future__ import annotations
