@@ -23,7 +23,7 @@ from sendwright.drivers.bus.rabbitmq import RabbitBus
 from sendwright.drivers.clustered import PostgresBackend, open_postgres
 from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.drivers.store.memory import MemoryBackend
-from sendwright.engine.ports import Bus, IntakeDesk, KeyRing, Ledger, Sweeper, Switchboard, Waiting
+from sendwright.engine.ports import Bus, Inbox, IntakeDesk, KeyRing, Ledger, Sweeper, Switchboard, Waiting
 from sendwright.model.records import Audit
 from sendwright.web.api.services import Shown
 from tests.conformance import rabbit
@@ -53,6 +53,7 @@ class UnderTest(Protocol):
     records: Shown
     switchboard: Switchboard
     keyring: KeyRing
+    inbox: Inbox
     sweeper: Sweeper
     hold: Callable[[str], AbstractAsyncContextManager[Held]] | None
     """None where a transaction can't be held open."""
@@ -78,7 +79,7 @@ class _Memory:
         self._clock = clock
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
-        self.sweeper, self.keyring = backend.sweeper, backend.keyring
+        self.sweeper, self.keyring, self.inbox = backend.sweeper, backend.keyring, backend.inbox
 
     async def restart(self) -> UnderTest:
         return _Memory(await self._backend.restart(), self._clock)
@@ -131,7 +132,7 @@ class _Sqlite:
         self._stack = stack
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
-        self.sweeper, self.keyring = backend.sweeper, backend.keyring
+        self.sweeper, self.keyring, self.inbox = backend.sweeper, backend.keyring, backend.inbox
 
     async def restart(self) -> UnderTest:
         """Opens a copy of the files as they lie on the disk now, which is what a kill would leave."""
@@ -199,7 +200,7 @@ class _Postgres:
         self._lanes = bus
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.switchboard, self.sweeper = backend.waiting, backend.switchboard, backend.sweeper
-        self.keyring = backend.keyring
+        self.keyring, self.inbox = backend.keyring, backend.inbox
         self.records: Shown = _Counted(backend)
 
     async def restart(self) -> UnderTest:

@@ -33,6 +33,7 @@ TABLES = (
     "repeats",
     "switches",
     "api_keys",
+    "inbox",
     "dead_parcels",
     "trials",
     "rates",

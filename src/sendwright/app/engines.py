@@ -19,6 +19,7 @@ from sendwright.engine.ports import (
     Bus,
     DeadParcels,
     Finder,
+    Inbox,
     IntakeDesk,
     KeyRing,
     Ledger,
@@ -78,6 +79,8 @@ class Backend(Protocol):
     def switchboard(self) -> Switchboard: ...
     @property
     def keyring(self) -> KeyRing: ...
+    @property
+    def inbox(self) -> Inbox: ...
     @property
     def registry(self) -> Registry | None:
         """Who else works; None where one process holds the store."""

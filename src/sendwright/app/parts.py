@@ -6,6 +6,7 @@ import ipaddress
 import random
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import get_args
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from sendwright.app.engines import Backend
 from sendwright.app.machine import Randomness, SystemClock
 from sendwright.drivers.egress.address import networks
 from sendwright.drivers.egress.gate import Gate, Route
+from sendwright.drivers.egress.inbox import InboxLine
 from sendwright.engine.accept import Accept
 from sendwright.engine.aside import Aside
 from sendwright.engine.concord import Concord
@@ -251,7 +253,8 @@ def assemble(
     clock = clock or SystemClock()
     clock = clock if store_clock is None else StoreTime(clock, store_clock)
     drift = Drift(clock, tell)
-    gate = Gate({name: route_of(provider) for name, provider in providers.items()})
+    routes = {name: route_of(provider) for name, provider in providers.items()}
+    gate = Gate(routes, inbox=partial(InboxLine, backend.inbox, clock))
 
     def lines(name: str, concurrency: int) -> None:
         gate.configure(name, replace(route_of(providers[name]), concurrency=concurrency))

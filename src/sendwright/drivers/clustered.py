@@ -13,6 +13,7 @@ from sendwright.drivers.store.postgres.audit import InFlight
 from sendwright.drivers.store.postgres.checkroom import PostgresCheckroom
 from sendwright.drivers.store.postgres.connections import CONNECTIONS_MAX, Connections, first
 from sendwright.drivers.store.postgres.finder import PostgresFinder
+from sendwright.drivers.store.postgres.inbox import PostgresInbox
 from sendwright.drivers.store.postgres.keyring import PostgresKeyRing
 from sendwright.drivers.store.postgres.keys import PostgresKeys
 from sendwright.drivers.store.postgres.ledger import PostgresLedger
@@ -61,6 +62,7 @@ class PostgresBackend:
         self.sweeper = PostgresSweeper(connections, self.partitions)
         self.switchboard = PostgresSwitchboard(connections)
         self.keyring = PostgresKeyRing(connections)
+        self.inbox = PostgresInbox(connections)
         self.checkroom = PostgresCheckroom(connections)
         self.registry: Registry | None = PostgresRegistry(connections)
         self.accord: Accord | None = PostgresAccord(connections)

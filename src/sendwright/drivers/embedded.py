@@ -17,6 +17,7 @@ from sendwright.drivers.bus.sqlite_lanes import Lanes
 from sendwright.drivers.store.sqlite.desk import SqliteDesk
 from sendwright.drivers.store.sqlite.fence import refuse_moved
 from sendwright.drivers.store.sqlite.folio import Serials
+from sendwright.drivers.store.sqlite.inbox import SqliteInbox
 from sendwright.drivers.store.sqlite.keyring import SqliteKeyRing
 from sendwright.drivers.store.sqlite.ledger import SqliteLedger
 from sendwright.drivers.store.sqlite.quarantine import SqliteQuarantine
@@ -31,7 +32,7 @@ from sendwright.engine.ports import Accord, Finder, Registry
 from sendwright.engine.store_time import StoreClock
 from sendwright.errors import StoreDown, StoreUnusable
 
-SCHEMA = 4
+SCHEMA = 5
 SWITCH_INTERVAL_S = 0.0001
 """How long the event loop may keep the interpreter while the writer wants it: the default of 5 ms is a flush's length."""
 
@@ -70,6 +71,7 @@ class SqliteBackend:
         self.records = SqliteRecords(self._reader, self._slow)
         self.switchboard = SqliteSwitchboard(writer, self._reader)
         self.keyring = SqliteKeyRing(writer, self._keys)
+        self.inbox = SqliteInbox(writer, self._reader)
 
     async def writable(self) -> bool:
         """Whether the file takes writes, as far as is known; where it last did not, it is tried."""

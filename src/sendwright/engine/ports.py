@@ -15,7 +15,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from sendwright.model.accord import Bar, Block, Change, Picture, Standing
-from sendwright.model.api_key import ApiKey, Place
+from sendwright.model.api_key import ApiKey
+from sendwright.model.api_key import Place as KeyPlace
+from sendwright.model.inbox import Counts, Item, Mark, Place, View
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Sighting
 from sendwright.model.records import (
@@ -358,7 +360,7 @@ class KeyRing(Protocol):
         """Those of them that there are, whoever's they are, in any order. None that was revoked before this was called."""
         ...
 
-    def page(self, tenant: str | None, limit: int, after: Place | None = None) -> Awaitable[Sequence[ApiKey]]:
+    def page(self, tenant: str | None, limit: int, after: KeyPlace | None = None) -> Awaitable[Sequence[ApiKey]]:
         """A tenant's keys, or everybody's, newest first: at most `limit` that come after that one."""
         ...
 
@@ -368,6 +370,33 @@ class KeyRing(Protocol):
 
     def used(self, at: Mapping[str, int]) -> Awaitable[None]:
         """Notes by id when keys were used, in ms; none gets an earlier time than it has, and who is gone stays gone."""
+        ...
+
+
+class Inbox(Protocol):
+    """The inboxes of people in the app."""
+
+    def add(self, item: Item) -> Awaitable[None]:
+        """Puts an item there. One that is there already stays as it is."""
+        ...
+
+    def page(
+        self, tenant: str, recipient: str, view: View, now: int, limit: int, after: Place | None = None
+    ) -> Awaitable[Sequence[Item]]:
+        """A person's items, newest first: at most `limit` that come after that one."""
+        ...
+
+    def counts(self, tenant: str, recipient: str, now: int) -> Awaitable[Counts]: ...
+
+    def mark(
+        self, tenant: str, recipient: str, ids: Collection[str] | None, mark: Mark, now: int, until: int | None = None
+    ) -> Awaitable[Sequence[Item]]:
+        """Marks items of this person's, by id, or all that are neither archived nor snoozed; returns those that it changed, as they
+        are now. `until`: the end of a snooze."""
+        ...
+
+    def forget(self, before: int, limit: int) -> Awaitable[int]:
+        """Takes away at most so many items that are older; how many it were."""
         ...
 
 

@@ -36,6 +36,7 @@ def render(parcel: Parcel, account: Account, now: int, entropy: bytes = b"", tok
         ttl_s=max(1, (parcel.expires_at - now - LEAVES_WITHIN_MS) // 1000) if parcel.expires_at is not None else None,
         own=own,
         actions=tuple(content.actions),
+        tenant=parcel.tenant,
         priority=parcel.priority.label,
         now=now / 1000,
         entropy=entropy,

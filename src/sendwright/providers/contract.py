@@ -19,6 +19,7 @@ from typing import Any, ClassVar, TypeVar
 from msgspec import Struct, structs
 
 from sendwright.model.content import Action, Own
+from sendwright.model.inbox import Said
 from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.model.states import AttemptState
 from sendwright.providers.redaction import vendor_words
@@ -34,6 +35,7 @@ __all__ = [
     "Flow",
     "Hook",
     "HttpRequest",
+    "InboxItem",
     "Later",
     "Lost",
     "Media",
@@ -50,6 +52,7 @@ __all__ = [
     "Rejected",
     "Reply",
     "Request",
+    "Said",
     "Scope",
     "Secret",
     "Token",
@@ -119,6 +122,8 @@ class Outgoing(Struct, frozen=True):
     """What the content says for this channel alone: what of it is a text, a title or media stands above already."""
     actions: tuple[Action, ...] = ()
     """Buttons or links under it."""
+    tenant: str = ""
+    """Whose message it is."""
     priority: str = "normal"
     """`critical`, `high`, `normal` or `bulk`."""
     now: float = 0.0
@@ -153,6 +158,19 @@ class ConsoleLine(Struct, frozen=True, tag="console"):
         return "ConsoleLine()"
 
 
+class InboxItem(Struct, frozen=True, tag="inbox"):
+    """Something to be put into a person's inbox of this very product."""
+
+    id: str
+    tenant: str
+    recipient: str
+    attempt: str
+    said: Said
+
+    def __repr__(self) -> str:
+        return f"InboxItem({self.id})"
+
+
 class Passenger(Struct, frozen=True, tag="passenger"):
     """One message of a call that carries several: whoever gathers them builds the call."""
 
@@ -164,7 +182,7 @@ class Passenger(Struct, frozen=True, tag="passenger"):
         return f"Passenger({self.out.attempt})"
 
 
-Request = HttpRequest | ConsoleLine | Passenger
+Request = HttpRequest | ConsoleLine | InboxItem | Passenger
 
 
 class TooLong(ValueError):
@@ -270,7 +288,7 @@ class Capabilities(Struct, frozen=True):
 
     channels: tuple[str, ...]
     transport: str = "http"
-    """Which egress carries its requests: `http` or `console`."""
+    """Which egress carries its requests: `http`, `console` or `inbox`."""
     receipts: bool = False
     """It reports back: doubt is worth waiting for."""
     echoes: bool = False

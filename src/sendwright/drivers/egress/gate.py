@@ -6,7 +6,7 @@ A provider that was never configured has no way out. Whether its addresses are c
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from sendwright.drivers.egress.console import Console
@@ -14,7 +14,7 @@ from sendwright.drivers.egress.dial import Dialer
 from sendwright.drivers.egress.pool import Pool, Route, Usage
 from sendwright.engine.ports import Line
 from sendwright.errors import Unreachable
-from sendwright.providers.contract import ConsoleLine, Passenger, Request
+from sendwright.providers.contract import ConsoleLine, InboxItem, Passenger, Request
 
 __all__ = ["Gate", "Route", "Usage"]
 
@@ -22,9 +22,18 @@ __all__ = ["Gate", "Route", "Usage"]
 class Gate:
     """`ports.Egress`. `routes` by the provider's name; `tls` replaces the system's certificates and defaults."""
 
-    def __init__(self, routes: Mapping[str, Route], *, tls: ssl.SSLContext | None = None, console: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        routes: Mapping[str, Route],
+        *,
+        tls: ssl.SSLContext | None = None,
+        console: TextIO | None = None,
+        inbox: Callable[[str], Line] | None = None,
+    ) -> None:
+        """`inbox`: the line of a provider that puts things into people's inboxes."""
         self._dialer = Dialer(tls)
         self._console = Console(console)
+        self._inbox = inbox
         self._pools = {provider: Pool(route, self._dialer) for provider, route in routes.items()}
 
     def configure(self, provider: str, route: Route) -> None:
@@ -44,6 +53,10 @@ class Gate:
             raise Unreachable("pool", "this provider has no route")
         if isinstance(request, ConsoleLine):
             return self._console
+        if isinstance(request, InboxItem):
+            if self._inbox is None:
+                raise Unreachable("pool", "there is no inbox here")
+            return self._inbox(provider)
         if isinstance(request, Passenger):
             raise ValueError("a message that shares a call has no line of its own")  # noqa: TRY004 -- as for every request
         return await pool.lease(request, within_s)

@@ -132,6 +132,11 @@ TABLES = (
         _words("id tenant name scopes digest created_at expires_at rate used_at"),
         listed=frozenset({"scopes"}),
     ),
+    Table(
+        "inbox",
+        ("id",),
+        _words("id tenant recipient at provider attempt said delivered_at read_at archived_at snoozed_until changed_at"),
+    ),
     Table("switches", ("provider",), _words("provider enabled weight rate concurrency"), flags=frozenset({"enabled"})),
     Table("dead_parcels", ("id",), _words("id lane at problem body version"), left=frozenset({"tenant", "kind"})),
 )

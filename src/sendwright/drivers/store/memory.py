@@ -5,7 +5,8 @@ committed is kept, what was open is gone, what was taken from the bus and not do
 
   memory_tables.py   the rows and the one writer      memory_ledger.py    the rows that decide
   memory_records.py  what people ask to see           memory_sweeper.py   retention
-  memory_keyring.py  API keys                         bus/memory.py       the lanes
+  memory_keyring.py  API keys                         memory_inbox.py     what lies in inboxes
+  bus/memory.py      the lanes
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sendwright.drivers.bus.memory import MemoryBus
+from sendwright.drivers.store.memory_inbox import MemoryInbox
 from sendwright.drivers.store.memory_keyring import MemoryKeyRing
 from sendwright.drivers.store.memory_ledger import MemoryLedger
 from sendwright.drivers.store.memory_records import MemoryRecords
@@ -49,6 +51,7 @@ class MemoryBackend:
         self.sweeper = MemorySweeper(self.store)
         self.switchboard = MemorySwitchboard(self.store)
         self.keyring = MemoryKeyRing(self.store)
+        self.inbox = MemoryInbox(self.store)
         self._clock = clock
 
     async def restart(self) -> MemoryBackend:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from sendwright.errors import StoreDown
 from sendwright.model.api_key import ApiKey
 from sendwright.model.ids import attempt_id
+from sendwright.model.inbox import Item
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Sighting
 from sendwright.model.records import AttemptRecord, Event, MessageRecord, Plan, Switch, Wait
@@ -145,6 +146,8 @@ class Tables:
         """Up to which number retention has forgotten those of each accepting process."""
         self.switches: Table[str, Switch] = Table()
         self.api_keys: Table[str, ApiKey] = Table()
+        self.inbox: Table[str, tuple[Item, int]] = Table()
+        """With when it was changed last."""
         self.epochs: Table[str, int] = Table({"switches": FIRST_EPOCH})
         self.events = EventLog()
         self._serial = 0

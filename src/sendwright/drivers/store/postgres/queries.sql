@@ -578,3 +578,57 @@ delete from api_keys where id = $2 and ($1::text is null or tenant = $1) returni
 -- $1 ids; $2 when each was used. In the order of the ids, that two processes never wait for one another in a ring.
 update api_keys k set used_at = greatest(k.used_at, u.at)
 from (select id, at from unnest($1::text[], $2::bigint[]) n (id, at) order by id) u where k.id = u.id;
+
+-- name: inbox_add
+insert into inbox (id, tenant, recipient, at, provider, attempt, said, changed_at) values ($1, $2, $3, $4, $5, $6, $7, $4)
+on conflict (id) do nothing;
+
+-- name: inbox_all
+-- $1 tenant, $2 recipient, $3 now; $4, $5: older than this one, null for the newest; $6 how many.
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+from inbox where tenant = $1 and recipient = $2 and archived_at is null and (snoozed_until is null or snoozed_until <= $3::bigint)
+  and ($4::bigint is null or (at, id) < ($4, $5::text))
+order by at desc, id desc limit $6;
+
+-- name: inbox_unread
+-- $1 tenant, $2 recipient, $3 now; $4, $5: older than this one, null for the newest; $6 how many.
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+from inbox where tenant = $1 and recipient = $2 and archived_at is null and (snoozed_until is null or snoozed_until <= $3::bigint) and read_at is null
+  and ($4::bigint is null or (at, id) < ($4, $5::text))
+order by at desc, id desc limit $6;
+
+-- name: inbox_archived
+-- $1 tenant, $2 recipient, $3 now; $4, $5: older than this one, null for the newest; $6 how many.
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+from inbox where tenant = $1 and recipient = $2 and archived_at is not null and $3::bigint > 0
+  and ($4::bigint is null or (at, id) < ($4, $5::text))
+order by at desc, id desc limit $6;
+
+-- name: inbox_snoozed
+-- $1 tenant, $2 recipient, $3 now; $4, $5: older than this one, null for the newest; $6 how many.
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+from inbox where tenant = $1 and recipient = $2 and archived_at is null and snoozed_until > $3::bigint
+  and ($4::bigint is null or (at, id) < ($4, $5::text))
+order by at desc, id desc limit $6;
+
+-- name: inbox_named
+-- $1 tenant, $2 recipient, $3 ids, null for all that show at $4. Locked, in an order that all keep to.
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+from inbox where tenant = $1 and recipient = $2 and case when $3::text[] is not null then id = any($3)
+  else archived_at is null and (snoozed_until is null or snoozed_until <= $4::bigint) end
+order by id for update;
+
+-- name: inbox_mark
+-- $1 ids, $2 delivered_at, $3 read_at, $4 archived_at, $5 snoozed_until, of each; $6 now.
+update inbox set delivered_at = v.d, read_at = v.r, archived_at = v.a, snoozed_until = v.s, changed_at = $6
+from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) v(id, d, r, a, s) where inbox.id = v.id;
+
+-- name: inbox_counts
+-- $1 tenant, $2 recipient, $3 now.
+select count(*) filter (where shown and read_at is null), count(*) filter (where shown), count(*), coalesce(max(changed_at), 0)
+from (select read_at, changed_at, archived_at is null and (snoozed_until is null or snoozed_until <= $3::bigint) as shown
+  from inbox where tenant = $1 and recipient = $2) t;
+
+-- name: inbox_forget
+-- $1 time, $2 how many.
+delete from inbox where id in (select id from inbox where at < $1 order by at limit $2 for update skip locked) returning id;

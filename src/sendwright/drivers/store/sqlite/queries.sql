@@ -48,6 +48,26 @@ create table api_keys (
 create index api_keys_by_age on api_keys (created_at, id);
 update meta set value = 4 where name = 'schema';
 
+-- name: upgrade_from_4
+create table inbox (
+  id text primary key,
+  tenant text not null,
+  recipient text not null,
+  at integer not null,
+  provider text not null,
+  attempt text not null,
+  said text not null,
+  delivered_at integer,
+  read_at integer,
+  archived_at integer,
+  snoozed_until integer,
+  changed_at integer not null
+) without rowid;
+
+create index inbox_of on inbox (tenant, recipient, at, id);
+create index inbox_by_age on inbox (at);
+update meta set value = 5 where name = 'schema';
+
 -- name: plan_notifications
 -- The first committed plan wins: rows that exist are left alone, and looked at afterwards.
 insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, planned, content, metadata, trace)
@@ -404,3 +424,59 @@ delete from api_keys where id = ?2 and (?1 is null or tenant = ?1);
 -- ?1: [id, when it was used], of each key.
 update api_keys set used_at = max(coalesce(used_at, 0), u.at)
 from (select value->>0 as id, max(value->>1) as at from json_each(?1) group by 1) u where api_keys.id = u.id;
+
+-- name: inbox_add
+-- ?1: [id, tenant, recipient, at, provider, attempt, said], of each item.
+insert into inbox (id, tenant, recipient, at, provider, attempt, said, changed_at)
+select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>3 from json_each(?1) where true
+on conflict (id) do nothing;
+
+-- name: inbox_all
+-- ?1 tenant, ?2 recipient, ?3 now; ?4, ?5: older than this one, null for the newest; ?6: how many.
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+from inbox where tenant = ?1 and recipient = ?2 and archived_at is null and (snoozed_until is null or snoozed_until <= ?3)
+  and (?4 is null or (at, id) < (?4, ?5))
+order by at desc, id desc limit ?6;
+
+-- name: inbox_unread
+-- ?1 tenant, ?2 recipient, ?3 now; ?4, ?5: older than this one, null for the newest; ?6: how many.
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+from inbox where tenant = ?1 and recipient = ?2 and archived_at is null and (snoozed_until is null or snoozed_until <= ?3) and read_at is null
+  and (?4 is null or (at, id) < (?4, ?5))
+order by at desc, id desc limit ?6;
+
+-- name: inbox_archived
+-- ?1 tenant, ?2 recipient, ?3 now; ?4, ?5: older than this one, null for the newest; ?6: how many.
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+from inbox where tenant = ?1 and recipient = ?2 and archived_at is not null and ?3 > 0
+  and (?4 is null or (at, id) < (?4, ?5))
+order by at desc, id desc limit ?6;
+
+-- name: inbox_snoozed
+-- ?1 tenant, ?2 recipient, ?3 now; ?4, ?5: older than this one, null for the newest; ?6: how many.
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+from inbox where tenant = ?1 and recipient = ?2 and archived_at is null and snoozed_until > ?3
+  and (?4 is null or (at, id) < (?4, ?5))
+order by at desc, id desc limit ?6;
+
+-- name: inbox_named
+-- ?1 tenant, ?2 recipient, ?3 ids (a JSON array), null for all that show at ?4.
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+from inbox where tenant = ?1 and recipient = ?2 and case when ?3 is not null then id in (select value from json_each(?3))
+  else archived_at is null and (snoozed_until is null or snoozed_until <= ?4) end;
+
+-- name: inbox_mark
+-- ?1: [id, delivered_at, read_at, archived_at, snoozed_until, changed_at], of each item.
+update inbox set delivered_at = v.value->>1, read_at = v.value->>2, archived_at = v.value->>3, snoozed_until = v.value->>4,
+  changed_at = v.value->>5
+from json_each(?1) v where inbox.id = v.value->>0;
+
+-- name: inbox_counts
+-- ?1 tenant, ?2 recipient, ?3 now.
+select coalesce(sum(shown and read_at is null), 0), coalesce(sum(shown), 0), count(*), coalesce(max(changed_at), 0)
+from (select read_at, changed_at, archived_at is null and (snoozed_until is null or snoozed_until <= ?3) as shown
+  from inbox where tenant = ?1 and recipient = ?2);
+
+-- name: inbox_forget
+-- ?1 time, ?2 how many.
+delete from inbox where id in (select id from inbox where at < ?1 order by at limit ?2);

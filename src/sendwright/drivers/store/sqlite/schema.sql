@@ -203,4 +203,23 @@ create table api_keys (
 
 create index api_keys_by_age on api_keys (created_at, id);
 
-insert into meta (name, value) values ('schema', 4), ('epoch', 1);
+-- What lies in people's inboxes. `id` is the message's; `said` is JSON.
+create table inbox (
+  id text primary key,
+  tenant text not null,
+  recipient text not null,
+  at integer not null,
+  provider text not null,
+  attempt text not null,
+  said text not null,
+  delivered_at integer,
+  read_at integer,
+  archived_at integer,
+  snoozed_until integer,
+  changed_at integer not null
+) without rowid;
+
+create index inbox_of on inbox (tenant, recipient, at, id);
+create index inbox_by_age on inbox (at);
+
+insert into meta (name, value) values ('schema', 5), ('epoch', 1);
