@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from sendwright.drivers.store.memory_inbox import MemoryInbox
 from sendwright.drivers.store.memory_keyring import MemoryKeyRing
 from sendwright.drivers.store.memory_tables import MemoryStore
 from sendwright.engine.warden import Warden
@@ -321,6 +322,7 @@ class World:
         self.able = True
         self.draining = asyncio.Event()
         self.keyring = MemoryKeyRing(MemoryStore())
+        self.inbox = MemoryInbox(MemoryStore())
         self.warden = Warden(self.keyring, self.clock, [b"k" * 32], os.urandom, lambda _: None)
         given: dict[str, Any] = {
             "public_url": "https://notify.example.com",
@@ -337,6 +339,7 @@ class World:
             records=self.rows,
             dead=self.dead,
             bus=self.bus,  # type: ignore[arg-type]
+            inbox=self.inbox,
             fleet=self.crew,
             providers={"twilio-main": self.vendor},
             poke=self._poke,

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from sendwright.web.api.table import OPEN, WATCH
+from sendwright.web.api.table import INBOX, OPEN, WATCH
 
 from .api_world import World
 
@@ -21,7 +21,8 @@ class Entry(Struct, frozen=True):
     """One call."""
 
     scope: str
-    """`send`, `read`, `admin`; `OPEN`: no key; `WATCH`: the operator's keys alone."""
+    """`send`, `read`, `admin`; `OPEN`: no key; `WATCH`: the operator's keys alone;
+    `INBOX`: a recipient's token."""
     body: Any = None
     """One that the call understands."""
     names: str | None = None
@@ -56,6 +57,11 @@ ENTRIES: Mapping[str, Entry] = {
     "POST /v1/keys": Entry("admin", {"name": "another", "scopes": ["admin"]}),
     "GET /v1/keys": Entry("admin"),
     "DELETE /v1/keys/{id}": Entry("admin", names="key"),
+    "POST /v1/recipients/{id}/token": Entry("send", names=SHARED),
+    "GET /v1/inbox": Entry(INBOX),
+    "GET /v1/inbox/count": Entry(INBOX),
+    "POST /v1/inbox/mark": Entry(INBOX, {"as": "read", "all": True}),
+    "GET /v1/inbox/stream": Entry(INBOX),
     "GET /v1/events": Entry("read"),
     "GET /v1/audit": Entry("admin", of_all=True),
     "GET /v1/schema/notification.json": Entry("read"),

@@ -214,6 +214,8 @@ def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Ev
         records=parts.backend.records,
         dead=parts.backend.quarantine,
         bus=parts.backend.bus,
+        inbox=parts.backend.inbox,
+        inbox_origins=frozenset(settings.api.inbox_origins),
         fleet=Standings(parts),
         providers=parts.providers,
         channels=lambda: channels,

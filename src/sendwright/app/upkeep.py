@@ -28,6 +28,8 @@ FIGURES_S = 5.0
 SWITCHES_S = 0.4
 LOOK_S = 1.0
 SWEEP_S = 60.0
+INBOX_SLICE = 500
+"""Items of inboxes that are forgotten at a time."""
 SLICE_S = 0.05
 """Pause between two slices of one sweep."""
 FIND_S = 60.0
@@ -190,6 +192,7 @@ async def sweep(parts: Parts) -> None:
                 content_before=now - settings.retention.content_s * 1000,
                 rows_before=now - settings.retention.events_s * 1000,
             )
+            more |= await parts.backend.inbox.forget(now - settings.retention.events_s * 1000, INBOX_SLICE) == INBOX_SLICE
         except Unavailable as error:
             parts.tell(Trouble("sweep", str(error)))
             more = False

@@ -32,6 +32,7 @@ _UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _RATE = re.compile(r"([1-9]\d{0,8})/(s|min|h|day)", re.ASCII)
 _PER_S = {"s": 1.0, "min": 60.0, "h": 3_600.0, "day": 86_400.0}
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})?", re.ASCII)
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.ASCII)
 _RUNS_CODE = {"javascript", "data", "vbscript"}
 
@@ -200,6 +201,13 @@ def _link_schemes(items: list[str]) -> tuple[str, ...]:
     return schemes
 
 
+def _origins(items: list[str]) -> tuple[str, ...]:
+    origins = tuple(item.lower().rstrip("/") for item in items)
+    if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        raise Bad(f"expected {ORIGINS.label}")
+    return origins
+
+
 def _networks(items: list[str]) -> tuple[str, ...]:
     try:
         return tuple(str(ipaddress.ip_network(item)) for item in items)
@@ -258,6 +266,7 @@ METRICS_KEY = Kind("a key", "text", _metrics_key)
 SECRET_KEY = Kind("a key of 32 characters or more", "text", _secret_key)
 SECRET_KEYS = Kind("a list of keys", "list", _secret_keys)
 LINK_SCHEMES = Kind("a list of link schemes", "list", _link_schemes)
+ORIGINS = Kind("a list of origins such as https://app.example.com: a scheme, a host, perhaps a port", "list", _origins)
 NETWORKS = Kind("a list of addresses and networks such as 10.0.0.7 or 10.0.0.0/8", "list", _networks)
 CHANNELS = Kind("a list of channels", "list", _unique)
 PROVIDERS = Kind("a list of providers", "list", _some)

@@ -23,6 +23,7 @@ class Api(Struct, frozen=True, kw_only=True):
     public_url: str | None
     idempotency_keep_s: int
     link_schemes: tuple[str, ...]
+    inbox_origins: tuple[str, ...]
     trusted_proxies: tuple[str, ...]
     metrics_key: Secret | None
 

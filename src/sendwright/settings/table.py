@@ -76,6 +76,10 @@ SETTINGS = (
         "Link schemes that content may use beside http, https, mailto and tel.",
     ),
     Setting(
+        "api", "inbox_origins", kinds.ORIGINS, (), "",
+        "Origins of the web pages that may call the in-app inbox from a browser, such as `https://app.example.com`.",
+    ),
+    Setting(
         "api", "trusted_proxies", kinds.NETWORKS, (), "",
         "Addresses and networks of the proxies whose word about a caller's address is believed.",
     ),

@@ -14,6 +14,7 @@ from sendwright.web.api.docs_page import described
 from sendwright.web.api.endpoint import Endpoint
 from sendwright.web.api.front import front_of
 from sendwright.web.api.hot import PATH, PostNotification
+from sendwright.web.api.passes import Passes
 from sendwright.web.api.routes import CALLS
 from sendwright.web.api.services import Services
 from sendwright.web.api.table import Call
@@ -59,9 +60,10 @@ def _app(services: Services, hot: PostNotification) -> App:
 
 def _routed(services: Services, calls: Sequence[Call]) -> App:
     """These rows of the table, by Starlette's router."""
-    keys, cursors, shown = _keys(services), Cursors(services.signing_key), described(CALLS, services.public_url)
+    keys, shown = _keys(services), described(CALLS, services.public_url)
+    cursors, passes = Cursors(services.signing_key), Passes(services.signing_key)
     router = Router(
-        [Route(path, Endpoint(of_path, services, keys, cursors, shown)) for path, of_path in _paths(calls)],
+        [Route(path, Endpoint(of_path, services, keys, cursors, passes, shown)) for path, of_path in _paths(calls)],
         default=_NotFound(services),
         redirect_slashes=False,
     )

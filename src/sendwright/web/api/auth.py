@@ -39,6 +39,10 @@ class Caller(Struct, frozen=True):
     """By the admin key of the settings: may act for every tenant, and see to the keys of all."""
     key: ApiKey | None = None
     """The key, where it is one that was made."""
+    recipient: str = ""
+    """Whose inbox a recipient's token opens."""
+    until: int = 1 << 62
+    """How long that is good, in ms since 1970."""
 
     def require(self, scope: str) -> None:
         if scope not in self.scopes:

@@ -20,10 +20,11 @@ from sendwright.errors import Unavailable
 from sendwright.web.api import problems
 from sendwright.web.api.auth import ADMIN_TENANT, Caller, Keys, require_own, unauthenticated
 from sendwright.web.api.cursors import Cursors
+from sendwright.web.api.passes import Passes
 from sendwright.web.api.problems import Refusal, together
 from sendwright.web.api.reading import read_items, read_json, read_query
 from sendwright.web.api.services import Services
-from sendwright.web.api.table import OPEN, WATCH, Answer, Ask, Call, Described, Stream
+from sendwright.web.api.table import INBOX, OPEN, WATCH, Answer, Ask, Call, Described, Stream
 from sendwright.web.api.wire import (
     Gone,
     Header,
@@ -41,38 +42,57 @@ from sendwright.web.api.wire import (
 
 _LOG = structlog.get_logger("sendwright.api")
 _ENCODER = msgspec.json.Encoder()
+_PREFLIGHT: tuple[Header, ...] = (
+    (b"access-control-allow-methods", b"GET, POST"),
+    (b"access-control-allow-headers", b"authorization, content-type, last-event-id"),
+    (b"access-control-max-age", b"600"),
+)
 _NOBODY = Caller(ADMIN_TENANT, frozenset())
 
 
 class Endpoint:
     """All calls of one path."""
 
-    def __init__(self, calls: Sequence[Call], services: Services, keys: Keys, cursors: Cursors, described: Described) -> None:
+    def __init__(
+        self, calls: Sequence[Call], services: Services, keys: Keys, cursors: Cursors, passes: Passes, described: Described
+    ) -> None:
         self._calls = {call.method: call for call in calls}
         self._services = services
         self._keys = keys
         self._cursors = cursors
+        self._passes = passes
         self._described = described
         self._always = always(services.public_url)
         methods = sorted({*self._calls, *(["HEAD"] if "GET" in self._calls else [])})
         self._allow: tuple[Header, ...] = ((b"allow", ", ".join(methods).encode()),)
+        self._origins = services.inbox_origins if any(call.scope == INBOX for call in calls) else frozenset()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope["headers"])
         given = request_id(headers)
-        common = self._always
+        common = self._always + self._shared_with(headers)
         try:
+            if scope["method"] == "OPTIONS" and len(common) > len(self._always):
+                return await answer(send, HTTPStatus.NO_CONTENT, [*common, *_PREFLIGHT, (b"request-id", given.encode())], b"")
             call = self._called(scope["method"])
             known = await self._admitted(call, headers)
             common += self._keys.counted(known)
             done = await self._handled(call, known, scope, headers, given, receive)
             await self._answered(call, done, common, given, receive, send)
         except Gone:
-            return
+            return None
         except Refusal as refusal:
             await refuse(refusal, given, common, receive, send)
         except Unavailable as fault:
             await refuse(problems.unavailable(fault), given, common, receive, send)
+
+    def _shared_with(self, headers: dict[bytes, bytes]) -> tuple[Header, ...]:
+        """What lets a page of another origin read the answer, where that origin is in the settings. Tokens come in a header, so no
+        cookie is asked for. https://fetch.spec.whatwg.org/#http-cors-protocol"""
+        origin = headers.get(b"origin", b"")
+        if not self._origins or origin.decode("latin-1") not in self._origins:
+            return ()
+        return ((b"access-control-allow-origin", origin), (b"access-control-expose-headers", b"request-id"), (b"vary", b"origin"))
 
     def _called(self, method: str) -> Call:
         call = self._calls.get("GET" if method == "HEAD" else method)
@@ -87,7 +107,7 @@ class Endpoint:
             raise problems.not_found()
         raw = await self._raw(call, headers, receive)
         caller, head, query, body = together(
-            lambda: known if call.scope in (OPEN, WATCH) else self._keys.acting(known, headers),
+            lambda: known if call.scope in (OPEN, WATCH, INBOX) else self._keys.acting(known, headers),
             lambda: None if call.head is None else call.head(headers),
             lambda: None if call.body is bytes else read_query(call.query, scope["query_string"]),
             lambda: _said(call, raw),
@@ -95,6 +115,7 @@ class Endpoint:
         ask = Ask(
             services=self._services,
             cursors=self._cursors,
+            passes=self._passes,
             described=self._described,
             caller=caller,
             params=scope["path_params"],
@@ -121,6 +142,8 @@ class Endpoint:
             raise unauthenticated()
         if call.scope in (OPEN, WATCH):
             return _NOBODY
+        if call.scope == INBOX:
+            return self._passes.holder(headers, self._services.clock.now_ms())
         known = await self._keys.known(headers)
         known.require(call.scope)
         if call.of_all:

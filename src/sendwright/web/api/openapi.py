@@ -15,7 +15,7 @@ from sendwright.model.api_key import API_KEY, TENANT_PATTERN
 from sendwright.policy.payload_schema import schema_of
 from sendwright.web.api import problems
 from sendwright.web.api.problems import PLACES, Problem, ProblemError
-from sendwright.web.api.table import OPEN, WATCH, Call
+from sendwright.web.api.table import INBOX, OPEN, WATCH, Call
 
 _REF = "#/components/schemas/{name}"
 _DIGITS = "[0-9a-hjkmnp-tv-z]"
@@ -78,7 +78,10 @@ def describe(calls: Sequence[Call], public_url: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": dict(sorted(components.items())),
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer"},
+                "recipient": {"type": "http", "scheme": "bearer", "description": "A recipient's token, for the inbox."},
+            },
         },
     }
 
@@ -86,10 +89,10 @@ def describe(calls: Sequence[Call], public_url: str) -> dict[str, Any]:
 def statuses(call: Call) -> list[int]:
     """The problem statuses that a call may answer: its own, and those that follow from its row."""
     found = set(call.errors)
-    keyed = call.scope not in (OPEN, WATCH)
+    keyed = call.scope not in (OPEN, WATCH, INBOX)
     if keyed:
         found |= {401, 403, 422, 429, 503}
-    if call.scope == WATCH:
+    if call.scope in (WATCH, INBOX):
         found |= {401}
     if "{" in call.path:
         found |= {404}
@@ -138,11 +141,13 @@ def _last_word(path: str) -> str:
 def _security(call: Call) -> list[dict[str, Any]]:
     if call.scope == OPEN:
         return []
+    if call.scope == INBOX:
+        return [{"recipient": []}]
     return [{}, {"key": []}] if call.scope == WATCH else [{"key": [call.scope]}]
 
 
 def _of_key(call: Call) -> tuple[str, ...]:
-    return () if call.scope in (OPEN, WATCH) else _OF_KEYED
+    return () if call.scope in (OPEN, WATCH, INBOX) else _OF_KEYED
 
 
 def _parameters(call: Call, components: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -159,7 +164,7 @@ def _parameters(call: Call, components: dict[str, Any]) -> Iterator[dict[str, An
         components.update(definitions)
         for name, field in fields["properties"].items():
             yield {"name": name, "in": "query", "required": False, "schema": field}
-    tenant = () if call.scope in (OPEN, WATCH) else ("Sendwright-Tenant",)
+    tenant = () if call.scope in (OPEN, WATCH, INBOX) else ("Sendwright-Tenant",)
     for name in (*call.headers, *tenant):
         yield {"name": name, "in": "header", **_HEADERS[name]}
 

@@ -7,10 +7,10 @@ in tests/unit/key_matrix.py, and the two must agree.
 from __future__ import annotations
 
 from sendwright.model.notification import Payload
-from sendwright.web.api import dead, events, hooks, keys, messages, notifications, operations, providers, shapes
+from sendwright.web.api import dead, events, hooks, inbox, keys, messages, notifications, operations, providers, shapes
 from sendwright.web.api.docs_page import docs_page, openapi_document
 from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial
-from sendwright.web.api.table import OPEN, WATCH, Call
+from sendwright.web.api.table import INBOX, OPEN, WATCH, Call
 
 NOTIFICATIONS = "Notifications"
 MESSAGES = "Messages"
@@ -18,6 +18,7 @@ DEAD = "Dead letters"
 PROVIDERS = "Providers"
 KEYS = "Keys"
 OPERATIONS = "Operations"
+INBOXES = "Inbox"
 
 CALLS: tuple[Call, ...] = (
     Call(
@@ -256,6 +257,60 @@ CALLS: tuple[Call, ...] = (
         summary="Revoke a key, everywhere within a second",
         handler=keys.revoke_key,
         status=204,
+    ),
+    Call(
+        method="POST",
+        path="/v1/recipients/{id}/token",
+        scope="send",
+        tag=INBOXES,
+        summary="Make a token that opens one recipient's inbox, for that person's own app",
+        handler=inbox.make_token,
+        body=shapes.TokenWish,
+        optional=True,
+        answer=shapes.MadeToken,
+        status=201,
+    ),
+    Call(
+        method="GET",
+        path="/v1/inbox",
+        scope=INBOX,
+        tag=INBOXES,
+        summary="A person's items, newest first; what is fetched counts as delivered",
+        handler=inbox.list_inbox,
+        query=shapes.InboxQuery,
+        answer=shapes.InboxList,
+        errors=(503,),
+    ),
+    Call(
+        method="GET",
+        path="/v1/inbox/count",
+        scope=INBOX,
+        tag=INBOXES,
+        summary="How many there are, and how many are unread",
+        handler=inbox.count_inbox,
+        answer=shapes.InboxCount,
+        errors=(503,),
+    ),
+    Call(
+        method="POST",
+        path="/v1/inbox/mark",
+        scope=INBOX,
+        tag=INBOXES,
+        summary="Mark items as read, unread, archived, restored or snoozed",
+        handler=inbox.mark_inbox,
+        body=shapes.InboxMark,
+        answer=shapes.InboxMarked,
+        errors=(503,),
+    ),
+    Call(
+        method="GET",
+        path="/v1/inbox/stream",
+        scope=INBOX,
+        tag=INBOXES,
+        summary="The counts whenever anything changes (server-sent events)",
+        handler=inbox.stream_inbox,
+        media_type="text/event-stream",
+        errors=(503,),
     ),
     Call(
         method="GET",

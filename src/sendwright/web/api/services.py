@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from sendwright.engine.ports import Bus, Clock, DeadParcels, IntakeDesk, Ledger, Records
+from sendwright.engine.ports import Bus, Clock, DeadParcels, Inbox, IntakeDesk, Ledger, Records
 from sendwright.engine.warden import Warden
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
@@ -128,6 +128,7 @@ class Services:
     records: Shown
     dead: DeadParcels
     bus: Bus
+    inbox: Inbox
     fleet: Fleet
     providers: Mapping[str, Provider]
     """Configured providers by name, enabled or not: their callbacks are taken in any case."""
@@ -158,6 +159,8 @@ class Services:
     """How many callers may be connected at this moment. Asked for every connection: must cost nothing."""
     ingress_tenant: str = "default"
     """Whose is what producers publish to the bus."""
+    inbox_origins: frozenset[str] = frozenset()
+    """Whose pages may call the inbox from a browser, beside our own: `https://app.example.com`."""
     currency: str = "USD"
     body_max: int = MEGABYTE
     batch_body_max: int = 20 * MEGABYTE

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from sendwright.model.api_key import TENANT_PATTERN
-from sendwright.policy.duration import INSTANT_PATTERN
+from sendwright.policy.duration import DURATION_PATTERN, INSTANT_PATTERN
 from sendwright.web.api.problems import Problem
 from sendwright.web.api.services import RATE_PATTERN, ProviderStanding
 
@@ -375,3 +375,78 @@ class EventsQuery(Struct, frozen=True, kw_only=True):
 
 
 JsonObject = dict[str, Any]
+
+
+class TokenWish(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long a recipient's token is to be good: an hour unless given, a day at the most."""
+
+    ttl: Annotated[str, Meta(pattern=DURATION_PATTERN)] | UnsetType = UNSET
+
+
+class MadeToken(Struct, frozen=True):
+    """A recipient's token: `Authorization: Bearer <token>` for `/v1/inbox`, from the person's own app."""
+
+    token: str
+    expires_at: Time
+
+
+class InboxQuery(PageQuery, frozen=True, kw_only=True):
+    """`view`: `all` is what is neither archived nor snoozed."""
+
+    view: Literal["all", "unread", "archived", "snoozed"] = "all"
+
+
+class InboxAction(Struct, frozen=True):
+    """A button."""
+
+    id: str
+    label: str
+    url: str | None
+
+
+class InboxItemView(Struct, frozen=True):
+    """One message in the inbox. The id is the message's."""
+
+    id: str
+    title: str | None
+    body: str
+    url: str | None
+    icon: str | None
+    actions: list[InboxAction]
+    data: dict[str, Any]
+    created_at: Time
+    read_at: Time | None
+    archived_at: Time | None
+    snoozed_until: Time | None
+
+
+class InboxList(Struct, frozen=True):
+    """Newest first. `unread` counts what is neither archived nor snoozed."""
+
+    data: list[InboxItemView]
+    unread: int
+    next_cursor: str | None
+
+
+class InboxCount(Struct, frozen=True):
+    """Of what is neither archived nor snoozed."""
+
+    unread: int
+    total: int
+
+
+class InboxMark(Struct, frozen=True, forbid_unknown_fields=True, rename={"mark": "as"}):
+    """What becomes of some items, or of `all` that are neither archived nor snoozed. `restored`: neither archived nor snoozed any
+    more. `until` goes with `snoozed`."""
+
+    mark: Literal["read", "unread", "archived", "restored", "snoozed"]
+    ids: Annotated[list[Word], Meta(min_length=1, max_length=500)] | UnsetType = UNSET
+    all: bool | UnsetType = UNSET
+    until: Time | UnsetType = UNSET
+
+
+class InboxMarked(Struct, frozen=True):
+    """Those that it changed, and how many are unread now."""
+
+    ids: list[str]
+    unread: int

@@ -14,11 +14,14 @@ from msgspec import Struct
 
 from sendwright.web.api.auth import Caller
 from sendwright.web.api.cursors import Cursors
+from sendwright.web.api.passes import Passes
 from sendwright.web.api.services import Services
 from sendwright.web.api.wire import Header
 
 OPEN = "open"
 """No key."""
+INBOX = "inbox"
+"""No key, but a recipient's token."""
 WATCH = "watch"
 """No key where the address is loopback, else the metrics key."""
 
@@ -37,6 +40,7 @@ class Ask:
     services: Services
     cursors: Cursors
     described: Described
+    passes: Passes
     caller: Caller
     params: Mapping[str, str]
     headers: Mapping[bytes, bytes]
