@@ -74,6 +74,7 @@ def known(world: World) -> dict[str, list[dict[str, str]]]:
         "/v1/notifications/": [{"id": row["notification"]} for row in rows],
         "/v1/messages/": [{"id": row["id"]} for row in rows],
         "/v1/keys/": [{"id": key["id"]} for key in made],
+        "/v1/recipients/": [{"id": "ada"}],
         "/v1/providers/": [{"name": "main"}, {"name": "box"}],
         "/v1/hooks/": [{"provider": "main"}, {"provider": "box"}],
     }
