@@ -51,11 +51,11 @@ def test_what_would_steer_a_terminal_is_shown_and_what_people_write_is_left() ->
     assert visible("é 👩‍💻 漢字 שלום") == "é 👩‍💻 漢字 שלום"
 
 
-@pytest.mark.parametrize("value", ["SM0123abc", "sbx_1", "a.b:c-d"])
+@pytest.mark.parametrize("value", ["SM0123abc", "sbx_1", "a.b:c-d", "wamid.HBgL+/0=", "x" * 255])
 def test_an_id_is_kept(value: str) -> None:
     assert vendor_id(value) == value
 
 
-@pytest.mark.parametrize("value", [None, "", 5, [], "a b", "a\n", "a\x00", "é", "x" * 129])
+@pytest.mark.parametrize("value", [None, "", 5, [], "a b", "a\n", "a\x00", "é", "x" * 256, "a?b", "a%2f"])
 def test_what_could_not_be_stored_or_shown_is_no_id(value: object) -> None:
     assert vendor_id(value) is None
