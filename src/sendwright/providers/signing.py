@@ -7,6 +7,7 @@ can't be read raises, `ValueError`, and never with the secret in its text.
 Families so far:
   URL and parameters   HMAC-SHA1, base64 (Twilio): https://www.twilio.com/docs/usage/webhooks/webhooks-security
   Standard Webhooks    HMAC-SHA256 over `id.timestamp.body`, a list of signatures: https://www.standardwebhooks.com
+  raw body             HMAC-SHA256, hexadecimal (Meta): https://developers.facebook.com/docs/graph-api/webhooks/getting-started
 """
 
 from __future__ import annotations
@@ -55,6 +56,11 @@ def port_spellings(url: str) -> tuple[str, ...]:
     if port:
         return (url, bare)
     return (url, f"{scheme}://{host}{_PORTS[scheme.lower()]}{rest}")
+
+
+def hex_signature(secret: str, text: bytes) -> str:
+    """HMAC-SHA256 in lower-case hexadecimal."""
+    return hmac.new(secret.encode(), text, hashlib.sha256).hexdigest()
 
 
 def webhook_key(secret: str) -> bytes:

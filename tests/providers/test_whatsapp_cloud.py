@@ -1,0 +1,493 @@
+"""WhatsApp: what is said to the Cloud API, what its answers and statuses mean. Payloads: tests/payloads/whatsapp_cloud."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sendwright.errors import SettingsError
+from sendwright.model.content import WhatsappContent, WhatsappTemplate
+from sendwright.providers.contract import (
+    Accepted,
+    Action,
+    AttemptState,
+    Hook,
+    HttpRequest,
+    Later,
+    Media,
+    Misconfigured,
+    Outcome,
+    Outgoing,
+    Provider,
+    Reason,
+    Receipt,
+    Rejected,
+    Reply,
+    Scope,
+    TooLong,
+    Unsure,
+    Verdict,
+)
+from sendwright.providers.meta import GRAPH_VERSION
+from sendwright.providers.registry import make
+from sendwright.providers.signing import hex_signature
+from tests.conformance.kinds import ATTEMPT, NOW, SECRET_MARK, Samples, hook, json_reply, outgoing
+
+PAYLOADS = Path(__file__).parent.parent / "payloads" / "whatsapp_cloud"
+WAMID = "wamid.HBgLMTUwMDU1NTAwMDkVAgARGBI5QTNDQTVCM0Q0Q0Q2RTY3RTcA"
+NUMBER = "106540352242922"
+RAW = {
+    "kind": "whatsapp_cloud",
+    "access_token": "EAAtoken0123456789",
+    "phone_number_id": NUMBER,
+    "app_secret": "appsecret0123456789",
+    "verify_token": "verify-me-0123456789",
+}
+OUT = Outgoing("att_1", "msg_1", "whatsapp", "+15005550009", "Your code is 481216")
+HOOKS = "https://notify.example.com/v1/hooks/wa-main"
+
+
+def samples() -> Samples:
+    """For the suite that every kind passes."""
+    secrets = {name: f"{SECRET_MARK}-{name}-0123456789" for name in ("access_token", "app_secret", "verify_token")}
+    body = json.dumps(payload("callback_delivered")["body"]).encode()
+    signature = ("x-hub-signature-256", f"sha256={hex_signature(secrets['app_secret'], body)}")
+    return Samples(
+        raw={"kind": "whatsapp_cloud", "phone_number_id": NUMBER, **secrets},
+        outgoing=outgoing(channel="whatsapp", media=()),
+        accepted=reply("reply_accepted"),
+        refused_key=reply("reply_190"),
+        secrets=tuple(secrets.values()),
+        callback=hook(HOOKS, body, signature),
+        signature_headers=("x-hub-signature-256",),
+        extra_replies=(
+            json_reply(200, {"messages": []}),
+            json_reply(200, {"messages": [{"id": None}]}),
+            json_reply(200, {"messages": {"id": WAMID}}),
+            json_reply(200, {"error": {"code": 131000}}),
+        ),
+    )
+
+
+def account(**over: Any) -> Provider:
+    return make("wa-main", {key: value for key, value in (RAW | over).items() if value is not None})
+
+
+def payload(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((PAYLOADS / f"{name}.json").read_text())
+    return found
+
+
+def reply(name: str) -> Reply:
+    found = payload(name)
+    return json_reply(found["status"], found["body"])
+
+
+def refusal(code: object, status: int = 400, **more: object) -> Reply:
+    return json_reply(status, {"error": {"message": "so it is", "code": code, **more}})
+
+
+WHATSAPP = account()
+
+
+def said(**over: Any) -> dict[str, Any]:
+    request = WHATSAPP.build(msgspec.structs.replace(OUT, **over))
+    assert isinstance(request, HttpRequest)
+    found: dict[str, Any] = json.loads(request.body)
+    return found
+
+
+def callback(name: str) -> Hook:
+    return hook(HOOKS, json.dumps(payload(name)["body"]).encode())
+
+
+def about(status: dict[str, Any], **over: Any) -> Hook:
+    change = {"field": "messages", "value": {"statuses": [status]}} | over
+    return hook(HOOKS, json.dumps({"object": "whatsapp_business_account", "entry": [{"changes": [change]}]}).encode())
+
+
+# What is said
+
+
+def test_a_text_goes_to_the_messages_of_the_number() -> None:
+    request = WHATSAPP.build(OUT)
+    assert isinstance(request, HttpRequest)
+    assert (request.method, request.url) == ("POST", f"https://graph.facebook.com/{GRAPH_VERSION}/{NUMBER}/messages")
+    assert dict(request.headers)["Authorization"] == "Bearer EAAtoken0123456789"
+    assert said() == {
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "to": "+15005550009",
+        "type": "text",
+        "text": {"body": "Your code is 481216", "preview_url": False},
+        "biz_opaque_callback_data": "att_1",
+    }
+
+
+def test_a_text_with_a_link_asks_for_its_preview() -> None:
+    assert said(body="See https://example.com/a")["text"]["preview_url"] is True
+
+
+def test_a_template_is_sent_in_the_place_of_the_text_with_its_variables_in_order() -> None:
+    own = WhatsappContent(template=WhatsappTemplate("order_shipped", "en_GB", ["Ada", "1234"]))
+    message = said(own=own)
+    assert message["type"] == "template"
+    assert "text" not in message
+    assert message["template"] == {
+        "name": "order_shipped",
+        "language": {"policy": "deterministic", "code": "en_GB"},
+        "components": [{"type": "body", "parameters": [{"type": "text", "text": "Ada"}, {"type": "text", "text": "1234"}]}],
+    }
+
+
+def test_a_template_takes_its_variables_by_name_or_none() -> None:
+    named = said(own=WhatsappContent(template=WhatsappTemplate("t", "de", {"first_name": "Ada"})))["template"]
+    assert named["components"][0]["parameters"] == [{"type": "text", "parameter_name": "first_name", "text": "Ada"}]
+    assert "components" not in said(own=WhatsappContent(template=WhatsappTemplate("t", "de")))["template"]
+
+
+def test_a_template_has_in_its_header_the_file_that_was_named_for_whatsapp_and_no_other() -> None:
+    template = WhatsappTemplate("t", "de", ["x"])
+    picture = Media("https://example.com/a.png")
+    shown = said(own=WhatsappContent(template=template, media=[msgspec.convert({"url": picture.url}, Any)]), media=(picture,))
+    assert shown["template"]["components"][0] == {
+        "type": "header",
+        "parameters": [{"type": "image", "image": {"link": "https://example.com/a.png"}}],
+    }
+    assert [part["type"] for part in said(own=WhatsappContent(template=template), media=(picture,))["template"]["components"]] == [
+        "body"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("item", "kind", "fields"),
+    [
+        (Media("https://x.example/a.png"), "image", {}),
+        (Media("https://x.example/a", "image/jpeg; q=1"), "image", {}),
+        (Media("https://x.example/a.gif"), "document", {}),
+        (Media("https://x.example/a.mp4?x=1"), "video", {}),
+        (Media("https://x.example/a", "application/pdf", "Bill.pdf"), "document", {"filename": "Bill.pdf"}),
+        (Media("https://x.example/a"), "document", {}),
+        (Media("https://x.example/a.png", "image/png", "a.png"), "image", {}),
+    ],
+)
+def test_a_file_goes_by_its_content_type_with_the_text_as_its_caption(item: Media, kind: str, fields: dict[str, str]) -> None:
+    message = said(media=(item,))
+    assert message["type"] == kind
+    assert message[kind] == {"link": item.url, "caption": "Your code is 481216", **fields}
+    assert said(media=(item,), body="")[kind] == {"link": item.url, **fields}
+
+
+def test_a_sound_has_no_caption_so_beside_a_text_it_stands_in_it() -> None:
+    sound = Media("https://x.example/a.ogg")
+    assert said(media=(sound,), body="")["audio"] == {"link": "https://x.example/a.ogg"}
+    assert said(media=(sound,))["text"]["body"] == "Your code is 481216\nhttps://x.example/a.ogg"
+
+
+def test_what_one_call_can_not_carry_stands_in_the_text() -> None:
+    files = (Media("https://x.example/a.png"), Media("https://x.example/b.png"))
+    assert said(media=files)["text"]["body"] == "Your code is 481216\nhttps://x.example/a.png\nhttps://x.example/b.png"
+    assert said(media=files[:1], body="x" * 1025)["type"] == "text"
+    assert said(media=files[:1], body="x" * 1024)["type"] == "image"
+
+
+def test_a_button_is_a_line_with_its_address() -> None:
+    actions = (Action("a", "Track it", "https://x.example/t"), Action("b", "Not now"))
+    assert said(actions=actions)["text"]["body"] == "Your code is 481216\nTrack it: https://x.example/t"
+    assert said(actions=actions, media=(Media("https://x.example/a.png"),))["image"]["caption"].endswith("https://x.example/t")
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"address": "15005550009"},
+        {"address": "+15005550009\n"},
+        {"address": ""},
+        {"channel": "sms"},
+        {"body": ""},
+        {"body": "\ud800"},
+        {"own": WhatsappContent(template=WhatsappTemplate("t", "de"), media=[Media("https://x.example/a.ogg")]),  # type: ignore[list-item]
+         "media": (Media("https://x.example/a.ogg"),)},
+        {"own": WhatsappContent(template=WhatsappTemplate("t", "de"), media=[Media("https://x.example/a.png")]),  # type: ignore[list-item]
+         "media": (Media("https://x.example/a.png"), Media("https://x.example/b.png"))},
+    ],
+)  # fmt: skip
+def test_what_whatsapp_has_no_form_for_is_refused_before_it_is_sent(over: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        said(**over)
+
+
+def test_a_text_that_is_too_long_is_refused_for_that() -> None:
+    assert said(body="é" * 4096)["text"]["body"] == "é" * 4096
+    with pytest.raises(TooLong):
+        said(body="x" * 4097)
+    with pytest.raises(TooLong):
+        said(body="x" * 4090, media=(Media("https://x.example/a.png"),))
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("over", "key"),
+    [
+        ({"phone_number_id": None}, "phone_number_id"),
+        ({"phone_number_id": "../x"}, "phone_number_id"),
+        ({"business_account_id": "x"}, "business_account_id"),
+        ({"access_token": None}, "access_token"),
+        ({"access_token": ""}, "access_token"),
+        ({"app_secret": None}, "app_secret"),
+        ({"verify_token": None}, "app_secret"),
+    ],
+)
+def test_settings_that_contradict_themselves_are_refused(over: dict[str, Any], key: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        account(**over)
+    assert [where for where, _ in refusal.value.faults] == [f"providers.wa-main.{key}"]
+
+
+def test_without_the_apps_secret_there_are_no_receipts() -> None:
+    bare = account(app_secret=None, verify_token=None)
+    assert not bare.capabilities.receipts
+    assert WHATSAPP.capabilities.receipts
+
+
+# Answers
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("reply_accepted", Accepted(WAMID)),
+        ("reply_held", Accepted(WAMID)),
+        (
+            "reply_131047",
+            Rejected(
+                Reason.WINDOW_CLOSED,
+                "131047: Message failed to send because 24 hours have passed.",
+                Scope.SENDER,
+            ),
+        ),
+        ("reply_131026", Rejected(Reason.UNREACHABLE, "131026: Message to +1•••0009 could not be delivered.", Scope.RECIPIENT)),
+        ("reply_131056", Later("131056: Too many messages to one person in a short time.", None, Scope.SENDER, ill=False)),
+        ("reply_130429", Later("130429: Cloud API message throughput has been reached.", None, Scope.ACCOUNT, ill=False)),
+        ("reply_131016", Unsure("HTTP 500: 131016: A service is temporarily unavailable.")),
+        ("reply_190", Misconfigured("190: The session has expired on Saturday.")),
+    ],
+)
+def test_a_documented_answer_has_its_meaning(name: str, outcome: Outcome) -> None:
+    assert WHATSAPP.parse(reply(name)) == outcome
+
+
+def test_a_number_that_the_token_may_not_use_is_the_operators_to_mend() -> None:
+    assert isinstance(WHATSAPP.parse(reply("reply_unknown_number")), Misconfigured)
+    other = account(phone_number_id="106540352249999")
+    assert isinstance(other.parse(reply("reply_unknown_number")), Rejected)
+    assert isinstance(WHATSAPP.parse(refusal(33)), Misconfigured)
+    assert isinstance(WHATSAPP.parse(refusal(None, 404)), Misconfigured)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "scope"),
+    [
+        (130472, Reason.REJECTED, Scope.RECIPIENT),
+        (130497, Reason.REJECTED, Scope.SENDER),
+        (131049, Reason.LIMIT, Scope.RECIPIENT),
+        (131050, Reason.OPTED_OUT, Scope.RECIPIENT),
+        (131051, Reason.CONTENT, Scope.RECIPIENT),
+        (132001, Reason.CONTENT, Scope.SENDER),
+        (132005, Reason.TOO_LONG, Scope.RECIPIENT),
+        (132015, Reason.CONTENT, Scope.SENDER),
+        (100, Reason.CONTENT, Scope.RECIPIENT),
+    ],
+)
+def test_a_permanent_refusal_says_why_and_of_whom(code: int, reason: Reason, scope: Scope) -> None:
+    assert WHATSAPP.parse(refusal(code)) == Rejected(reason, f"{code}: so it is", scope)
+    assert isinstance(WHATSAPP.parse(refusal(code, 403)), Rejected)
+
+
+@pytest.mark.parametrize("code", [4, 80007, 130429, 131064, 132069])
+def test_too_fast_is_later_and_nobody_is_ill(code: int) -> None:
+    for status in (400, 403, 429):
+        assert WHATSAPP.parse(refusal(code, status)) == Later(f"{code}: so it is", None, Scope.ACCOUNT, ill=False)
+
+
+@pytest.mark.parametrize("code", [0, 3, 10, 190, 200, 299, 368, 131005, 131031, 131042, 131048, 133010])
+def test_what_is_wrong_with_the_account_is_the_operators_to_mend(code: int) -> None:
+    assert WHATSAPP.parse(refusal(code)) == Misconfigured(f"{code}: so it is")
+
+
+def test_an_ill_service_is_later_and_what_meta_does_not_know_is_unsure() -> None:
+    for code in (2, 131016):
+        assert WHATSAPP.parse(refusal(code)) == Later(f"{code}: so it is", None, Scope.ACCOUNT, ill=True)
+    for code in (1, 131000):
+        assert WHATSAPP.parse(refusal(code)) == Unsure(f"{code}: so it is")
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_no_code_makes_a_500_certain(status: int) -> None:
+    for code in (131026, 130429, 190, 2):
+        assert isinstance(WHATSAPP.parse(refusal(code, status)), Unsure)
+
+
+def test_an_unknown_code_is_a_plain_refusal() -> None:
+    assert WHATSAPP.parse(refusal(999999)) == Rejected(Reason.REJECTED, "HTTP 400: 999999: so it is")
+    assert isinstance(WHATSAPP.parse(refusal(999999, 429)), Later)
+    assert isinstance(WHATSAPP.parse(refusal(131026, 429)), Later)
+
+
+@pytest.mark.parametrize(
+    "error", [None, [], "x", {"code": "131026"}, {"code": True}, {"code": 10**400}, {"code": 1.5, "error_data": 5}]
+)
+def test_an_error_of_another_shape_falls_back_on_the_status(error: object) -> None:
+    assert isinstance(WHATSAPP.parse(json_reply(400, {"error": error})), Rejected)
+
+
+# Statuses
+
+
+@pytest.mark.parametrize(
+    ("name", "receipt"),
+    [
+        ("sent", Receipt(AttemptState.SENT, ATTEMPT, WAMID, None, "sent", NOW)),
+        ("delivered", Receipt(AttemptState.DELIVERED, ATTEMPT, WAMID, None, "delivered", NOW)),
+        ("read", Receipt(AttemptState.READ, ATTEMPT, WAMID, None, "read", NOW)),
+        ("played", Receipt(AttemptState.READ, ATTEMPT, WAMID, None, "played", NOW)),
+        (
+            "failed",
+            Receipt(
+                AttemptState.FAILED,
+                ATTEMPT,
+                WAMID,
+                Reason.UNREACHABLE,
+                "failed 131026 Message to +1•••0009 could not be delivered.",
+                NOW,
+            ),
+        ),
+    ],
+)
+def test_a_status_becomes_a_receipt(name: str, receipt: Receipt) -> None:
+    assert WHATSAPP.events(callback(f"callback_{name}")) == (receipt,)
+
+
+def test_what_a_person_writes_is_no_receipt() -> None:
+    assert WHATSAPP.events(callback("inbound_text")) == ()
+
+
+def test_several_statuses_of_one_callback_are_all_read() -> None:
+    body = payload("callback_sent")["body"]
+    body["entry"] += payload("callback_read")["body"]["entry"]
+    body["entry"][0]["changes"] += payload("callback_delivered")["body"]["entry"][0]["changes"]
+    states = [receipt.state for receipt in WHATSAPP.events(hook(HOOKS, json.dumps(body).encode()))]
+    assert states == [AttemptState.SENT, AttemptState.DELIVERED, AttemptState.READ]
+
+
+def test_a_status_without_our_id_is_found_by_its_reference() -> None:
+    (receipt,) = WHATSAPP.events(about({"id": WAMID, "status": "failed", "errors": [{"code": 131047}]}))
+    assert receipt == Receipt(AttemptState.FAILED, None, WAMID, Reason.WINDOW_CLOSED, "failed 131047")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (131049, Reason.LIMIT),
+        (131056, Reason.LIMIT),
+        (130429, Reason.LIMIT),
+        (131042, Reason.MISCONFIGURED),
+        (190, Reason.MISCONFIGURED),
+        (131000, Reason.UNKNOWN),
+        (131053, Reason.CONTENT),
+        (999999, Reason.UNKNOWN),
+        (None, Reason.UNKNOWN),
+        ("131049", Reason.UNKNOWN),
+    ],
+)
+def test_a_failure_says_why(code: object, reason: Reason) -> None:
+    (receipt,) = WHATSAPP.events(about({"id": WAMID, "status": "failed", "errors": [{"code": code}]}))
+    assert receipt.reason is reason
+
+
+@pytest.mark.parametrize(
+    "hook_",
+    [
+        about({"id": WAMID, "status": "warning"}),
+        about({"id": WAMID, "status": 5}),
+        about({"id": "a b", "status": "sent"}),
+        about({"id": WAMID, "status": "sent"}, field="account_update"),
+        hook(HOOKS, json.dumps({"object": "page", "entry": payload("callback_sent")["body"]["entry"]}).encode()),
+        hook(HOOKS, b'{"object": "whatsapp_business_account", "entry": [5, {"changes": {"field": "messages"}}]}'),
+    ],
+)
+def test_what_is_no_status_of_a_message_is_no_receipt(hook_: Hook) -> None:
+    assert WHATSAPP.events(hook_) == ()
+
+
+@pytest.mark.parametrize("at", [None, 1790000000, "-1", "1e9", "9" * 12, "x"])
+def test_a_time_that_can_not_be_read_is_none(at: object) -> None:
+    (receipt,) = WHATSAPP.events(about({"id": WAMID, "status": "sent", "timestamp": at}))
+    assert receipt.at is None
+
+
+# Signatures and the handshake
+
+# HMAC-SHA256 of RFC 4231, test case 2 (https://www.rfc-editor.org/rfc/rfc4231#section-4.3)
+RFC_4231 = ("Jefe", b"what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
+
+
+def signed(body: bytes, signature: str) -> Hook:
+    return hook(HOOKS, body, ("x-hub-signature-256", signature))
+
+
+def test_the_signature_is_over_the_raw_body() -> None:
+    key, body, digest = RFC_4231
+    provider = account(app_secret=key)
+    assert provider.verify(signed(body, f"sha256={digest}")) is Verdict.GOOD
+    assert WHATSAPP.verify(signed(body, f"sha256={digest}")) is Verdict.BAD
+    for at in range(len(body)):
+        bent = body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
+        assert provider.verify(signed(bent, f"sha256={digest}")) is Verdict.BAD
+
+
+@pytest.mark.parametrize(
+    "forged", ["", "sha256=", f"sha1={RFC_4231[2]}", RFC_4231[2], f"sha256={RFC_4231[2].upper()}", f"sha256={RFC_4231[2]}\n"]
+)
+def test_what_can_be_no_signature_is_refused(forged: str) -> None:
+    assert account(app_secret="Jefe").verify(signed(RFC_4231[1], forged)) is Verdict.BAD
+
+
+def asked(**over: str | None) -> Hook:
+    query = {"mode": "subscribe", "verify_token": RAW["verify_token"], "challenge": "1158201444"} | over
+    pairs = tuple((f"hub.{name}", value) for name, value in query.items() if value is not None)
+    return Hook("GET", HOOKS, pairs, (), b"", NOW)
+
+
+def test_the_handshake_is_answered_with_its_challenge() -> None:
+    assert WHATSAPP.handshake(asked()) == "1158201444"
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"mode": "unsubscribe"},
+        {"mode": None},
+        {"verify_token": "verify-me-0123456788"},
+        {"verify_token": ""},
+        {"verify_token": None},
+        {"challenge": None},
+        {"challenge": ""},
+        {"challenge": "<script>"},
+        {"challenge": "1\r\nX-Evil: yes"},
+    ],
+)
+def test_who_does_not_know_the_token_is_not_answered(over: dict[str, str | None]) -> None:
+    assert WHATSAPP.handshake(asked(**over)) is None
+
+
+def test_an_account_without_callbacks_answers_no_handshake() -> None:
+    bare = account(app_secret=None, verify_token=None)
+    assert bare.handshake(asked()) is None
+    assert bare.verify(signed(RFC_4231[1], f"sha256={RFC_4231[2]}")) is Verdict.BAD
