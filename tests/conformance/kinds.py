@@ -40,6 +40,8 @@ class Samples:
     """Every secret of `raw`."""
     callback: Hook | None = None
     """A good callback, reporting the attempt `ATTEMPT`; None for a kind without callbacks."""
+    reports: str = ATTEMPT
+    """What its receipt names, where the vendor has no way to echo our id: the vendor's own."""
     stale: tuple[Hook, ...] = ()
     """Callbacks whose signature is right and whose time is not."""
     signs_url: bool = False

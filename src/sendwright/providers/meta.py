@@ -1,11 +1,14 @@
 """What the kinds of Meta's Graph API have in common: the call, its errors, the handshake and the signature of callbacks.
 
-Belongs here: what WhatsApp, Messenger and Instagram say in the same way. Does not: their codes, states and messages. Pure.
+Belongs here: what WhatsApp, Messenger and Instagram say in the same way, and the Send API of the latter two. Does not: their codes
+and their states. Pure.
 
 Read in November 2026:
   errors       https://developers.facebook.com/docs/graph-api/guides/error-handling
   versions     https://developers.facebook.com/docs/graph-api/guides/versioning
   callbacks    https://developers.facebook.com/docs/graph-api/webhooks/getting-started
+
+  sending      https://developers.facebook.com/docs/messenger-platform/reference/send-api
 
 What shapes this file:
   * An error's meaning is its `code`, for some with an `error_subcode`; the HTTP status is coarse (most are 400), and titles
@@ -26,22 +29,28 @@ from typing import Any, ClassVar
 import msgspec
 
 from sendwright.providers.answers import by_status, json_object, later
+from sendwright.providers.chat import spelled
 from sendwright.providers.contract import (
+    Accepted,
     CommonSettings,
     Hook,
     HttpRequest,
     Later,
+    Media,
     Misconfigured,
     Outcome,
+    Outgoing,
     Provider,
     Reason,
     Rejected,
     Reply,
     Scope,
     Secret,
+    TooLong,
     Unsure,
     Verdict,
 )
+from sendwright.providers.redaction import vendor_id
 from sendwright.providers.signing import hex_signature, same
 
 GRAPH_VERSION = "v25.0"
@@ -50,6 +59,7 @@ GRAPH_VERSION = "v25.0"
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}", re.ASCII)
 _CHALLENGE = re.compile(r"[A-Za-z0-9_.-]{1,256}", re.ASCII)
 _ACCOUNT = re.compile(r"[0-9]{3,32}", re.ASCII)
+_PERSON = re.compile(r"[0-9]{3,32}", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
 _UNKNOWN_OBJECT = (100, 33)
 """The object in the path does not exist, or this token may not see it: the account's own id, or a recipient's."""
@@ -187,6 +197,56 @@ class Graph(Provider):
             return None
         known = same(token.reveal(), given)
         return challenge if known and _CHALLENGE.fullmatch(challenge) else None
+
+
+class SendApi(Graph):
+    """Messenger and Instagram: one message to a person who wrote first, by the id that the account knows that person by."""
+
+    channel: ClassVar[str]
+    about: ClassVar[str]
+    """The object of its callbacks."""
+    beside: ClassVar[Mapping[str, object]] = {}
+    """What stands beside every message."""
+
+    def build(self, out: Outgoing) -> HttpRequest:
+        """One message. Raises `ValueError` for a recipient or a content that the Send API has no form for."""
+        if out.channel != self.channel:
+            raise ValueError(f"this is an account for {self.channel}")
+        if _PERSON.fullmatch(out.address) is None:
+            raise ValueError("the recipient is not an id that Meta gave")
+        return self.post({"recipient": {"id": out.address}, **self.beside, "message": self.message(out)})
+
+    @abstractmethod
+    def attached_as(self, item: Media) -> str | None:
+        """The Send API's name of such a file; None where it takes none."""
+
+    @abstractmethod
+    def too_long(self, text: str) -> bool:
+        """Whether that is more than one message takes."""
+
+    def message(self, out: Outgoing) -> dict[str, object]:
+        """A file alone is attached; beside a text, which the API takes in a message of its own only, it stands in the text."""
+        text = out.body or out.title or ""
+        if len(out.media) == 1 and not text and not out.actions and (sort := self.attached_as(out.media[0])):
+            return {"attachment": {"type": sort, "payload": {"url": out.media[0].url, "is_reusable": False}}}
+        text = spelled(text, out.media, out.actions)
+        if not text:
+            raise ValueError("neither a text nor media")
+        if self.too_long(text):
+            raise TooLong("the text is longer than one message takes")
+        return {"text": text}
+
+    def parse(self, reply: Reply) -> Outcome:
+        if not 200 <= reply.status < 300:
+            return self.refused(reply)
+        ref = vendor_id(json_object(reply.body).get("message_id"))
+        return Accepted(ref) if ref else Unsure("a success without an id")
+
+    def happenings(self, hook: Hook) -> Iterator[dict[str, Any]]:
+        """What a callback tells of conversations, those included that another app leads (`standby`)."""
+        for entry in entries(hook.body, self.about):
+            yield from rows(entry.get("messaging"))
+            yield from rows(entry.get("standby"))
 
 
 def names_of(code: int, subcode: int | None) -> list[int | tuple[int, int]]:
