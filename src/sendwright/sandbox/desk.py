@@ -21,6 +21,7 @@ from sendwright.sandbox.native import Native, Replays
 from sendwright.sandbox.options import SandboxOptions
 from sendwright.sandbox.receipts import Receipts
 from sendwright.sandbox.twilio import Twilio
+from sendwright.sandbox.vendors import Vendors
 from sendwright.sandbox.wire import Answer, Cut, Drip, Flood, Reply, Request, Silence, Turn, problem
 
 _TWILIO = re.compile(r"/2010-04-01/Accounts/([A-Za-z0-9]{1,64})/Messages(?:/([A-Za-z0-9]{1,64}))?\.json")
@@ -57,6 +58,7 @@ class Desk:
         self._replays = Replays()
         self._twilio = Twilio(options.credentials)
         self._native = Native(options.tokens, options.secret)
+        self._vendors = Vendors()
         self._control = Control(log, self.faults, self.receipts, options.page_hosts, self.reset)
 
     def __repr__(self) -> str:
@@ -68,11 +70,17 @@ class Desk:
             return self._message(self._native, request, "") if request.method == "POST" else _not_allowed("POST")
         found = _TWILIO.fullmatch(request.path)
         if found is None:
-            return Turn(self._control.handle(request))
+            return self._elsewhere(request)
         account, ref = found.groups()
         if ref is not None:
             return Turn(self._fetch(request, account, ref))
         return self._message(self._twilio, request, account) if request.method == "POST" else _not_allowed("POST")
+
+    def _elsewhere(self, request: Request) -> Turn:
+        vendor = self._vendors.find(request.path)
+        if vendor is not None:
+            return self._message(vendor[0], request, vendor[1]) if request.method == "POST" else _not_allowed("POST")
+        return Turn(self._vendors.other(request) or self._control.handle(request))
 
     def ended(self, turn: Turn) -> None:
         """The turn has been acted out, or nobody is left to see it."""
@@ -85,6 +93,7 @@ class Desk:
         self.receipts.reset()
         self.faults.reset()
         self._replays.clear()
+        self._vendors = Vendors()
 
     async def stop(self) -> None:
         await self.courier.stop()
@@ -103,7 +112,7 @@ class Desk:
         try:
             return self._treat(self._case(dialect, asked))
         except OSError:
-            return Turn(dialect.failure(500, None, ()) if dialect is self._twilio else problem(500, "log", _NO_FILE), counted=True)
+            return Turn(problem(500, "log", _NO_FILE) if dialect is self._native else dialect.failure(500, None, ()), counted=True)
         except Exception:
             self.log.closed()
             raise

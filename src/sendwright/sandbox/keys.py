@@ -1,4 +1,4 @@
-"""How the sandbox signs what it reports: Standard Webhooks for its own protocol, Twilio's scheme for Twilio's.
+"""How the sandbox signs what it reports: Standard Webhooks for its own protocol, each vendor's scheme for the vendor's.
 
 The secret is public on purpose: the sandbox protects nothing, it lets receivers practise verifying.
 """
@@ -30,3 +30,11 @@ def twilio_signature(auth_token: str, url: str, params: Iterable[tuple[str, str]
     """
     signed = url + "".join(name + value for name, value in sorted(set(params)))
     return base64.b64encode(hmac.digest(auth_token.encode(), signed.encode(), hashlib.sha1)).decode()
+
+
+def meta_signature(app_secret: str, body: bytes) -> str:
+    """The `X-Hub-Signature-256` header: HMAC-SHA256 over the raw body, in hexadecimal.
+
+    Source: developers.facebook.com/docs/graph-api/webhooks/getting-started.
+    """
+    return "sha256=" + hmac.digest(app_secret.encode(), body, hashlib.sha256).hex()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Iterator
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -100,6 +101,23 @@ class Turn(Struct, frozen=True):
 
 def json_reply(status: int, value: object, headers: Headers = ()) -> Reply:
     return Reply(status, msgspec.json.encode(value), JSON + headers)
+
+
+def json_of(request: Request) -> dict[str, Any] | None:
+    """The JSON object of a body that says that it is one; None for anything else."""
+    if request.header(b"content-type").partition(";")[0].strip().lower() != "application/json":
+        return None
+    try:
+        found = msgspec.json.decode(request.body)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def bearer(request: Request) -> str:
+    """The token of a request that brings one; empty otherwise."""
+    scheme, _, token = request.header(b"authorization").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def problem(status: int, code: str, detail: str, headers: Headers = ()) -> Reply:
