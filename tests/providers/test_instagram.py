@@ -122,7 +122,10 @@ def test_a_file_alone_is_attached_by_its_content_type(ending: str, sort: str) ->
 
 
 def test_a_document_and_what_stands_beside_a_text_is_an_address_in_it() -> None:
-    assert said(body="", media=(Media("https://x.example/a.pdf"),))["message"] == {"text": "https://x.example/a.pdf"}
+    for ending in ("pdf", "gif", "mp3"):
+        assert said(body="", media=(Media(f"https://x.example/a.{ending}"),))["message"] == {
+            "text": f"https://x.example/a.{ending}"
+        }
     assert said(media=(Media("https://x.example/a.png"),))["message"] == {"text": "Your code is 481216\nhttps://x.example/a.png"}
 
 

@@ -170,6 +170,8 @@ def test_a_template_has_in_its_header_the_file_that_was_named_for_whatsapp_and_n
         (Media("https://x.example/a", "image/jpeg; q=1"), "image", {}),
         (Media("https://x.example/a.gif"), "document", {}),
         (Media("https://x.example/a.mp4?x=1"), "video", {}),
+        (Media("https://x.example/a.webm"), "document", {}),
+        (Media("https://x.example/a.wav"), "document", {}),
         (Media("https://x.example/a", "application/pdf", "Bill.pdf"), "document", {"filename": "Bill.pdf"}),
         (Media("https://x.example/a"), "document", {}),
         (Media("https://x.example/a.png", "image/png", "a.png"), "image", {}),

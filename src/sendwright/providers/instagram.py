@@ -2,6 +2,7 @@
 
 Read in November 2026:
   the call       https://developers.facebook.com/documentation/instagram-platform/instagram-api-with-instagram-login/messaging-api
+  files          https://developers.facebook.com/documentation/business-messaging/instagram-messaging/features/send-message
   callbacks      https://developers.facebook.com/documentation/business-messaging/instagram-messaging/webhooks
   its codes      https://developers.facebook.com/docs/messenger-platform/reference/send-api/error-codes; 2534014 and 2534022 as they
                  were seen, for Meta's pages have no list of Instagram's own
@@ -21,13 +22,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sendwright.providers.chat import Sort, sort_of
+from sendwright.providers.chat import content_type, sort_of
 from sendwright.providers.contract import AttemptState, Capabilities, Hook, Media, Reason, Receipt, Scope
 from sendwright.providers.meta import Codes, MetaSettings, SendApi, id_fault, member, milliseconds
 from sendwright.providers.redaction import vendor_id
 
 BODY_MAX = 1000
 """Bytes of UTF-8."""
+
+_ATTACHED = frozenset(
+    {
+        *("image/jpeg", "image/png", "video/mp4", "video/ogg", "video/quicktime", "video/webm", "video/x-msvideo"),
+        *("audio/aac", "audio/mp4", "audio/x-m4a", "audio/wav", "audio/x-wav"),
+    }
+)
 
 CODES = Codes(
     refused={
@@ -77,8 +85,7 @@ class Instagram(SendApi):
         return Capabilities(channels=("instagram",), receipts=told, media=True, body_max=BODY_MAX)
 
     def attached_as(self, item: Media) -> str | None:
-        sort = sort_of(item)
-        return None if sort is Sort.DOCUMENT else sort.value
+        return sort_of(item).value if content_type(item) in _ATTACHED else None
 
     def too_long(self, text: str) -> bool:
         return len(text.encode()) > BODY_MAX

@@ -5,7 +5,6 @@ and their states. Pure.
 
 Read in November 2026:
   errors       https://developers.facebook.com/docs/graph-api/guides/error-handling
-  versions     https://developers.facebook.com/docs/graph-api/guides/versioning
   callbacks    https://developers.facebook.com/docs/graph-api/webhooks/getting-started
 
   sending      https://developers.facebook.com/docs/messenger-platform/reference/send-api
@@ -54,7 +53,7 @@ from sendwright.providers.redaction import vendor_id
 from sendwright.providers.signing import hex_signature, same
 
 GRAPH_VERSION = "v25.0"
-"""The one that Meta's own examples call (docs/messenger-platform/reference/send-api); each is served for two years at least."""
+"""The one that Meta's own examples call (docs/messenger-platform/reference/send-api, and WhatsApp's image-messages)."""
 
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}", re.ASCII)
 _CHALLENGE = re.compile(r"[A-Za-z0-9_.-]{1,256}", re.ASCII)

@@ -8,7 +8,7 @@ Families so far:
   URL and parameters   HMAC-SHA1, base64 (Twilio): https://www.twilio.com/docs/usage/webhooks/webhooks-security
   Standard Webhooks    HMAC-SHA256 over `id.timestamp.body`, a list of signatures: https://www.standardwebhooks.com
   raw body             HMAC-SHA256, hexadecimal (Meta): https://developers.facebook.com/docs/graph-api/webhooks/getting-started
-  dated raw body       the same over `v0:timestamp:body` (Slack): https://docs.slack.dev/authentication/verifying-requests-from-slack
+  dated raw body       the same over `v0:timestamp:body` (Slack): https://api.slack.com/docs/verifying-requests-from-slack
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Slack by a bot's token (`chat.postMessage`), or by the address of one incoming webhook. There are no receipts.
 
 Read in November 2026:
-  the call       https://docs.slack.dev/reference/methods/chat.postMessage
-  the webhook    https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
-  formatting     https://docs.slack.dev/messaging/formatting-message-text#escaping
-  blocks         https://docs.slack.dev/reference/block-kit/blocks
-  signatures     https://docs.slack.dev/authentication/verifying-requests-from-slack
+  the call       https://api.slack.com/methods/chat.postMessage
+  the webhook    https://docs.slack.dev/tools/python-slack-sdk/webhook,
+                 https://api.slack.com/changelog/2016-05-17-changes-to-errors-for-incoming-webhooks
+  its lengths    https://api.slack.com/changelog/2018-04-truncating-really-long-messages
+  formatting     https://api.slack.com/reference/surfaces/formatting
+  signatures     https://api.slack.com/docs/verifying-requests-from-slack
 
 What shapes this file:
   * The Web API answers a refusal with HTTP 200, `ok: false` and a word. Of `fatal_error` and `internal_error` Slack says that the

@@ -1,7 +1,8 @@
 """WhatsApp by Meta's Cloud API: texts, templates and media, one call per message, statuses by webhook.
 
 Read in November 2026:
-  the call      https://developers.facebook.com/documentation/business-messaging/whatsapp/reference/whatsapp-business-phone-number/message-api
+  the call      https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/text-messages,
+                and image-messages, document-messages beside it
   its codes     https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes
   statuses      https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status
 
@@ -58,8 +59,13 @@ CAPTION_MAX = 1024
 FILENAME_MAX = 240
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
-_IMAGES = frozenset({"image/jpeg", "image/png"})
-"""What WhatsApp shows as a picture; other pictures go as documents."""
+_SHOWN = frozenset(
+    {
+        *("image/jpeg", "image/png", "video/mp4", "video/3gpp"),
+        *("audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg"),
+    }
+)
+"""What WhatsApp shows or plays; other pictures, videos and sounds go as documents."""
 
 _STATES = {
     "sent": AttemptState.SENT,
@@ -201,7 +207,7 @@ def _said(out: Outgoing) -> dict[str, object]:
 def _media(item: Media, caption: str) -> dict[str, object] | None:
     """A file under its caption; None where that is too long for one, or the file can have none."""
     sort = sort_of(item)
-    if sort is Sort.IMAGE and content_type(item) not in _IMAGES:
+    if content_type(item) not in _SHOWN:
         sort = Sort.DOCUMENT
     if len(caption) > CAPTION_MAX or (caption and sort is Sort.AUDIO):
         return None

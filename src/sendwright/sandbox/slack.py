@@ -1,6 +1,6 @@
 """Slack as a caller meets it: `chat.postMessage`, which refuses with 200 and a word, and incoming webhooks, which speak plain text.
 
-Facts: docs.slack.dev/reference/methods/chat.postMessage, docs.slack.dev/messaging/sending-messages-using-incoming-webhooks, read
+Facts: api.slack.com/methods/chat.postMessage, api.slack.com/changelog/2016-05-17-changes-to-errors-for-incoming-webhooks, read
 November 2026. Any bearer token, and any webhook's address, is taken.
 """
 
