@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -194,6 +195,34 @@ def test_a_junk_answer_to_a_look_up_never_raises_and_reports_nothing(provider: P
     assert provider.told(Reply(status, (), body)) is None
 
 
+def bent(value: Any) -> Iterator[Any]:
+    """The value, with each part of it in turn replaced by each of these."""
+    yield from (None, True, -1, 1.5, 10**400, "", "\x00\u2028", [], [None], [[]], {}, {"": {}})
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from (value | {key: other} for other in bent(part))
+            yield {name: other for name, other in value.items() if name != key}
+    if isinstance(value, list):
+        for at, part in enumerate(value):
+            yield from ([*value[:at], other, *value[at + 1 :]] for other in bent(part))
+
+
+def test_an_answer_bent_anywhere_never_raises(samples: Samples, provider: Provider) -> None:
+    for reply in (samples.accepted, samples.refused_key, *samples.extra_replies):
+        for value in bent(said(reply.body)):
+            outcome = provider.read(Reply(reply.status, reply.headers, json.dumps(value).encode()))
+            assert isinstance(outcome, Outcome)
+            assert str(msgspec.to_builtins(outcome)).isprintable()
+
+
+def said(body: bytes) -> Any:
+    """What a body says, where that is JSON."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
 def test_the_good_answer_is_acceptance(samples: Samples, provider: Provider) -> None:
     assert isinstance(provider.parse(samples.accepted), Accepted)
     assert isinstance(read_by_flow(provider, samples.outgoing, samples.accepted), Accepted)
@@ -353,6 +382,14 @@ def test_a_good_callback_is_taken_and_finds_its_attempt(samples: Samples, provid
     assert [receipt.attempt or receipt.ref for receipt in receipts] == [samples.reports]
     assert provider.capabilities.receipts
     assert not provider.capabilities.echoes or receipts[0].attempt == ATTEMPT
+
+
+@called_back
+def test_a_callback_bent_anywhere_never_raises_and_says_nothing_unfit_to_keep(provider: Provider, callback: Hook) -> None:
+    for value in bent(said(callback.body)):
+        for receipt in provider.receipts(msgspec.structs.replace(callback, body=json.dumps(value).encode())):
+            for kept in (receipt.attempt, receipt.ref, receipt.detail):
+                assert kept is None or kept.isprintable()
 
 
 @called_back

@@ -286,7 +286,7 @@ def _taken(reply: Reply, answer: Mapping[str, Any], words: str) -> Outcome:
     ref, status, code = vendor_id(answer.get("sid")), answer.get("status"), _number(answer.get("error_code"))
     if ref is None:
         return Unsure("a success without a SID")
-    if status not in _ENDED:
+    if not isinstance(status, str) or status not in _ENDED:
         return Accepted(ref)
     return _by_code(reply, code, words) or Rejected(_reason(code), f"{status} {code or ''} {words}".strip())
 
