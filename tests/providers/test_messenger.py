@@ -142,6 +142,11 @@ def test_files_beside_a_text_stand_in_it_so_that_nothing_is_half_sent() -> None:
     assert said(media=files, body="")["message"]["text"] == "https://x.example/a.png\nhttps://x.example/b.png"
 
 
+def test_a_title_is_said_where_there_is_no_body() -> None:
+    assert said(body="", title="Hello")["message"]["text"] == "Hello"
+    assert said(title="Hello")["message"]["text"] == "Your code is 481216"
+
+
 def test_a_button_is_a_line_with_its_address() -> None:
     actions = (Action("a", "Track it", "https://x.example/t"), Action("b", "Not now"))
     assert said(actions=actions)["message"]["text"] == "Your code is 481216\nTrack it: https://x.example/t"

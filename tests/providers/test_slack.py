@@ -108,6 +108,11 @@ def test_a_channel_is_an_id_or_a_name(address: str) -> None:
     assert said(address=address)["channel"] == address
 
 
+def test_a_title_is_said_where_there_is_no_body() -> None:
+    assert said(body="", title="Hello")["text"] == "Hello"
+    assert said(title="Hello")["text"] == "Your code is 481216"
+
+
 def test_a_text_can_not_call_everybody() -> None:
     assert said(body="<!channel> & <@U1> > 1")["text"] == "&lt;!channel&gt; &amp; &lt;@U1&gt; &gt; 1"
 

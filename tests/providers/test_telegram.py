@@ -114,6 +114,11 @@ def test_a_chat_is_a_number_or_a_public_name(address: str, chat: object) -> None
     assert said(address=address)[1]["chat_id"] == chat
 
 
+def test_a_title_is_said_where_there_is_no_body() -> None:
+    assert said(body="", title="Hello")[1]["text"] == "Hello"
+    assert said(title="Hello")[1]["text"] == "Your code is 481216"
+
+
 def test_html_is_not_sent_since_telegram_knows_few_of_its_tags() -> None:
     assert said(html="<table><tr><td>1</td></tr></table>") == said()
     assert said(body="a < b & *c*")[1] == {"chat_id": 1111111, "text": "a < b & *c*"}

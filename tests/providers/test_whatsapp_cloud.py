@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from sendwright.errors import SettingsError
-from sendwright.model.content import WhatsappContent, WhatsappTemplate
+from sendwright.model.content import MediaItem, WhatsappContent, WhatsappTemplate
 from sendwright.providers.contract import (
     Accepted,
     Action,
@@ -153,7 +153,7 @@ def test_a_template_takes_its_variables_by_name_or_none() -> None:
 def test_a_template_has_in_its_header_the_file_that_was_named_for_whatsapp_and_no_other() -> None:
     template = WhatsappTemplate("t", "de", ["x"])
     picture = Media("https://example.com/a.png")
-    shown = said(own=WhatsappContent(template=template, media=[msgspec.convert({"url": picture.url}, Any)]), media=(picture,))
+    shown = said(own=WhatsappContent(template=template, media=[MediaItem(picture.url)]), media=(picture,))
     assert shown["template"]["components"][0] == {
         "type": "header",
         "parameters": [{"type": "image", "image": {"link": "https://example.com/a.png"}}],
@@ -203,6 +203,23 @@ def test_a_button_is_a_line_with_its_address() -> None:
     assert said(actions=actions, media=(Media("https://x.example/a.png"),))["image"]["caption"].endswith("https://x.example/t")
 
 
+def test_a_title_is_said_where_there_is_no_body() -> None:
+    assert said(body="", title="Hello")["text"]["body"] == "Hello"
+    assert said(title="Hello")["text"]["body"] == "Your code is 481216"
+
+
+def test_a_document_in_a_templates_header_has_its_name() -> None:
+    def header(item: Media) -> dict[str, Any]:
+        own = WhatsappContent(template=WhatsappTemplate("t", "de"), media=[MediaItem(item.url)])
+        found: dict[str, Any] = said(own=own, media=(item,))["template"]["components"][0]["parameters"][0]
+        return found
+
+    pdf = "https://x.example/a.pdf"
+    assert header(Media(pdf, None, "Bill.pdf")) == {"type": "document", "document": {"link": pdf, "filename": "Bill.pdf"}}
+    assert header(Media(pdf)) == {"type": "document", "document": {"link": pdf}}
+    assert header(Media("https://x.example/a.png", None, "a.png"))["image"] == {"link": "https://x.example/a.png"}
+
+
 @pytest.mark.parametrize(
     "over",
     [
@@ -212,9 +229,9 @@ def test_a_button_is_a_line_with_its_address() -> None:
         {"channel": "sms"},
         {"body": ""},
         {"body": "\ud800"},
-        {"own": WhatsappContent(template=WhatsappTemplate("t", "de"), media=[Media("https://x.example/a.ogg")]),  # type: ignore[list-item]
+        {"own": WhatsappContent(template=WhatsappTemplate("t", "de"), media=[MediaItem("https://x.example/a.ogg")]),
          "media": (Media("https://x.example/a.ogg"),)},
-        {"own": WhatsappContent(template=WhatsappTemplate("t", "de"), media=[Media("https://x.example/a.png")]),  # type: ignore[list-item]
+        {"own": WhatsappContent(template=WhatsappTemplate("t", "de"), media=[MediaItem("https://x.example/a.png")]),
          "media": (Media("https://x.example/a.png"), Media("https://x.example/b.png"))},
     ],
 )  # fmt: skip
