@@ -366,6 +366,12 @@ def test_an_error_of_another_shape_falls_back_on_the_status(error: object) -> No
     assert isinstance(WHATSAPP.parse(json_reply(400, {"error": error})), Rejected)
 
 
+def test_metas_words_are_the_details_else_the_message() -> None:
+    assert WHATSAPP.parse(refusal(131026, error_data={"details": "So and so."})).detail == "131026: So and so."
+    for data in ({"details": ""}, {"details": 5}, "x", None):
+        assert WHATSAPP.parse(refusal(131026, error_data=data)).detail == "131026: so it is"
+
+
 # Statuses
 
 
