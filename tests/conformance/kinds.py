@@ -34,8 +34,10 @@ class Samples:
     """A message it can send."""
     accepted: Reply
     """The answer that means: taken."""
-    refused_key: Reply
-    """The answer to a wrong key."""
+    refused_key: Reply | None
+    """The answer to a wrong key; None for a kind that signs in nowhere."""
+    bare: bool = False
+    """Any 2xx is acceptance by itself: there is nothing to read in it."""
     secrets: tuple[str, ...] = ()
     """Every secret of `raw`."""
     callback: Hook | None = None
