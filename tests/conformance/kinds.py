@@ -44,6 +44,8 @@ class Samples:
     """A good callback, reporting the attempt `ATTEMPT`; None for a kind without callbacks."""
     stale: tuple[Hook, ...] = ()
     """Callbacks whose signature is right and whose time is not."""
+    foreign: dict[str, Any] = field(default_factory=dict)
+    """Settings that make another account of it, whose callbacks are not this one's, beside other secrets."""
     signs_url: bool = False
     signature_headers: tuple[str, ...] = ()
     extra_replies: tuple[Reply, ...] = field(default=())

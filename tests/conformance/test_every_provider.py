@@ -381,7 +381,7 @@ def test_a_stale_callback_is_refused(samples: Samples, provider: Provider, callb
 
 @called_back
 def test_another_accounts_callback_is_refused(samples: Samples, callback: Hook) -> None:
-    other = dict(samples.raw)
+    other = samples.raw | samples.foreign
     for key, value in samples.raw.items():
         if value in samples.secrets:
             other[key] = value[:-4] + ("AAAA" if value[-4:] != "AAAA" else "BBBB")
