@@ -47,6 +47,8 @@ class Samples:
     foreign: dict[str, Any] = field(default_factory=dict)
     """Settings that make another account of it, whose callbacks are not this one's, beside other secrets."""
     signs_url: bool = False
+    signs_words: bool = False
+    """What its callbacks say is signed, not their bytes: another writing of the same is as good."""
     signature_headers: tuple[str, ...] = ()
     extra_replies: tuple[Reply, ...] = field(default=())
     """Replies of its own that look like success and aren't."""

@@ -389,7 +389,7 @@ def test_another_accounts_callback_is_refused(samples: Samples, callback: Hook) 
 
 
 @called_back
-def test_every_flipped_byte_of_the_body_is_refused_or_says_the_same(provider: Provider, callback: Hook) -> None:
+def test_every_flipped_byte_of_the_body_is_refused_or_says_the_same(samples: Samples, provider: Provider, callback: Hook) -> None:
     for at in range(len(callback.body)):
         for bit in range(8):
             body = bytearray(callback.body)
@@ -397,8 +397,7 @@ def test_every_flipped_byte_of_the_body_is_refused_or_says_the_same(provider: Pr
             bent = msgspec.structs.replace(callback, body=bytes(body))
             if provider.verify(bent) is Verdict.GOOD:
                 # only another spelling of the same form: %2b for %2B
-                assert bit == 5
-                assert bytes(body).upper() == callback.body.upper()
+                assert samples.signs_words or (bit == 5 and bytes(body).upper() == callback.body.upper())
                 assert provider.events(bent) == provider.events(callback)
 
 
@@ -421,8 +420,9 @@ def test_every_flipped_byte_of_a_signed_address_is_refused(provider: Provider, c
 
 
 @called_back
-def test_a_body_cut_short_or_grown_is_refused(provider: Provider, callback: Hook) -> None:
-    for body in (b"", callback.body[:-1], callback.body + b" ", callback.body + b"&x=1", callback.body * 2):
+def test_a_body_cut_short_or_grown_is_refused(samples: Samples, provider: Provider, callback: Hook) -> None:
+    grown = [callback.body + b"&x=1", callback.body * 2] + ([] if samples.signs_words else [callback.body + b" "])
+    for body in (b"", callback.body[:-1], *grown):
         assert provider.verify(msgspec.structs.replace(callback, body=body)) is Verdict.BAD
 
 

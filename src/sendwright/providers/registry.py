@@ -29,7 +29,7 @@ from sendwright.providers.contract import CommonSettings, Provider, Secret
 GROUP = "sendwright.providers"
 
 ROOM = "sendwright.providers"
-SHARED = frozenset({"answers", "contract", "forms", "letter", "redaction", "registry", "signing", "sigv4", "throttle"})
+SHARED = frozenset({"answers", "contract", "forms", "letter", "redaction", "registry", "signing", "sigv4", "sns", "throttle"})
 """Files of this room that are no kind: what several kinds lean on."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
