@@ -1,0 +1,91 @@
+"""Email through the running product to Amazon SES, played by moto, and back by SNS, which signs for real."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .aws_process import REGION, Aws
+from .harness import House
+from .raw_http import ask
+from .world import FAST, Row, World
+
+pytestmark = pytest.mark.slow
+
+SENDER = "shop@example.com"
+
+
+class Mails(World):
+    """A house whose mails go to SES."""
+
+    def __init__(self, folder: Path) -> None:
+        self.aws = Aws(folder)
+        self.topic = self.aws.topic("mails")
+        super().__init__(folder, House(folder, self._provider(), FAST), self.aws)  # type: ignore[arg-type]
+
+    def _provider(self) -> str:
+        keys = 'access_key_id = "AKIDEXAMPLE0123456"\nsecret_access_key = "secret-key-0123456789"\n'
+        named = f'region = "{REGION}"\nfrom = "{SENDER}"\nbase_url = "{self.aws.base_url}"\ntopic_arn = "{self.topic}"\n'
+        return f'[providers.mails]\nkind = "ses"\n{keys}{named}'
+
+    def sent(self, **content: Any) -> tuple[str, Row]:
+        message = self.post({"to": {"email": "ada@example.com"}, "channels": ["email"], "content": {"body": "Shipped.", **content}})
+        return message, self.comes_to(message, "sent")["attempts"][0]
+
+    def event(self, attempt: Row, word: str, **more: Any) -> Row:
+        """As SES would publish it of this attempt."""
+        mail = {"messageId": attempt["ref"], "timestamp": _now(), "tags": {"sendwright_attempt": [attempt["id"]]}}
+        return {"eventType": word, "mail": mail, **more}
+
+
+def _now() -> str:
+    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@pytest.fixture(scope="module")
+def mails(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mails]:
+    made = Mails(tmp_path_factory.mktemp("ses"))
+    made.aws.verify(SENDER)
+    made.house.start()
+    made.aws.subscribe(made.topic, f"{made.house.url}/v1/hooks/mails")
+    yield made
+    made.stop()
+
+
+def test_a_mail_is_taken_by_ses_and_read_when_sns_says_so(mails: Mails) -> None:
+    message, attempt = mails.sent(title="Order 7", html="<p>Shipped.</p>")
+    [taken] = [mail for mail in mails.aws.sent() if mail["id"] == attempt["ref"]]
+    assert (taken["source"], taken["subject"]) == (SENDER, "Order 7")
+    assert taken["destinations"] == {"ToAddresses": ["ada@example.com"]}
+
+    mails.aws.publish(
+        mails.topic, mails.event(attempt, "Delivery", delivery={"timestamp": _now(), "recipients": ["ada@example.com"]})
+    )
+    mails.comes_to(message, "delivered")
+    mails.aws.publish(mails.topic, mails.event(attempt, "Open", open={"timestamp": _now()}))
+    mails.comes_to(message, "read")
+    assert mails.aws.certificates, "each was judged by a certificate that had to be fetched"
+
+
+def test_a_bounce_fails_its_message_and_says_why(mails: Mails) -> None:
+    message, attempt = mails.sent()
+    bounced = [{"emailAddress": "ada@example.com", "status": "5.1.1", "diagnosticCode": "smtp; 550 5.1.1 user unknown"}]
+    bounce = {"bounceType": "Permanent", "bounceSubType": "General", "timestamp": _now(), "bouncedRecipients": bounced}
+    mails.aws.publish(mails.topic, mails.event(attempt, "Bounce", bounce=bounce))
+    assert mails.comes_to(message, "failed")["reason"]["code"] == "invalid_address"
+
+
+def test_what_another_topic_publishes_changes_nothing_and_causes_no_call(mails: Mails) -> None:
+    message, attempt = mails.sent()
+    other = mails.aws.topic("of-others")
+    mails.aws.subscribe(other, f"{mails.house.url}/v1/hooks/mails")
+    asked = len(mails.aws.certificates)
+    mails.aws.publish(other, mails.event(attempt, "Delivery", delivery={"timestamp": _now()}))
+    assert ask(mails.house.port, "POST", "/v1/hooks/mails", b"{}", {}, key=None).status == 401
+    assert len(mails.aws.certificates) == asked
+    assert mails.state(message) == "sent"
