@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest
 
@@ -62,6 +63,13 @@ def built(out: Outgoing) -> HttpRequest:
 @pytest.mark.parametrize("out", MAILS.values(), ids=MAILS)
 def test_sendgrid_takes_our_request_by_its_own_spec(sendgrid: OpenAPI, out: Outgoing) -> None:
     sendgrid.validate_request(as_seen(built(out)))
+
+
+def test_sendgrid_takes_a_call_for_a_thousand_messages(sendgrid: OpenAPI) -> None:
+    outs = [structs.replace(MAILS["html"], attempt=f"att_{number}", address=f"guest{number}@example.com") for number in range(1000)]
+    request = make("main", RAW).build_all(outs)
+    assert isinstance(request, HttpRequest)
+    sendgrid.validate_request(as_seen(request))
 
 
 @pytest.mark.parametrize("out", MAILS.values(), ids=MAILS)

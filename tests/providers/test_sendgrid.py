@@ -335,6 +335,84 @@ def test_a_sender_that_the_message_named_is_not_held_against_the_account(name: s
     assert isinstance(by_flow(named, Lost("wait")), Unsure)
 
 
+# Messages that share a call
+
+
+def guests(count: int, **over: Any) -> list[Outgoing]:
+    given = {"attempt": "att_{}", "address": "guest{}@example.com"}
+    named = [{name: text.format(number) for name, text in given.items()} for number in range(count)]
+    return [msgspec.structs.replace(OUT, **each, **over) for each in named]
+
+
+def test_messages_of_one_content_go_with_one_call_and_each_echoes_its_own_attempt() -> None:
+    outs = guests(1000)
+    assert MAIN.capabilities.batch_max == 1000
+    assert len({MAIN.together(out) for out in outs}) == 1
+    request = MAIN.build_all(outs)
+    assert isinstance(request, HttpRequest)
+    mail = json.loads(request.body)
+    assert mail["personalizations"] == [
+        {"to": [{"email": f"guest{number}@example.com"}], "custom_args": {"sendwright_attempt": f"att_{number}"}}
+        for number in range(1000)
+    ]
+    assert (mail["subject"], mail["content"][0]["value"]) == ("Order 7", "Your order is on its way.")
+    assert MAIN.parse_all(TAKEN, outs) == [Accepted(ID)] * 1000
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"body": "Something else."},
+        {"title": "Order 8"},
+        {"html": "<p>x</p>"},
+        {"sender": "orders@example.com"},
+        {"url": "https://example.com/8"},
+        {"own": EmailContent(headers={"X-Order": "8"})},
+        {"own": EmailContent(attachments=[Attachment("a.txt", "YQ==")])},
+    ],
+)
+def test_what_is_said_otherwise_goes_with_another_call(over: dict[str, Any]) -> None:
+    first, second = guests(2)
+    assert MAIN.together(msgspec.structs.replace(second, **over)) not in {MAIN.together(first), None}
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"own": EmailContent(cc=["bob@example.com"])},
+        {"own": EmailContent(bcc=["bob@example.com"])},
+        {"own": EmailContent(attachments=[Attachment("a.bin", "A" * 1_000_000)])},
+    ],
+)
+def test_copies_and_large_files_go_alone(over: dict[str, Any]) -> None:
+    assert MAIN.together(msgspec.structs.replace(OUT, **over)) is None
+
+
+def test_what_cannot_be_said_is_refused_before_it_finds_company() -> None:
+    with pytest.raises(ValueError):
+        MAIN.together(msgspec.structs.replace(OUT, address="nobody"))
+
+
+def test_a_call_that_is_refused_for_one_of_its_messages_is_nobodys_refusal() -> None:
+    outs = guests(3)
+    assert MAIN.read_all(reply("reply_bad_recipient"), outs) is None
+    assert MAIN.read_all(reply("reply_too_large"), outs) is None
+    assert [type(each) for each in MAIN.read_all(reply("reply_bad_recipient"), outs[:1]) or ()] == [Rejected]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("reply_busy", Later), ("reply_bad_key", Misconfigured), ("reply_broken", Unsure), ("reply_bad_content", Rejected)],
+)
+def test_every_other_answer_is_that_of_each(name: str, kind: type) -> None:
+    assert [type(each) for each in MAIN.read_all(reply(name), guests(3)) or ()] == [kind] * 3
+
+
+def test_a_sender_that_all_of_them_named_is_not_held_against_the_account() -> None:
+    outcomes = MAIN.read_all(reply("reply_unverified_sender"), guests(2, sender="orders@example.com")) or ()
+    assert [(each.reason, each.scope) for each in outcomes if isinstance(each, Rejected)] == [(Reason.REJECTED, Scope.SENDER)] * 2
+
+
 # Events
 
 AT = 1795338000.0

@@ -1,4 +1,4 @@
-"""SendGrid: email by the v3 Mail Send API, one call per message, receipts by the signed event webhook.
+"""SendGrid: email by the v3 Mail Send API, one call for up to a thousand messages, receipts by the signed event webhook.
 
 Read in November 2026:
   the call      https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send
@@ -15,12 +15,14 @@ What shapes this file:
   * Events come many at a time, out of order and more than once; states join upwards, so that needs nothing here.
   * The signature is over the timestamp and the body's very bytes, line break at the end included. SendGrid names no tolerance;
     it tries for a day, so what is two days old is refused.
-  * `_envelope` is what a message has for itself, `_contents` what several may share: messages of equal contents can become one
-    call with many envelopes.
+  * `_envelope` is what a message has for itself, `_contents` what several may share: messages of equal contents go with one call.
+    They have one `X-Message-Id`, and each its own attempt's id in its events. A call that is refused for one envelope has taken
+    nothing, so each goes again, alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -58,7 +60,10 @@ from sendwright.providers.signing import ecdsa_signed, p256_key
 API = "https://api.sendgrid.com"
 SIZE_MAX = 30_000_000
 """Bytes of a call, attachments included."""
+SHARED_MAX = 1_000_000
+"""Larger mails go alone: what there is to save is small beside them."""
 RECIPIENTS_MAX = 1000
+"""Of a call, copies included."""
 OLDEST_S = 2 * 86_400
 """Age of a callback that is still taken, in seconds."""
 AHEAD_S = 300
@@ -129,15 +134,30 @@ class Sendgrid(Provider):
     @property
     def capabilities(self) -> Capabilities:
         told = self.settings.webhook_public_key is not None
-        return Capabilities(channels=("email",), receipts=told, echoes=True)
+        return Capabilities(channels=("email",), receipts=told, echoes=True, batch_max=RECIPIENTS_MAX)
 
     def build(self, out: Outgoing) -> HttpRequest:
         """One mail. Raises `ValueError` for what SendGrid has no words for, `TooLong` above its size."""
-        letter = letter_of(out, self.settings.sender, self.settings.from_name)
-        body = msgspec.json.encode({"personalizations": [_envelope(out, letter)], **_contents(letter)})
+        return self.build_all([out])
+
+    def together(self, out: Outgoing) -> str | None:
+        """A hash of the contents. With copies it goes alone: each of them counts as a recipient of the call."""
+        body, letter = self.build(out).body, self._letter(out)
+        if len(body) > SHARED_MAX or letter.cc or letter.bcc:
+            return None
+        return hashlib.sha256(msgspec.json.encode(_contents(letter))).hexdigest()
+
+    def build_all(self, outs: Sequence[Outgoing]) -> HttpRequest:
+        """An envelope for each, and the contents of the first, which are those of all."""
+        letters = [self._letter(out) for out in outs]
+        envelopes = [_envelope(out, letter) for out, letter in zip(outs, letters, strict=True)]
+        body = msgspec.json.encode({"personalizations": envelopes, **_contents(letters[0])})
         if len(body) > SIZE_MAX:
             raise TooLong(f"the mail is larger than {SIZE_MAX} bytes")
         return HttpRequest("POST", self._url, self._headers, body)
+
+    def _letter(self, out: Outgoing) -> Letter:
+        return letter_of(out, self.settings.sender, self.settings.from_name)
 
     @cached_property
     def _url(self) -> str:
@@ -170,13 +190,19 @@ class Sendgrid(Provider):
         said = ("; ".join(f"{error['message']}" for error in _errors(reply) if isinstance(error.get("message"), str)))[:1000]
         return self.words(said)
 
+    def parse_all(self, reply: Reply, outs: Sequence[Outgoing]) -> Sequence[Outcome] | None:
+        """The same for all, but where one of the envelopes is to blame, or all of them together are too much."""
+        apart = reply.status == 413 or (reply.status == 400 and _field(reply).startswith("personalizations"))
+        if apart and len(outs) > 1:
+            return None
+        outcome = self.parse(reply)
+        return [_as_named(outcome, reply, out) for out in outs]
+
     def flow(self, out: Outgoing) -> Flow:
         """One call. A sender that the message itself named is not held against the account."""
         answer = yield self.build(out)
         outcome = self.read(answer)
-        if out.sender and isinstance(outcome, Misconfigured) and isinstance(answer, Reply) and _field(answer).startswith("from"):
-            return Rejected(Reason.REJECTED, outcome.detail, Scope.SENDER)
-        return outcome
+        return _as_named(outcome, answer, out) if isinstance(answer, Reply) else outcome
 
     def verify(self, hook: Hook) -> Verdict:
         """SendGrid's signature over the timestamp and the raw body."""
@@ -238,6 +264,13 @@ def _contents(letter: Letter) -> dict[str, Any]:
             for file in letter.attachments
         ]
     return said
+
+
+def _as_named(outcome: Outcome, reply: Reply, out: Outgoing) -> Outcome:
+    """A sender that the message itself named is not held against the account."""
+    if out.sender and isinstance(outcome, Misconfigured) and _field(reply).startswith("from"):
+        return Rejected(Reason.REJECTED, outcome.detail, Scope.SENDER)
+    return outcome
 
 
 def _mailboxes(boxes: Iterable[Mailbox]) -> list[dict[str, str]]:
