@@ -35,7 +35,8 @@ class Aws:
         wait_until(lambda: call("GET", f"{self.url}/moto-api/")[0] == 200, 60, "moto is up")
         self._front = Front(self._port)
         self.base_url = f"http://127.0.0.1:{self._front.server_port}"
-        self.certificates = self._front.certificates
+        self.asked = self._front.asked
+        self.own = self._front.own
 
     def verify(self, address: str) -> None:
         """Makes it an identity that mails may be from."""
@@ -76,8 +77,10 @@ class Aws:
 class Front(ThreadingHTTPServer):
     def __init__(self, port: int) -> None:
         self.behind = port
-        self.certificates: list[str] = []
-        """The paths that were asked for, each time."""
+        self.asked: list[str] = []
+        """What was asked for by GET, each time: certificates, and confirmations."""
+        self.own: dict[str, bytes] = {}
+        """What is answered by a test itself, by path."""
         super().__init__(("127.0.0.1", 0), Forwarding)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -89,8 +92,11 @@ class Forwarding(BaseHTTPRequestHandler):
         self._forward(self.rfile.read(int(self.headers["Content-Length"])), dict(self.headers.items()))
 
     def do_GET(self) -> None:
-        self.server.certificates.append(self.path)
-        self._forward(None, {"Authorization": _KEYS.format(region=REGION, service="sns")})
+        self.server.asked.append(self.path)
+        if (body := self.server.own.get(self.path)) is not None:
+            self._answer(200, body)
+        else:
+            self._forward(None, {"Authorization": _KEYS.format(region=REGION, service="sns")})
 
     def _forward(self, body: bytes | None, headers: dict[str, str]) -> None:
         request = urllib.request.Request(f"http://127.0.0.1:{self.server.behind}{self.path}", body, headers, method=self.command)
@@ -99,6 +105,9 @@ class Forwarding(BaseHTTPRequestHandler):
                 status, answer = reply.status, reply.read()
         except urllib.error.HTTPError as error:
             status, answer = error.code, error.read()
+        self._answer(status, answer)
+
+    def _answer(self, status: int, answer: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()

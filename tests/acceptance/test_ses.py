@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.providers.test_ses import certificate, message
 
 from .aws_process import REGION, Aws
 from .harness import House
@@ -69,7 +72,7 @@ def test_a_mail_is_taken_by_ses_and_read_when_sns_says_so(mails: Mails) -> None:
     mails.comes_to(message, "delivered")
     mails.aws.publish(mails.topic, mails.event(attempt, "Open", open={"timestamp": _now()}))
     mails.comes_to(message, "read")
-    assert mails.aws.certificates, "each was judged by a certificate that had to be fetched"
+    assert mails.aws.asked, "each was judged by a certificate that had to be fetched"
 
 
 def test_a_bounce_fails_its_message_and_says_why(mails: Mails) -> None:
@@ -84,8 +87,35 @@ def test_what_another_topic_publishes_changes_nothing_and_causes_no_call(mails: 
     message, attempt = mails.sent()
     other = mails.aws.topic("of-others")
     mails.aws.subscribe(other, f"{mails.house.url}/v1/hooks/mails")
-    asked = len(mails.aws.certificates)
+    asked = len(mails.aws.asked)
     mails.aws.publish(other, mails.event(attempt, "Delivery", delivery={"timestamp": _now()}))
     assert ask(mails.house.port, "POST", "/v1/hooks/mails", b"{}", {}, key=None).status == 401
-    assert len(mails.aws.certificates) == asked
+    assert len(mails.aws.asked) == asked
     assert mails.state(message) == "sent"
+
+
+def test_a_subscription_is_confirmed_by_a_call_and_a_forged_one_by_none(mails: Mails) -> None:
+    host, here = f"https://sns.{REGION}.amazonaws.com", f"/SimpleNotificationService-{'0' * 32}.pem"
+    confirm = f"/?Action=ConfirmSubscription&TopicArn={mails.topic}&Token=1"
+    now = time.time()
+    mails.aws.own |= {here: certificate(at=now), confirm: b"<ConfirmSubscriptionResponse/>"}
+    wish = {
+        "Type": "SubscriptionConfirmation",
+        "TopicArn": mails.topic,
+        "Token": "1",
+        "SubscribeURL": host + confirm,
+        "Subject": None,
+    }
+    good = message(at=now, SigningCertURL=host + here, **wish)
+
+    assert confirmed(mails, good | {"Token": "2"}) == 401
+    assert confirm not in mails.aws.asked
+    assert confirmed(mails, good) == 204
+    assert mails.aws.asked.count(confirm) == 1
+    assert mails.aws.asked.count(here) == 1, "the certificate is kept"
+
+
+def confirmed(mails: Mails, said: Row) -> int:
+    return ask(
+        mails.house.port, "POST", "/v1/hooks/mails", json.dumps(said).encode(), {"Content-Type": "text/plain"}, key=None
+    ).status

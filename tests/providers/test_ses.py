@@ -72,10 +72,10 @@ def signing_key(number: int) -> rsa.RSAPrivateKey:
 
 
 @cache
-def certificate(days: int = 365, number: int = 0) -> bytes:
-    """Good from a day before `NOW`, for so long."""
+def certificate(days: int = 365, number: int = 0, at: float = NOW) -> bytes:
+    """Good from a day before that moment, for so long."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
-    begins = datetime.fromtimestamp(NOW, UTC) - timedelta(days=1)
+    begins = datetime.fromtimestamp(at, UTC) - timedelta(days=1)
     made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(signing_key(number).public_key())
     made = made.serial_number(7).not_valid_before(begins).not_valid_after(begins + timedelta(days=days))
     return made.sign(signing_key(number), SHA256()).public_bytes(Encoding.PEM)
