@@ -33,8 +33,9 @@ class Mails(World):
 
     def _provider(self) -> str:
         keys = 'access_key_id = "AKIDEXAMPLE0123456"\nsecret_access_key = "secret-key-0123456789"\n'
-        named = f'region = "{REGION}"\nfrom = "{SENDER}"\nbase_url = "{self.aws.base_url}"\ntopic_arn = "{self.topic}"\n'
-        return f'[providers.mails]\nkind = "ses"\n{keys}{named}'
+        named = f'region = "{REGION}"\nfrom = "{SENDER}"\ntopic_arn = "{self.topic}"\n'
+        played = f'base_url = "{self.aws.base_url}"\nsns_base_url = "{self.aws.base_url}"\n'
+        return f'[providers.mails]\nkind = "ses"\n{keys}{named}{played}'
 
     def sent(self, **content: Any) -> tuple[str, Row]:
         message = self.post({"to": {"email": "ada@example.com"}, "channels": ["email"], "content": {"body": "Shipped.", **content}})

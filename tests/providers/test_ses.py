@@ -289,6 +289,7 @@ def test_a_mail_of_more_than_40_megabytes_is_too_long() -> None:
         ({"from": "canary"}, "from"),
         ({"configuration_set": "canary set"}, "configuration_set"),
         ({"topic_arn": "canary"}, "topic_arn"),
+        ({"sns_base_url": "canary"}, "sns_base_url"),
         ({"topic_arn": "arn:aws:sns:canary:123456789012:mails"}, "topic_arn"),
         ({"secret_access_key": None}, "secret_access_key"),
     ],
@@ -478,7 +479,8 @@ def test_the_text_that_is_signed_is_that_of_the_documentation() -> None:
 
 def test_the_certificate_is_asked_for_where_the_message_says_it_lies() -> None:
     assert MAIN.wants(posted(message({}))) == HttpRequest("GET", CERTIFICATE_URL)
-    moved = account(base_url="http://127.0.0.1:5055")
+    assert account(base_url="https://vpce.example.com").wants(posted(message({}))) == HttpRequest("GET", CERTIFICATE_URL)
+    moved = account(sns_base_url="http://127.0.0.1:5055")
     assert moved.wants(posted(message({}))) == HttpRequest("GET", CERTIFICATE_URL.replace(HOST, "http://127.0.0.1:5055"))
 
 
@@ -568,7 +570,7 @@ def test_a_subscription_is_confirmed_where_it_says_once_it_is_verified() -> None
     assert MAIN.events(confirming) == ()
     assert MAIN.verify(posted(subscription() | {"SubscribeURL": SUBSCRIBE_URL + "x"})) is Verdict.BAD
     assert MAIN.verify(posted(subscription() | {"Token": "x"})) is Verdict.BAD
-    moved = account(base_url="http://127.0.0.1:5055")
+    moved = account(sns_base_url="http://127.0.0.1:5055")
     assert moved.follows(confirming) == HttpRequest("GET", SUBSCRIBE_URL.replace(HOST, "http://127.0.0.1:5055"))
 
 

@@ -126,7 +126,7 @@ def test_the_lines_of_these_calls_are_guarded_unless_the_operator_named_the_host
         for name, over in (
             ("told", {"topic_arn": TOPIC}),
             ("alone", {}),
-            ("moved", {"topic_arn": TOPIC, "base_url": "http://127.0.0.1:1"}),
+            ("moved", {"topic_arn": TOPIC, "sns_base_url": "http://127.0.0.1:1"}),
         )
     )
     routes = routes_out({provider.name: provider for provider in (told, alone, moved)})

@@ -31,8 +31,8 @@ def line_name(provider: str) -> str:
 
 
 def route_for_callbacks(provider: Provider) -> Route:
-    """Guarded, for the addresses are the callbacks' word; a `base_url` is the operator's."""
-    return Route(concurrency=1, guarded=provider.settings.base_url is None)
+    """Guarded, where the addresses are the callbacks' word."""
+    return Route(concurrency=1, guarded=not provider.capabilities.fetches_unguarded)
 
 
 class Fetches:

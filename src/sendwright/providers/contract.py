@@ -315,6 +315,8 @@ class Capabilities(Struct, frozen=True):
     """It calls with an access token that is fetched beforehand: it has `token_request` and `token_of`."""
     fetches: bool = False
     """Its callbacks take calls of ours: it has `wants` or `follows`."""
+    fetches_unguarded: bool = False
+    """These calls go where its operator said, not where a callback did: no address is checked."""
     idle_s: float = 15
     """How long a kept-alive connection may rest: less than the vendor's own limit."""
 
@@ -484,8 +486,8 @@ class Provider(ABC):
     def wants(self, hook: Hook) -> Request | None:
         """What must be fetched before the callback can be judged, such as the certificate that it is signed with: `verify` finds
         what came of it in `hook.fetched`. None where nothing must, or it is bad in any case. What was fetched well is kept for a
-        day. Its address is the callback's word, so this kind must check it; private networks are shut all the same, unless there
-        is a `base_url`. For kinds with `fetches`. Never raises."""
+        day. Its address is the callback's word, so this kind must check it; private networks are shut all the same. For kinds with
+        `fetches`. Never raises."""
         return None
 
     def follows(self, hook: Hook) -> Request | None:

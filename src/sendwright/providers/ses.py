@@ -68,6 +68,7 @@ FOR = "sendwright_for"
 """Names of our tags."""
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}", re.ASCII)
+_BASE = re.compile(r"https?://[^\s/?#@\x00-\x20\x7f]+(/[^\s?#\x00-\x20\x7f]*)?", re.ASCII | re.IGNORECASE)
 _SET = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _KEY_ID = re.compile(r"[A-Za-z0-9]{16,128}", re.ASCII)
 _PRINTABLE = re.compile(r"[ -~]{1,995}", re.ASCII)
@@ -133,6 +134,8 @@ class SesSettings(CommonSettings, frozen=True, kw_only=True, rename={"sender": "
     configuration_set: str | None = None
     topic_arn: str | None = None
     """The SNS topic that the configuration set publishes to; without it there are no receipts."""
+    sns_base_url: str | None = None
+    """Stands in SNS's place, as `base_url` does in SES's: for certificates and confirmations."""
 
     @classmethod
     def contradictions(cls, given: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
@@ -141,6 +144,7 @@ class SesSettings(CommonSettings, frozen=True, kw_only=True, rename={"sender": "
             ("access_key_id", _KEY_ID.fullmatch, "must be a key id such as AKIA…"),
             ("from", is_mailbox, "must be an address, or a name and an address as `Shop <shop@example.com>`"),
             ("configuration_set", _SET.fullmatch, "must be a configuration set's name"),
+            ("sns_base_url", _BASE.fullmatch, "must be http:// or https://, a host, and at most a path"),
             ("topic_arn", sns.topic_of, "must be a topic's name such as arn:aws:sns:eu-central-1:123456789012:mails"),
         )
         faults = [(key, what) for key, fits, what in shapes if given.get(key) is not None and not fits(given[key])]
@@ -161,7 +165,8 @@ class Ses(Provider):
     @property
     def capabilities(self) -> Capabilities:
         told = self.settings.topic_arn is not None
-        return Capabilities(channels=("email",), receipts=told, echoes=True, fetches=told)
+        elsewhere = self.settings.sns_base_url is not None
+        return Capabilities(channels=("email",), receipts=told, echoes=True, fetches=told, fetches_unguarded=elsewhere)
 
     def build(self, out: Outgoing) -> HttpRequest:
         """One mail. Raises `ValueError` for what SES has no words for, `TooLong` above its size."""
@@ -269,8 +274,7 @@ class Ses(Provider):
         return None if topic is None else sns.message_of(hook.body, topic, hook.now)
 
     def _get(self, url: str) -> HttpRequest:
-        """With a `base_url` that stands in SNS's place too."""
-        base = self.settings.base_url
+        base = self.settings.sns_base_url
         return HttpRequest("GET", url if base is None else base.rstrip("/") + sns.path_of(url))
 
     def events(self, hook: Hook) -> Sequence[Receipt]:
