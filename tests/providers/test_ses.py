@@ -308,7 +308,7 @@ def test_settings_that_cannot_be_used_are_refused_without_being_quoted(over: dic
     ("name", "outcome"),
     [
         ("reply_too_fast", Later("HTTP 429: TooManyRequestsException: Maximum sending rate exceeded.", ill=False)),
-        ("reply_quota", Later("LimitExceededException: Daily message quota exceeded.", ill=False)),
+        ("reply_quota", Later("LimitExceededException: Daily message quota exceeded.", 600, ill=False)),
         ("reply_throttled", Later("ThrottlingException: Rate exceeded", ill=False)),
         ("reply_suspended", Misconfigured("AccountSuspendedException: The account has been suspended.")),
         ("reply_paused", Misconfigured("SendingPausedException: Sending is paused for this account.")),
@@ -331,6 +331,18 @@ def test_a_clock_that_is_wrong_is_told_by_name() -> None:
     outcome = MAIN.parse(reply("reply_skewed"))
     assert isinstance(outcome, Misconfigured)
     assert "Signature expired" in outcome.detail
+
+
+def test_a_quota_that_is_used_up_rests_for_ten_minutes_unless_it_says_how_long() -> None:
+    body = b'{"message": "Daily message quota exceeded."}'
+    named = ("x-amzn-errortype", "ThrottlingException")
+    for status in (400, 429):
+        outcome = MAIN.parse(Reply(status, (named,), body))
+        assert isinstance(outcome, Later)
+        assert (outcome.after_s, outcome.ill) == (600, False)
+    told = MAIN.parse(Reply(429, (named, ("retry-after", "30")), body))
+    assert isinstance(told, Later)
+    assert told.after_s == 30
 
 
 @pytest.mark.parametrize(

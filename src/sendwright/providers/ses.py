@@ -3,6 +3,7 @@
 Read in November 2026:
   the call      https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
   its errors    https://docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html
+  its quotas    https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html
   events        https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
   bounces       https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html
   SNS           https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html (sns.py)
@@ -27,6 +28,7 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from sendwright.providers import sns
 from sendwright.providers.answers import by_status, json_object, later
@@ -39,6 +41,7 @@ from sendwright.providers.contract import (
     Flow,
     Hook,
     HttpRequest,
+    Later,
     Misconfigured,
     Outcome,
     Outgoing,
@@ -60,6 +63,8 @@ from sendwright.providers.sigv4 import Scope as Signing
 
 SIZE_MAX = 40_000_000
 """Bytes of a mail, attachments included."""
+QUOTA_S = 600.0
+"""How long the account rests when the day's quota is used up, in seconds: its 24 hours move on all the while."""
 RECIPIENTS_MAX = 50
 HEADERS_MAX = 15
 
@@ -74,6 +79,7 @@ _KEY_ID = re.compile(r"[A-Za-z0-9]{16,128}", re.ASCII)
 _PRINTABLE = re.compile(r"[ -~]{1,995}", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_.@-]{1,256}", re.ASCII)
 _BAD_ADDRESS = re.compile(r"illegal address|missing final|^domain |local address|invalid (email|to) address", re.IGNORECASE)
+_QUOTA = re.compile(r"daily (message|sending) quota", re.IGNORECASE)
 _UNVERIFIED = re.compile(r"not verified", re.IGNORECASE)
 _NO_SUCH_MAILBOX = re.compile(r"[45]\.1\.[0-9]{1,3}", re.ASCII)
 
@@ -220,14 +226,15 @@ class Ses(Provider):
         detail = ": ".join(part for part in (code, words) if part)
         if 400 <= reply.status < 500 and reply.status != 429:
             if code in _WAIT:
-                return later(reply, detail)
+                return _later(reply, detail)
             if code in _ACCOUNT_FAULTS or reply.status == 404:
                 return Misconfigured(detail or f"HTTP {reply.status}")
             if code == "MessageRejected":
                 return self._rejected(said if isinstance(said, str) else "", detail)
             if code == "BadRequestException" and isinstance(said, str) and _BAD_ADDRESS.search(said):
                 return Rejected(Reason.INVALID_ADDRESS, detail)
-        return by_status(reply, detail)
+        outcome = by_status(reply, detail)
+        return _later(reply, outcome.detail) if reply.status == 429 and isinstance(outcome, Later) else outcome
 
     def _rejected(self, said: str, detail: str) -> Outcome:
         """For what it says; or for an identity that is not verified: the sender's is the operator's to mend, a recipient's is
@@ -382,6 +389,12 @@ def _code(reply: Reply, answer: Mapping[str, Any]) -> str:
     text = next((each for each in found if isinstance(each, str) and each), "")
     name = text.partition(":")[0].rpartition("#")[2]
     return vendor_id(name) or ""
+
+
+def _later(reply: Reply, detail: str) -> Later:
+    """Not taken: SES drops what is over a quota, and asks for patience of up to ten minutes."""
+    found = later(reply, detail)
+    return replace(found, after_s=QUOTA_S) if found.after_s is None and _QUOTA.search(detail) else found
 
 
 def _blames_sender(answer: Answer) -> bool:
