@@ -10,6 +10,7 @@
     │   ├── StoreDown
     │   └── BusDown
     └── Unreachable          the other side's: provably nothing was sent
+        └── Denied           the recipient's: an address that users may not have called
 
 Results are values; these are for what a story can't go on after. No message of theirs ever holds a secret, an
 address or content.
@@ -78,3 +79,10 @@ class Unreachable(SendwrightError):
         self.phase = phase
         self.detail = detail
         super().__init__(f"{phase}: {detail}")
+
+
+class Denied(Unreachable):
+    """The address is a user's and leads where users may not call. It does not get better by waiting."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("resolve", f"denied: {detail}")

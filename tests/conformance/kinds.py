@@ -34,8 +34,10 @@ class Samples:
     """A message it can send."""
     accepted: Reply
     """The answer that means: taken."""
-    refused_key: Reply
-    """The answer to a wrong key."""
+    refused_key: Reply | None
+    """The answer to a wrong key; None for a kind that signs in nowhere."""
+    bare: bool = False
+    """Any 2xx is acceptance by itself: there is nothing to read in it."""
     secrets: tuple[str, ...] = ()
     """Every secret of `raw`."""
     callback: Hook | None = None
@@ -44,7 +46,11 @@ class Samples:
     """What its receipt names, where the vendor has no way to echo our id: the vendor's own."""
     stale: tuple[Hook, ...] = ()
     """Callbacks whose signature is right and whose time is not."""
+    foreign: dict[str, Any] = field(default_factory=dict)
+    """Settings that make another account of it, whose callbacks are not this one's, beside other secrets."""
     signs_url: bool = False
+    signs_words: bool = False
+    """What its callbacks say is signed, not their bytes: another writing of the same is as good."""
     signature_headers: tuple[str, ...] = ()
     extra_replies: tuple[Reply, ...] = field(default=())
     """Replies of its own that look like success and aren't."""

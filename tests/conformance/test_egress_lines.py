@@ -15,8 +15,9 @@ from sendwright.drivers.egress.address import Endpoint
 from sendwright.drivers.egress.dial import Dialer, first_connected, interleaved
 from sendwright.drivers.egress.gate import Gate, Route, Usage
 from sendwright.drivers.egress.http import Connection
+from sendwright.drivers.egress.names import Names
 from sendwright.drivers.egress.pool import Pool
-from sendwright.errors import Unreachable
+from sendwright.errors import Denied, Unreachable
 from sendwright.providers.contract import OURS, ConsoleLine, HttpRequest, Lost, NotSent, Reply
 from tests.conformance.egress_breaks import in_turn
 from tests.conformance.egress_clients import PROVIDER, Client, Serve, call, every_client, post, until
@@ -202,6 +203,29 @@ async def test_a_users_url_does_not_lead_into_the_private_network(client: Client
             assert outcome.detail.startswith("denied"), host
     server.stop()
     assert server.connections == 0
+
+
+@every_client
+async def test_a_name_is_looked_up_once_for_a_connection_and_judged_anew_for_the_next(client: Client, serve: Serve) -> None:
+    """Its owner may say something else each time: what was judged is what is connected to."""
+    server = serve(each_time)
+    said: list[str] = []
+
+    def rebinding(host: str) -> list[Endpoint]:
+        said.append("127.0.0.2" if said else "127.0.0.1")
+        return [Endpoint(socket.AF_INET, (said[-1], 0))]
+
+    pool = Pool(Route(guarded=True, allow_private=("127.0.0.1/32",)), Dialer(names=Names(rebinding)))
+    request = post(server.url.replace("127.0.0.1", "rebinding.example"))
+    held = await pool.lease(request, LIMIT_S)
+    assert isinstance(await held.send(request, LIMIT_S), Reply)
+    assert said == ["127.0.0.1"]
+    with pytest.raises(Denied):
+        await pool.lease(request, LIMIT_S)
+    assert said == ["127.0.0.1", "127.0.0.2"]
+    held.release()
+    await pool.close()
+    assert server.connections == 1
 
 
 @every_client

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from sendwright.errors import Unreachable
+from sendwright.errors import Denied, Unreachable
 from sendwright.providers.answers import by_status, later
 from sendwright.providers.contract import (
     Accepted,
@@ -72,6 +72,7 @@ class Vendor:
         receipts: bool = False,
         lookups: bool = False,
         idempotency_s: float = 0,
+        guarded: bool = False,
         concurrency: int = 200,
         rate: str | None = None,
         timeout_s: float = 10,
@@ -94,13 +95,14 @@ class Vendor:
         """Addresses that it refuses in a call for several, by a word of its own for each."""
         self.chokes_on: set[str] = set()
         """Addresses for which it refuses a whole call."""
+        self.guarded = guarded
         self.concurrency = concurrency
         self.rate = rate
         self.timeout_s = timeout_s
         self.latency_s = latency_s
         self.connect_s = 0.0
         self.unreachable: str | None = None
-        """The phase in which connecting fails, or None."""
+        """The phase in which connecting fails, `denied`, or None."""
         self.hangs = False
         """Takes the request and never answers."""
         self.answer: Answer | Callable[[Call], Answer] = OK
@@ -163,6 +165,7 @@ class Scripted(Provider):
             lookups=vendor.lookups,
             idempotency_s=vendor.idempotency_s,
             batch_max=vendor.batch_max,
+            guarded=vendor.guarded,
         )
 
     def build(self, out: Outgoing) -> HttpRequest:
@@ -297,6 +300,8 @@ class ScriptedEgress:
         vendor.dials += 1
         if vendor.connect_s:
             await asyncio.sleep(min(vendor.connect_s, within_s))
+        if vendor.unreachable == "denied":
+            raise Denied("this address may not be called")
         if vendor.unreachable is not None or vendor.connect_s > within_s:
             raise Unreachable(vendor.unreachable or "connect", "refused")
         if vendor.on_open is not None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendwright.drivers.egress.address import AddressDenied, Endpoint, denied, networks, port_denied
+from sendwright.drivers.egress.address import Endpoint, denied, networks, port_denied
 from sendwright.drivers.egress.names import Names
 from sendwright.drivers.egress.wire import parse_url
-from sendwright.errors import Unreachable
+from sendwright.errors import Denied, Unreachable
 
 DENIED = (
     "0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.127.255.255 127.0.0.1 127.255.255.254 169.254.0.1 169.254.169.254 "
@@ -104,7 +104,7 @@ async def test_of_a_names_addresses_only_the_public_ones_are_called() -> None:
 @pytest.mark.parametrize("text", ["127.0.0.1", "169.254.169.254", "64:ff9b::7f00:1"])
 async def test_a_name_that_leads_inside_is_denied_without_being_repeated(text: str) -> None:
     names = resolver(text)
-    with pytest.raises(AddressDenied) as refusal:
+    with pytest.raises(Denied) as refusal:
         await names.find_checked("hooks.example.com", 443)
     assert refusal.value.phase == "resolve"
     assert "example" not in str(refusal.value)
@@ -120,14 +120,14 @@ async def test_a_name_that_cant_be_resolved_is_unreachable_but_not_denied() -> N
     names = resolver(Unreachable("resolve", "no such name"))
     with pytest.raises(Unreachable) as refusal:
         await names.find_checked("hooks.example.com", 443)
-    assert not isinstance(refusal.value, AddressDenied)
+    assert not isinstance(refusal.value, Denied)
     assert refusal.value.phase == "resolve"
 
 
 async def test_a_literal_address_is_not_looked_up() -> None:
     names = resolver(AssertionError("looked up"))
     assert (await names.find_checked("2606:4700:4700::1111", 443))[0].family == socket.AF_INET6
-    with pytest.raises(AddressDenied):
+    with pytest.raises(Denied):
         await names.find_checked("::1", 443)
 
 

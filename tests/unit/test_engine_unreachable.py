@@ -30,6 +30,38 @@ CALM = BreakerSettings(failures=1_000_000, calls_min=1_000_000)
 
 
 @in_virtual_time
+async def test_an_address_that_may_not_be_called_is_a_refusal_of_it_and_no_call_of_anybody() -> None:
+    one, two = Vendor("one", guarded=True), Vendor("two", channels=("email",))
+    one.unreachable = "denied"
+    async with World(one, two) as world:
+        alone = await world.post()
+        both = await world.post(BOTH, channels=["sms", "email"])
+        await world.settled(alone, MessageState.FAILED, within_s=1)
+        await world.settled(both, MessageState.SENT, within_s=1)
+        row = world.message(alone)
+        assert (row.reason, row.detail, row.calls) == ("rejected", "denied: this address may not be called", 0)
+        assert world.breaker() == "closed"
+
+
+@in_virtual_time
+@pytest.mark.parametrize("silent", [True, False])
+async def test_where_each_recipient_has_an_address_of_its_own_those_that_fail_hinder_nobody(silent: bool) -> None:
+    one = Vendor(guarded=True)
+    async with World(one, breaker=BreakerSettings(failures=2)) as world:
+        one.unreachable = "connect" if silent else None
+        one.always(UNWELL)
+        await world.post_many(20)
+        await world.pass_time(2)
+        assert world.breaker() == "closed"
+        # when
+        one.unreachable = None
+        one.always(OK)
+        another = await world.post({"phone": number(100)})
+        # then
+        await world.settled(another, MessageState.SENT, within_s=0.5)
+
+
+@in_virtual_time
 async def test_no_connection_uses_no_attempt_and_the_wait_grows() -> None:
     one = Vendor()
     one.unreachable = "connect"

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sendwright.app.engines import Backend
+from sendwright.app.fetching import line_name, route_for_callbacks
 from sendwright.app.machine import Randomness, SystemClock
 from sendwright.drivers.egress.address import networks
 from sendwright.drivers.egress.gate import Gate, Route
@@ -168,6 +169,12 @@ def route_of(provider: Provider) -> Route:
     )
 
 
+def routes_out(providers: Mapping[str, Provider]) -> dict[str, Route]:
+    """Every provider's, and those of the calls that callbacks take."""
+    fetching = {line_name(name): route_for_callbacks(each) for name, each in providers.items() if each.capabilities.fetches}
+    return {name: route_of(provider) for name, provider in providers.items()} | fetching
+
+
 def private_of(provider: Provider) -> tuple[str, ...]:
     """The networks of its own that its operator lets it reach."""
     networks: tuple[str, ...] = getattr(provider.settings, "allow_private", ())
@@ -253,8 +260,7 @@ def assemble(
     clock = clock or SystemClock()
     clock = clock if store_clock is None else StoreTime(clock, store_clock)
     drift = Drift(clock, tell)
-    routes = {name: route_of(provider) for name, provider in providers.items()}
-    gate = Gate(routes, inbox=partial(InboxLine, backend.inbox, clock))
+    gate = Gate(routes_out(providers), inbox=partial(InboxLine, backend.inbox, clock))
 
     def lines(name: str, concurrency: int) -> None:
         gate.configure(name, replace(route_of(providers[name]), concurrency=concurrency))

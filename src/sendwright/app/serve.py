@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sendwright.app import descriptors, logs
+from sendwright.app.fetching import Fetches
 from sendwright.app.metrics import Metrics
 from sendwright.app.parts import SANDBOX, Parts, rules_of
 from sendwright.app.running import Roles, Running
@@ -226,6 +227,7 @@ def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Ev
         warden=parts.warden,
         signing_key=parts.keys.secret_key.reveal().encode(),
         public_url=(settings.api.public_url or address_of(*settings.listens_on())).rstrip("/"),
+        fetching=Fetches(parts.gate, parts.clock),
         rules=rules_of(parts),
         ingress_tenant=settings.bus.ingress_tenant,
         docs_open=_is_loopback(settings.listens_on()[0]),

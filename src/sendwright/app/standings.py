@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from sendwright.app.parts import Parts
 from sendwright.engine.fleet import Account
-from sendwright.errors import Unreachable
+from sendwright.errors import Denied, Unreachable
 from sendwright.model.accord import Total
-from sendwright.model.outcomes import Accepted, Outcome
+from sendwright.model.outcomes import Accepted, Outcome, Reason, Rejected
 from sendwright.model.records import SWITCHED, Switch
 from sendwright.policy.address import e164, is_email
 from sendwright.providers.contract import ENTROPY, EVERY_CHANNEL, NotSent, Outgoing
@@ -68,6 +68,8 @@ class Standings:
         request = next(flow)
         try:
             line = await self._parts.gate.open(account.name, request, account.timeout_s)
+        except Denied as error:
+            return Rejected(Reason.REJECTED, error.detail)
         except Unreachable as error:
             return account.provider.read(NotSent(error.phase, error.detail))
         try:

@@ -21,7 +21,7 @@ from sendwright.engine.ports import Clock, Egress, Ledger, Line
 from sendwright.engine.render import render
 from sendwright.engine.settle import Held, Settler, after_step
 from sendwright.engine.telling import Duplicate, Parked, Settled, Tell, Trouble, Written
-from sendwright.errors import Unavailable, Unreachable
+from sendwright.errors import Denied, Unavailable, Unreachable
 from sendwright.model.notification import Priority
 from sendwright.model.outcomes import Later, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.model.parcel import Parcel
@@ -201,6 +201,9 @@ class Deliverer:
             return await (
                 slot.connected() if isinstance(slot, Seat) else self._egress.open(account.name, request, account.timeout_s)
             )
+        except Denied as error:
+            slot.release()
+            return Rejected(Reason.REJECTED, error.detail)
         except Unreachable as error:
             self._note_unreachable(account, slot, error)
             slot.release()

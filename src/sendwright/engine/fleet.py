@@ -295,8 +295,12 @@ class Account:
                     return
 
     def note(self, health: Health, now: float, *, probe: int, why: str, seconds: float | None = None) -> bool:
-        """What a call said of its health; True when the breaker moved by it."""
+        """What a call said of its health; True when the breaker moved by it.
+
+        Where every call goes to an address of its recipient's, one that fails says nothing of the others."""
         before = self.breaker.state
+        if self.capabilities.guarded and health == Health.BAD:
+            health = Health.NEUTRAL
         self.breaker = breakers.reported(self.breaker, health, now, probe=probe, why=why)
         if health != Health.NEUTRAL:
             self.recent.append(health == Health.GOOD)

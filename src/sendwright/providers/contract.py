@@ -246,6 +246,8 @@ class Hook(Struct, frozen=True):
     body: bytes
     now: float
     """Unix seconds when it came, for signatures with a time in them."""
+    fetched: Answer | None = None
+    """What came of the request that the kind `wants`; None where it wants none."""
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key == name), None)
@@ -263,6 +265,8 @@ class Verdict(StrEnum):
     """A bad, stale or missing signature: 401."""
     FOREIGN = "foreign"
     """A source that may not call: 403."""
+    LATER = "later"
+    """What it takes to judge it can't be had now: 503, so that the vendor comes again."""
 
 
 class Receipt(Struct, frozen=True, omit_defaults=True):
@@ -309,6 +313,10 @@ class Capabilities(Struct, frozen=True):
     """Most messages that one call carries; with more than one it has `together`, `build_all` and `parse_all`."""
     tokens: bool = False
     """It calls with an access token that is fetched beforehand: it has `token_request` and `token_of`."""
+    fetches: bool = False
+    """Its callbacks take calls of ours: it has `wants` or `follows`."""
+    fetches_unguarded: bool = False
+    """These calls go where its operator said, not where a callback did: no address is checked."""
     idle_s: float = 15
     """How long a kept-alive connection may rest: less than the vendor's own limit."""
 
@@ -474,6 +482,18 @@ class Provider(ABC):
     def verify(self, hook: Hook) -> Verdict:
         """Whether the callback is the vendor's. A kind without callbacks refuses all."""
         return Verdict.BAD
+
+    def wants(self, hook: Hook) -> Request | None:
+        """What must be fetched before the callback can be judged, such as the certificate that it is signed with: `verify` finds
+        what came of it in `hook.fetched`. None where nothing must, or it is bad in any case. What was fetched well is kept for a
+        day. Its address is the callback's word, so this kind must check it; private networks are shut all the same. For kinds with
+        `fetches`. Never raises."""
+        return None
+
+    def follows(self, hook: Hook) -> Request | None:
+        """The call that a verified callback asks for, such as one that confirms a subscription; None for all others. The callback
+        is answered well when that call is. For kinds with `fetches`. Never raises."""
+        return None
 
     def handshake(self, hook: Hook) -> str | None:
         """The text that answers a vendor's GET which asks whether its callbacks are expected; None where it is no such question.

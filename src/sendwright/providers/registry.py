@@ -29,7 +29,9 @@ from sendwright.providers.contract import CommonSettings, Provider, Secret
 GROUP = "sendwright.providers"
 
 ROOM = "sendwright.providers"
-SHARED = frozenset({"answers", "chat", "contract", "forms", "meta", "redaction", "registry", "signing", "throttle"})
+SHARED = frozenset(
+    {"answers", "chat", "contract", "forms", "letter", "meta", "redaction", "registry", "signing", "sigv4", "sns", "throttle"}
+)
 """Files of this room that are no kind: what several kinds lean on."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)

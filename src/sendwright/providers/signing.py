@@ -9,6 +9,7 @@ Families so far:
   Standard Webhooks    HMAC-SHA256 over `id.timestamp.body`, a list of signatures: https://www.standardwebhooks.com
   raw body             HMAC-SHA256, hexadecimal (Meta): https://developers.facebook.com/docs/graph-api/webhooks/getting-started
   dated raw body       the same over `v0:timestamp:body` (Slack): https://api.slack.com/docs/verifying-requests-from-slack
+  ECDSA                P-256 and SHA-256 over any bytes, DER in base64 (SendGrid): FIPS 186-5, RFC 5480
 """
 
 from __future__ import annotations
@@ -108,3 +109,39 @@ def webhook_signed(
 def _webhook_digest(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
     text = f"{message_id}.{timestamp}.".encode("utf-8", "surrogatepass") + body
     return base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()
+
+
+_P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
+"""How the key of a point on P-256 begins as SubjectPublicKeyInfo (RFC 5480), when the point is not compressed."""
+_PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1
+_B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+
+
+def p256_key(text: str) -> bytes:
+    """The DER of a public key in base64. Raises `ValueError` for what is no point on P-256; loads no library for it."""
+    try:
+        der = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("not base64") from None
+    x, y = int.from_bytes(der[27:59], "big"), int.from_bytes(der[59:], "big")
+    if len(der) != 91 or not der.startswith(_P256) or max(x, y) >= _PRIME or (y * y - x**3 + 3 * x - _B) % _PRIME:
+        raise ValueError("no public key on P-256")
+    return der
+
+
+def ecdsa_signed(key: bytes, message: bytes, signature: str) -> bool:
+    """Whether it is this key's (of `p256_key`). The signature is DER in base64, written in the one way that is canonical."""
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 -- megabytes, which only few accounts need
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
+
+    try:
+        given = base64.b64decode(signature, validate=True)
+        public = load_der_public_key(key)
+        if base64.b64encode(given).decode() != signature or not isinstance(public, ec.EllipticCurvePublicKey):
+            return False
+        public.verify(given, message, ec.ECDSA(SHA256()))
+    except (InvalidSignature, ValueError):
+        return False
+    return True

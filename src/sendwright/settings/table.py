@@ -206,6 +206,7 @@ PROVIDER_NUMBERS = {row.name: row.kind for row in COMMON if row.kind.shape != "t
 PROVIDER_SHOWN = frozenset(
     {"kind", "rate", "concurrency", "timeout_s", "channels", "channel", "from", "from_name", "host", "port", "tls", "region"}
     | {"project_id", "subject", "base_url", "allow_private", "messaging_service_sid", "phone_number_id", "configuration_set"}
+    | {"topic_arn", "sns_base_url", "webhook_public_key"}
 )
 """The provider settings that are no secret in any kind. Every other one is masked: a plugin's too."""
 

@@ -19,7 +19,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
-from sendwright.errors import Unreachable
+from sendwright.errors import Denied
 
 Network = IPv4Network | IPv6Network
 SockAddr = tuple[str, int] | tuple[str, int, int, int]
@@ -27,13 +27,6 @@ SockAddr = tuple[str, int] | tuple[str, int, int, int]
 SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """This machine has no more descriptors, memory or ports. That says nothing of the other side, so it is the phase `pool`, as
 when every line is in use."""
-
-
-class AddressDenied(Unreachable):
-    """The URL leads where users may not call. It will not get better by waiting: the message's attempt is rejected."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__("resolve", f"denied: {detail}")
 
 
 class Endpoint(NamedTuple):
@@ -137,9 +130,9 @@ def literal(host: str, port: int) -> Endpoint | None:
 def checked(endpoints: Iterable[Endpoint], allow_private: Iterable[Network] = ()) -> Sequence[Endpoint]:
     """Of a user's host's addresses those that may be called: connect to one of these, and resolve nothing again.
 
-    Raises `AddressDenied` when there is none."""
+    Raises `Denied` when there is none."""
     allowed = tuple(allow_private)
     callable_ = [e for e in endpoints if not denied(ip_address(e.sockaddr[0]), allowed)]
     if not callable_:
-        raise AddressDenied("this address may not be called")
+        raise Denied("this address may not be called")
     return callable_

@@ -19,8 +19,8 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, cast
 
-from sendwright.drivers.egress.address import SHORTAGE, AddressDenied, Endpoint, Network, SockAddr, checked, literal, port_denied
-from sendwright.errors import Unreachable
+from sendwright.drivers.egress.address import SHORTAGE, Endpoint, Network, SockAddr, checked, literal, port_denied
+from sendwright.errors import Denied, Unreachable
 from sendwright.providers.contract import OURS
 
 LOOK_UP_S = 6.0
@@ -125,9 +125,9 @@ class Names:
     ) -> Sequence[Endpoint]:
         """The addresses of a user's host that may be called; the name is looked up anew each time.
 
-        Raises `AddressDenied` when there is none, or for the port; `Unreachable`, phase `resolve`, when the name has none."""
+        Raises `Denied` when there is none, or for the port; `Unreachable`, phase `resolve`, when the name has none."""
         if port_denied(scheme, port):
-            raise AddressDenied("this port may not be called")
+            raise Denied("this port may not be called")
         spelled = literal(host, port)
         found = [spelled] if spelled is not None else _at(await _within(LOOK_UP_S, self._users.find(host)), port)
         return checked(found, allow_private)

@@ -1,18 +1,23 @@
 """The providers' callbacks: verified on their raw bytes, durable on the bus before they are answered, then forgotten.
 
 A vendor repeats what was not answered with 2xx, so a repeat is good news already known: `observe` joins it again.
-Nothing is looked up here; whether anybody knows the reference is not the vendor's concern.
+Nothing is looked up here; whether anybody knows the reference is not the vendor's concern. Some kinds take a call of ours
+to judge a callback, or to answer one (`wants` and `follows` of the contract).
 """
 
 from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
+from msgspec.structs import replace
+
 from sendwright.model import ids
 from sendwright.model.parcel import INBOUND, Sighting, pack
-from sendwright.providers.contract import Hook, Receipt, Verdict
+from sendwright.providers.contract import Answer as Fetched
+from sendwright.providers.contract import Hook, NotSent, Receipt, Reply, Request, Verdict
 from sendwright.web.api import problems
 from sendwright.web.api.problems import Refusal
+from sendwright.web.api.services import Services
 from sendwright.web.api.table import Answer, Ask
 
 BODY_MAX = 1 << 20
@@ -32,15 +37,34 @@ async def take_hook(ask: Ask) -> Answer:
     hook = hook_of(ask, now_ms / 1000)
     if ask.method == "GET" and (said := provider.handshake(hook)) is not None:
         return Answer(body=said.encode(), media_type="text/plain; charset=utf-8")
+    if (wanted := provider.wants(hook)) is not None:
+        hook = replace(hook, fetched=await _fetched(services, provider.name, wanted))
     match provider.verify(hook):
         case Verdict.BAD:
             raise Refusal(401, "unauthenticated", "The callback's signature is bad, stale or missing.")
         case Verdict.FOREIGN:
             raise Refusal(403, "forbidden", "This source may not call here.")
+        case Verdict.LATER:
+            raise _later()
     sightings = [pack(sighting_of(provider.name, receipt, now_ms)) for receipt in provider.receipts(hook)]
     if sightings:
         await services.bus.publish(INBOUND, sightings)
+    if (following := provider.follows(hook)) is not None and not await _done(services, provider.name, following):
+        raise _later()
     return Answer(204)
+
+
+def _later() -> Refusal:
+    return Refusal(503, "unavailable", "What this callback takes can't be had now.")
+
+
+async def _fetched(services: Services, provider: str, request: Request) -> Fetched:
+    return await services.fetching.get(provider, request) if services.fetching is not None else NotSent("pool")
+
+
+async def _done(services: Services, provider: str, request: Request) -> bool:
+    answer = await services.fetching.call(provider, request) if services.fetching is not None else NotSent("pool")
+    return isinstance(answer, Reply) and 200 <= answer.status < 300
 
 
 def hook_of(ask: Ask, now: float) -> Hook:

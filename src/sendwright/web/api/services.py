@@ -18,7 +18,7 @@ from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
 from sendwright.model.records import Absent, Conflict, Running, Taken
 from sendwright.policy.admission import Rules
-from sendwright.providers.contract import Provider, Secret
+from sendwright.providers.contract import Answer, Provider, Request, Secret
 
 MEGABYTE = 1 << 20
 RATE_PATTERN = "^[1-9][0-9]{0,8}/(s|min|h|day)$"
@@ -116,6 +116,18 @@ class Fleet(Protocol):
         ...
 
 
+class Fetching(Protocol):
+    """Calls that providers' callbacks take. Each comes to an answer; none raises."""
+
+    async def get(self, provider: str, request: Request) -> Answer:
+        """A success is kept for a while, and told again."""
+        ...
+
+    async def call(self, provider: str, request: Request) -> Answer:
+        """Each time anew."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """Everything that the API stands on."""
@@ -147,6 +159,8 @@ class Services:
     """Signs cursors. 32 bytes or more; the same in every process that shares a store."""
     public_url: str
     """What providers call back, without a slash at the end."""
+    fetching: Fetching | None = None
+    """None: callbacks that take a call can't be judged here."""
     rules: Rules = field(default_factory=Rules)
     docs_open: bool = False
     """/docs, /openapi.json and /metrics need no key: only on a loopback listen address."""
