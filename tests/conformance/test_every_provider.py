@@ -559,3 +559,26 @@ def test_a_flow_says_itself_what_a_lost_first_call_means() -> None:
 def test_a_lost_second_call_of_a_flow_is_unsure() -> None:
     outcome = read_by_flow(TWO_CALLS, twilio_samples().outgoing, Reply(200, body=b"d1"))
     assert isinstance(outcome, Unsure)
+
+
+@those(lambda _, provider: provider.capabilities.batch_max > 1)
+def test_a_call_for_several_says_something_of_each_or_of_none(provider: Provider, samples: Samples) -> None:
+    outs = [msgspec.structs.replace(samples.outgoing, attempt=f"{ATTEMPT[:-1]}{place}") for place in range(3)]
+    assert len({provider.together(out) for out in outs}) == 1
+    assert provider.together(outs[0]) is not None
+    assert isinstance(provider.build_all(outs), HttpRequest)
+    assert provider.capabilities.idempotency_s == 0, (
+        "a call that is repeated under a key must be the same call, of the same messages"
+    )
+    for status in STATUSES:
+        for body in JUNK:
+            found = provider.read_all(Reply(status, (), body), outs)
+            assert found is None or len(found) == 3
+
+
+@those(lambda _, provider: provider.capabilities.batch_max > 1)
+def test_a_call_for_several_that_is_taken_is_taken_for_each(provider: Provider, samples: Samples) -> None:
+    outs = [msgspec.structs.replace(samples.outgoing, attempt=f"{ATTEMPT[:-1]}{place}") for place in range(3)]
+    assert all(isinstance(outcome, Accepted) for outcome in provider.read_all(samples.accepted, outs) or [None])
+    assert all(isinstance(outcome, Later) for outcome in provider.read_all(Reply(429), outs) or [None])
+    assert all(isinstance(outcome, Misconfigured) for outcome in provider.read_all(samples.refused_key, outs) or [None])
