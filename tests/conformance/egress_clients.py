@@ -118,21 +118,29 @@ class Authority:
 
     def trusting(self) -> ssl.SSLContext:
         """A client's context that trusts this authority and nobody else."""
-        pem = self._certificate.public_bytes(serialization.Encoding.PEM).decode()
-        return ssl.create_default_context(cadata=pem)
+        return ssl.create_default_context(cadata=self.own_pem.decode())
 
     def serving(self, host: str = "127.0.0.1", *, valid_days: int = 1) -> ssl.SSLContext:
         """A server's context with a certificate for this host, expired when `valid_days` is below zero."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(self.pem(host, valid_days=valid_days))
+            file.flush()
+            context.load_cert_chain(file.name)
+        return context
+
+    def pem(self, host: str = "127.0.0.1", *, valid_days: int = 1) -> bytes:
+        """Such a certificate, with its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         certificate = self._issue(subject, key.public_key(), self._name, valid_days=valid_days, host=host)
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(key.private_bytes(*form) + certificate.public_bytes(serialization.Encoding.PEM))
-            file.flush()
-            context.load_cert_chain(file.name)
-        return context
+        return key.private_bytes(*form) + certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def own_pem(self) -> bytes:
+        """The authority's own certificate."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def _issue(
         self,

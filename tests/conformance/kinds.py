@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from sendwright.providers import signing
-from sendwright.providers.contract import Hook, Media, Outgoing, Reply
+from sendwright.providers.contract import Hook, MailReply, Media, Outgoing, Reply
 
 NOW = 1_790_000_000.0
 ATTEMPT = "att_" + "0" * 31 + "1" + "00001"
@@ -32,9 +32,9 @@ class Samples:
     """Settings that make an account, as they stand in the file."""
     outgoing: Outgoing
     """A message it can send."""
-    accepted: Reply
+    accepted: Reply | MailReply
     """The answer that means: taken."""
-    refused_key: Reply | None
+    refused_key: Reply | MailReply | None
     """The answer to a wrong key; None for a kind that signs in nowhere."""
     bare: bool = False
     """Any 2xx is acceptance by itself: there is nothing to read in it."""

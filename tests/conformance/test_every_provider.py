@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from sendwright.providers.contract import (
     Accepted,
+    Answer,
     Capabilities,
     CommonSettings,
     ConsoleLine,
@@ -21,6 +23,8 @@ from sendwright.providers.contract import (
     HttpRequest,
     Later,
     Lost,
+    MailReply,
+    MailRequest,
     Misconfigured,
     NotSent,
     Outcome,
@@ -113,7 +117,7 @@ def provider(samples: Samples) -> Provider:
     return make("main", samples.raw)
 
 
-def read_by_flow(provider: Provider, out: Outgoing, answer: Reply | NotSent | Lost) -> Outcome:
+def read_by_flow(provider: Provider, out: Outgoing, answer: Answer) -> Outcome:
     """What the flow says when its first call is answered like that; every later call is lost."""
     flow = provider.flow(out)
     next(flow)
@@ -134,7 +138,7 @@ def test_every_kind_says_who_it_is(samples: Samples, provider: Provider) -> None
     assert provider.kind == samples.raw["kind"]
     assert isinstance(provider.settings, CommonSettings)
     assert provider.capabilities.channels
-    assert provider.capabilities.transport in {"http", "console", "inbox"}
+    assert provider.capabilities.transport in {"http", "smtp", "console", "inbox"}
     assert samples.outgoing.channel in provider.capabilities.channels
 
 
@@ -144,7 +148,10 @@ def test_every_kind_says_who_it_is(samples: Samples, provider: Provider) -> None
 @pytest.mark.parametrize("body", JUNK, ids=range(len(JUNK)))
 def test_a_junk_answer_never_raises_and_never_counts_as_taken(samples: Samples, provider: Provider, body: bytes) -> None:
     for status in STATUSES:
-        if (status, body) == (samples.accepted.status, samples.accepted.body) or (samples.bare and 200 <= status < 300):
+        taken = samples.accepted
+        if isinstance(taken, Reply) and (status, body) == (taken.status, taken.body):
+            continue
+        if samples.bare and 200 <= status < 300:
             continue
         outcome = provider.parse(Reply(status, (("content-type", "application/json"),), body))
         assert not isinstance(outcome, Accepted), f"HTTP {status}"
@@ -211,6 +218,8 @@ def bent(value: Any) -> Iterator[Any]:
 
 def test_an_answer_bent_anywhere_never_raises(samples: Samples, provider: Provider) -> None:
     for reply in (samples.accepted, samples.refused_key, *samples.extra_replies):
+        if not isinstance(reply, Reply):
+            continue
         for value in bent(said(reply.body)):
             outcome = provider.read(Reply(reply.status, reply.headers, json.dumps(value).encode()))
             assert isinstance(outcome, Outcome)
@@ -226,11 +235,16 @@ def said(body: bytes) -> Any:
 
 
 def test_the_good_answer_is_acceptance(samples: Samples, provider: Provider) -> None:
-    assert isinstance(provider.parse(samples.accepted), Accepted)
+    assert isinstance(provider.read(samples.accepted), Accepted)
     assert isinstance(read_by_flow(provider, samples.outgoing, samples.accepted), Accepted)
 
 
 def test_the_good_answer_under_another_status_is_not_acceptance(samples: Samples, provider: Provider) -> None:
+    if isinstance(samples.accepted, MailReply):
+        for code in (*STATUSES, 354, 421, 450, 550):
+            if not 200 <= code < 300:
+                assert not isinstance(provider.read(msgspec.structs.replace(samples.accepted, code=code)), Accepted), code
+        return
     for status in STATUSES:
         if not 200 <= status < 300:
             reply = Reply(status, samples.accepted.headers, samples.accepted.body)
@@ -272,13 +286,14 @@ def test_500_502_and_504_are_unsure(provider: Provider, status: int) -> None:
 
 @those(lambda samples, _: not samples.bare)
 def test_a_success_that_cannot_be_read_is_unsure(samples: Samples, provider: Provider) -> None:
-    assert isinstance(provider.parse(Reply(samples.accepted.status, (), b"\xff<")), Unsure)
+    status = samples.accepted.status if isinstance(samples.accepted, Reply) else 200
+    assert isinstance(provider.parse(Reply(status, (), b"\xff<")), Unsure)
 
 
 @those(lambda samples, _: samples.refused_key)
 def test_a_refused_key_is_misconfigured(samples: Samples, provider: Provider) -> None:
     assert samples.refused_key is not None
-    assert isinstance(provider.parse(samples.refused_key), Misconfigured)
+    assert isinstance(provider.read(samples.refused_key), Misconfigured)
     assert isinstance(provider.parse(Reply(401)), Misconfigured)
     assert isinstance(provider.parse(Reply(403)), Misconfigured)
 
@@ -328,6 +343,11 @@ def test_no_part_of_a_message_can_add_a_line(samples: Samples, provider: Provide
         case ConsoleLine():
             assert len(request.text.splitlines()) == 1
             assert "\x00" not in request.text
+        case MailRequest():
+            assert all(address.isprintable() and " " not in address for address in (request.sender, *request.recipients))
+            head = request.message.partition(b"\r\n\r\n")[0]
+            assert not re.search(rb"^x-evil", head, re.IGNORECASE | re.MULTILINE)
+            assert not re.search(rb"\r(?!\n)|(?<!\r)\n|\0", request.message)
 
 
 @those(lambda _, provider: provider.capabilities.transport == "http")
@@ -378,6 +398,24 @@ def callback(samples: Samples) -> Hook:
 
 
 called_back = those(lambda samples, _: samples.callback)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    phase=st.sampled_from(["auth", "mail", "rcpt", "data", "content", "offer", ""]),
+    code=st.integers(-1, 999),
+    enhanced=st.none() | st.from_regex(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", fullmatch=True) | st.text(max_size=8),
+    text=st.text(max_size=300),
+)
+def test_a_mail_servers_word_never_raises_and_is_acceptance_of_the_content_alone(
+    provider: Provider, phase: str, code: int, enhanced: str | None, text: str
+) -> None:
+    outcome = provider.read(MailReply(phase, code, enhanced, text))
+    assert isinstance(outcome, Outcome)
+    assert "\x00" not in str(msgspec.to_builtins(outcome))
+    if isinstance(outcome, Accepted):
+        assert provider.capabilities.transport == "smtp"
+        assert (phase, code // 100) == ("content", 2)
 
 
 @those(lambda samples, _: samples.callback is None)

@@ -242,6 +242,11 @@ def test_the_host_is_that_of_the_first_request(url: str, target: tuple[str, int]
     assert findings.target_of(registry.make("s", {"kind": "sandbox", "url": url})) == target
 
 
+def test_the_host_of_a_mail_server_is_that_of_its_settings() -> None:
+    raw = {"kind": "smtp", "host": "mail.example.com", "from": "shop@example.com"}
+    assert findings.target_of(registry.make("post", raw)) == ("mail.example.com", 587)
+
+
 # Warnings
 
 

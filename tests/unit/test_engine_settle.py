@@ -7,11 +7,11 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
-from sendwright.engine.settle import RetrySettings
+from sendwright.engine.settle import RetrySettings, detail_of, reason_of, why_of
 from sendwright.engine.telling import Attempted
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
-from sendwright.model.outcomes import Later
+from sendwright.model.outcomes import Accepted, Later
 from sendwright.model.parcel import Round, intake_lane
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.breaker import BreakerSettings
@@ -35,6 +35,15 @@ from .engine_world import (
 BOTH = {"phone": PHONE, "email": EMAIL}
 CALM = BreakerSettings(failures=1_000_000, calls_min=1_000_000)
 THREE = RetrySettings(attempts_max=3)
+
+
+# Accepted
+
+
+def test_whoever_did_not_get_what_was_taken_is_the_attempts_reason_and_nothing_against_the_provider() -> None:
+    partly = Accepted("A1", "not to b•••@example.org (550 unknown)")
+    assert (reason_of(partly), detail_of(partly), why_of(partly)) == ("rejected", "not to b•••@example.org (550 unknown)", "")
+    assert (reason_of(Accepted("A1")), detail_of(Accepted("A1"))) == (None, "")
 
 
 # Later

@@ -29,7 +29,7 @@ from sendwright.drivers.embedded import open_sqlite
 from sendwright.errors import OperatorError, Unavailable
 from sendwright.model.records import Switch
 from sendwright.providers import registry
-from sendwright.providers.contract import EVERY_CHANNEL, HttpRequest, Outgoing, Provider
+from sendwright.providers.contract import EVERY_CHANNEL, HttpRequest, MailRequest, Outgoing, Provider
 from sendwright.settings import Loaded, Row, Settings
 from sendwright.settings.keys import ADMIN_KEY_FILE, SECRET_KEY_FILE
 
@@ -199,7 +199,7 @@ def _provider(provider: Provider) -> Tried:
     """A connection to the provider's host, and nothing more."""
     name = f"provider {provider.name}"
     target = target_of(provider)
-    if provider.capabilities.transport != "http":
+    if provider.capabilities.transport == "console":
         return Tried(name, ok=True, detail=f"{provider.kind}: needs no connection")
     if target is None:
         return Tried(name, ok=True, detail=f"{provider.kind}: its host depends on the message; not tried")
@@ -218,6 +218,8 @@ def target_of(provider: Provider) -> tuple[str, int] | None:
     tried = Outgoing("check", "check", channel, sample(channel), "check", idempotency_key="check")
     try:
         request = next(provider.flow(tried))
+        if isinstance(request, MailRequest):
+            return request.host, request.port
         url = request.url if isinstance(request, HttpRequest) else None
     except ValueError:
         url = getattr(provider.settings, "base_url", None) or getattr(provider.settings, "url", None)

@@ -202,6 +202,8 @@ def after_step(parcel: Parcel, now: int, reason: str, detail: str) -> Decision:
 
 def reason_of(outcome: Outcome) -> str | None:
     match outcome:
+        case Accepted(left_out=left_out):
+            return Reason.REJECTED.value if left_out else None
         case Rejected(reason=reason):
             return reason.value
         case Later():
@@ -210,8 +212,6 @@ def reason_of(outcome: Outcome) -> str | None:
             return Reason.LOST_ANSWER.value
         case Misconfigured():
             return Reason.MISCONFIGURED.value
-        case _:
-            return None
 
 
 def why_of(outcome: Outcome) -> str:
@@ -221,7 +221,5 @@ def why_of(outcome: Outcome) -> str:
 
 def detail_of(outcome: Outcome) -> str:
     """The vendor's own words, printable and short."""
-    if isinstance(outcome, Accepted):
-        return ""
-    text = outcome.detail
+    text = outcome.left_out if isinstance(outcome, Accepted) else outcome.detail
     return "".join(c if c.isprintable() else " " for c in text[:DETAIL_MAX])

@@ -53,6 +53,8 @@ class Accepted(Struct, frozen=True, tag=True):
     """The provider took it. `ref` is the vendor's own id, where it gave one."""
 
     ref: str | None = None
+    left_out: str = ""
+    """Who beside the recipient does not get it (copies of an email) and why, masked: the reason of an attempt that is `sent`."""
 
 
 class Rejected(Struct, frozen=True, tag=True):

@@ -22,7 +22,9 @@ from sendwright.model.content import Action, Own
 from sendwright.model.inbox import Said
 from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.model.states import AttemptState
+from sendwright.providers.mail import MailReply, MailRequest, RecipientReply
 from sendwright.providers.redaction import vendor_words
+from sendwright.providers.secret import Secret
 
 __all__ = [
     "Accepted",
@@ -38,6 +40,8 @@ __all__ = [
     "InboxItem",
     "Later",
     "Lost",
+    "MailReply",
+    "MailRequest",
     "Media",
     "Misconfigured",
     "NotSent",
@@ -49,6 +53,7 @@ __all__ = [
     "Provider",
     "Reason",
     "Receipt",
+    "RecipientReply",
     "Rejected",
     "Reply",
     "Request",
@@ -70,24 +75,6 @@ ENTROPY = 64
 """Bytes of chance that a kind is given for one request, where it asks for any."""
 SECRET_MIN = 8
 """Characters from which on a secret is masked in a vendor's answer."""
-
-
-class Secret(str):
-    """A string that prints as stars. Take the value with `reveal()`, at the place that needs it and nowhere else."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-    def __str__(self) -> str:
-        return "***"
-
-    def __format__(self, spec: str) -> str:
-        return "***"
-
-    def reveal(self) -> str:
-        return str.__str__(self)
 
 
 class Media(Struct, frozen=True, omit_defaults=True):
@@ -182,7 +169,7 @@ class Passenger(Struct, frozen=True, tag="passenger"):
         return f"Passenger({self.out.attempt})"
 
 
-Request = HttpRequest | ConsoleLine | InboxItem | Passenger
+Request = HttpRequest | ConsoleLine | MailRequest | InboxItem | Passenger
 
 
 class TooLong(ValueError):
@@ -209,10 +196,10 @@ class Reply(Struct, frozen=True, tag="reply"):
 
 
 class NotSent(Struct, frozen=True, tag="not_sent"):
-    """Provably nothing of the request left this process."""
+    """Provably nothing of the request left this process; of a mail, nothing but its envelope."""
 
     phase: str
-    """`resolve`, `connect`, `tls`, `pool` or `late`."""
+    """`resolve`, `connect`, `tls`, `pool` or `late`; `mail`, `rcpt` or `data` where a mail's envelope broke off."""
     detail: str = ""
 
 
@@ -230,7 +217,7 @@ class Part(Struct, frozen=True, tag="part"):
     outcome: Outcome
 
 
-Answer = Reply | NotSent | Lost | Part
+Answer = Reply | MailReply | NotSent | Lost | Part
 Flow = Generator[Request, Answer, Outcome]
 
 
@@ -292,7 +279,7 @@ class Capabilities(Struct, frozen=True):
 
     channels: tuple[str, ...]
     transport: str = "http"
-    """Which egress carries its requests: `http`, `console` or `inbox`."""
+    """Which egress carries its requests: `http`, `smtp`, `console` or `inbox`."""
     receipts: bool = False
     """It reports back: doubt is worth waiting for."""
     echoes: bool = False
@@ -382,6 +369,10 @@ class Provider(ABC):
     def parse(self, reply: Reply) -> Outcome:
         """What a complete answer means. Never raises, whatever the bytes."""
 
+    def parse_mail(self, reply: MailReply) -> Outcome:
+        """What a mail server's word means, for kinds whose transport is `smtp`. Never raises, whatever it holds."""
+        return Unsure("no mail server was asked")
+
     def flow(self, out: Outgoing) -> Flow:
         """One call, unless a kind needs more: yields requests, is sent answers, returns the outcome."""
         answer = yield self.build(out)
@@ -392,6 +383,8 @@ class Provider(ABC):
         match answer:
             case Reply():
                 return self._unquoting(self.parse(self._unquoted(answer)))
+            case MailReply():
+                return self._unquoting(self.parse_mail(answer))
             case NotSent(phase, detail):
                 return Later(detail=f"{phase}: {detail}", ill=phase not in OURS, called=False)
             case Lost(phase, detail):
@@ -442,7 +435,7 @@ class Provider(ABC):
 
     def _unquoting(self, told: _Told) -> _Told:
         """What was masked as bytes may have come in another writing: JSON and forms have several for every letter."""
-        for name in ("ref", "detail"):
+        for name in ("ref", "detail", "left_out"):
             text = getattr(told, name, None)
             if text and (clean := self._without_secrets(text)) != text:
                 told = structs.replace(told, **{name: clean})

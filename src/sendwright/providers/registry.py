@@ -30,7 +30,10 @@ GROUP = "sendwright.providers"
 
 ROOM = "sendwright.providers"
 SHARED = frozenset(
-    {"answers", "chat", "contract", "forms", "letter", "meta", "redaction", "registry", "signing", "sigv4", "sns", "throttle"}
+    {
+        *("answers", "chat", "contract", "forms", "letter", "mail", "meta", "mime", "plain", "redaction", "registry", "secret"),
+        *("signing", "sigv4", "sns", "throttle"),
+    }
 )
 """Files of this room that are no kind: what several kinds lean on."""
 

@@ -14,11 +14,10 @@ import errno
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain, zip_longest
+from typing import Protocol, TypeVar, cast
 
 from sendwright.drivers.egress.address import SHORTAGE, Endpoint, Network
-from sendwright.drivers.egress.http import Connection
 from sendwright.drivers.egress.names import Names
-from sendwright.drivers.egress.wire import Origin
 from sendwright.errors import Unreachable
 
 STAGGER_S = 0.25
@@ -29,16 +28,48 @@ _OTHER_HOST = frozenset({62, 64})
 _EXPIRED = 10
 
 
+SECURE = frozenset({"https", "smtps"})
+"""What is encrypted from its first byte."""
+
+
+class Target(Protocol):
+    """Where a line goes."""
+
+    @property
+    def scheme(self) -> str: ...
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+
+class Dialled(Protocol):
+    """What a line is made of: the protocol that the loop speaks to."""
+
+    transport: asyncio.Transport
+
+    @property
+    def intact(self) -> bool: ...
+
+    def secured_by(self, transport: asyncio.Transport) -> None: ...
+
+    def close(self) -> None: ...
+
+
+D = TypeVar("D", bound=Dialled)
+
+
 class Dialer:
     """Connects lines. One for a gate; `tls` replaces the system's certificates and defaults, `names` what looks names up."""
 
     def __init__(self, tls: ssl.SSLContext | None = None, names: Names | None = None) -> None:
         self._tls = tls
+        self._contexts: dict[str, ssl.SSLContext] = {}
         self._names = names or Names()
 
-    async def dial(
-        self, origin: Origin, make: Callable[[], Connection], deadline: float, guard: Iterable[Network] | None
-    ) -> Connection:
+    async def dial(self, origin: Target, make: Callable[[], D], deadline: float, guard: Iterable[Network] | None) -> D:
         """Connects what `make` makes to the origin before `deadline` (the loop's time), or raises `Unreachable`.
 
         With `guard` (the private networks that are allowed all the same) every address is checked first."""
@@ -48,9 +79,9 @@ class Dialer:
                 endpoints = await self._endpoints(origin, guard)
                 step = "connect"
                 connection = await first_connected(endpoints, lambda endpoint: _connected(endpoint, make))
-                if origin.scheme == "https":
+                if origin.scheme in SECURE:
                     step = "tls"
-                    await self._secure(origin, connection)
+                    await self.secure(origin, connection)
         except (OSError, ValueError) as exc:
             if _is_shortage(exc):
                 raise Unreachable("pool", reason(exc)) from None
@@ -59,19 +90,23 @@ class Dialer:
             raise Unreachable(step, reason(exc)) from None
         return connection
 
-    async def _endpoints(self, origin: Origin, guard: Iterable[Network] | None) -> Sequence[Endpoint]:
+    async def _endpoints(self, origin: Target, guard: Iterable[Network] | None) -> Sequence[Endpoint]:
         if guard is not None:
             return await self._names.find_checked(origin.host, origin.port, guard, scheme=origin.scheme)
         return await self._names.find(origin.host, origin.port)
 
-    async def _secure(self, origin: Origin, connection: Connection) -> None:
+    async def secure(self, origin: Target, connection: Dialled) -> None:
+        """Encrypts a line that is connected, and closes it where that fails, as an `OSError`."""
         if not connection.intact:
             raise ConnectionResetError
         loop = asyncio.get_running_loop()
         try:
             # Not in one step with connecting: it would not be known which of the two failed.
             transport = await loop.start_tls(
-                connection.transport, connection, self._context(), server_hostname=origin.host.rstrip(".")
+                connection.transport,
+                cast("asyncio.Protocol", connection),
+                self._context(origin.scheme),
+                server_hostname=origin.host.rstrip("."),
             )
         except BaseException:
             connection.close()
@@ -80,24 +115,27 @@ class Dialer:
             raise ConnectionResetError
         connection.secured_by(transport)
 
-    def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-            self._tls.set_alpn_protocols(["http/1.1"])
-        return self._tls
+    def _context(self, scheme: str) -> ssl.SSLContext:
+        if self._tls is not None:
+            return self._tls
+        if scheme not in self._contexts:
+            self._contexts[scheme] = ssl.create_default_context()
+            if scheme == "https":
+                self._contexts[scheme].set_alpn_protocols(["http/1.1"])
+        return self._contexts[scheme]
 
 
 async def first_connected(
     endpoints: Sequence[Endpoint],
-    connect: Callable[[Endpoint], Awaitable[Connection]],
+    connect: Callable[[Endpoint], Awaitable[D]],
     stagger_s: float = STAGGER_S,
-) -> Connection:
+) -> D:
     """The connection to the first endpoint that answers. When none does, raises the first failure that tells of them, else
     of the shortage here."""
     if len(endpoints) == 1:
         return await connect(endpoints[0])
     waiting = interleaved(endpoints)
-    running: set[asyncio.Future[Connection]] = set()
+    running: set[asyncio.Future[D]] = set()
     failures: list[BaseException] = []
     try:
         while waiting or running:
@@ -115,7 +153,7 @@ async def first_connected(
         await _call_off(running)
 
 
-async def _call_off(running: Iterable[asyncio.Future[Connection]]) -> None:
+async def _call_off(running: Iterable[asyncio.Future[D]]) -> None:
     for task in running:
         task.cancel()
     for outcome in await asyncio.gather(*running, return_exceptions=True):
@@ -134,11 +172,12 @@ def interleaved(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
     return [e for e in chain.from_iterable(zip_longest(first, other)) if e is not None]
 
 
-async def _connected(endpoint: Endpoint, make: Callable[[], Connection]) -> Connection:
+async def _connected(endpoint: Endpoint, make: Callable[[], D]) -> D:
     """Both loops switch Nagle's delay off by themselves, and look up nothing for an address."""
     host, port = endpoint.sockaddr[:2]
-    _, connection = await asyncio.get_running_loop().create_connection(make, host, port, family=endpoint.family)
-    return connection
+    loop, factory = asyncio.get_running_loop(), cast("Callable[[], asyncio.Protocol]", make)
+    _, connection = await loop.create_connection(factory, host, port, family=endpoint.family)
+    return cast("D", connection)
 
 
 def reason(exc: Exception) -> str:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
-from typing import TextIO
+from typing import Any, TextIO
 
 from sendwright.drivers.egress.console import Console
 from sendwright.drivers.egress.dial import Dialer
-from sendwright.drivers.egress.pool import Pool, Route, Usage
+from sendwright.drivers.egress.pool import LinePool, Pool, Route, Usage
+from sendwright.drivers.egress.smtp_pool import MailPool
 from sendwright.engine.ports import Line
 from sendwright.errors import Unreachable
-from sendwright.providers.contract import ConsoleLine, InboxItem, Passenger, Request
+from sendwright.providers.contract import ConsoleLine, InboxItem, MailRequest, Passenger, Request
 
 __all__ = ["Gate", "Route", "Usage"]
 
@@ -34,7 +35,10 @@ class Gate:
         self._dialer = Dialer(tls)
         self._console = Console(console)
         self._inbox = inbox
-        self._pools = {provider: Pool(route, self._dialer) for provider, route in routes.items()}
+        self._routes = dict(routes)
+        self._pools: dict[str, Pool] = {provider: Pool(route, self._dialer) for provider, route in routes.items()}
+        self._mail: dict[str, MailPool] = {}
+        self._closed = False
 
     def configure(self, provider: str, route: Route) -> None:
         """Sets a provider's route, also while it is in use. Raises `ValueError` for a network that can't be read."""
@@ -43,6 +47,9 @@ class Gate:
             self._pools[provider] = Pool(route, self._dialer)
         else:
             pool.configure(route)
+        self._routes[provider] = route
+        if provider in self._mail:
+            self._mail[provider].configure(route)
 
     async def open(self, provider: str, request: Request, within_s: float) -> Line:
         """A connected line for this request, and `within_s` seconds for all that is done with it, connecting included. Raises
@@ -59,13 +66,25 @@ class Gate:
             return self._inbox(provider)
         if isinstance(request, Passenger):
             raise ValueError("a message that shares a call has no line of its own")  # noqa: TRY004 -- as for every request
+        if isinstance(request, MailRequest):
+            return await self._mail_of(provider).lease(request, within_s)
         return await pool.lease(request, within_s)
+
+    def _mail_of(self, provider: str) -> MailPool:
+        """Made when the first mail comes: few providers send any."""
+        if self._closed:
+            raise Unreachable("pool", "closed")
+        if provider not in self._mail:
+            self._mail[provider] = MailPool(self._routes[provider], self._dialer)
+        return self._mail[provider]
 
     def stats(self) -> dict[str, Usage]:
         """Lines in hand and at rest, by provider."""
-        return {provider: pool.usage for provider, pool in self._pools.items()}
+        return {provider: self._mail.get(provider, pool).usage for provider, pool in self._pools.items()}
 
     async def close(self) -> None:
         """Closes every line: running exchanges are `Lost`, later calls `Unreachable`."""
-        for pool in self._pools.values():
+        self._closed = True
+        pools: list[LinePool[Any]] = [*self._pools.values(), *self._mail.values()]
+        for pool in pools:
             await pool.close()

@@ -47,7 +47,7 @@ class Connection(asyncio.Protocol):
         self._alive = self._secured = self._unwritten = False
         self._waiter: asyncio.Future[Answer] | None = None
         self.transport: asyncio.Transport
-        self._poll: Callable[[int], object] = _nothing
+        self._poll: Callable[[int], object] = nothing
         self.idle_since = 0.0
         """The loop's time when it was last given back."""
 
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         # So that it is told at once when not all was written. TLS transports count from the limit on, plain ones above it.
         transport.set_write_buffer_limits(high=int(self._secured))
-        self._poll = _poller(transport.get_extra_info("socket").fileno(), secured=self._secured)
+        self._poll = poller(transport.get_extra_info("socket").fileno(), secured=self._secured)
 
     def _settle(self, answer: Answer) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._alive = False
-        self._poll = _nothing
+        self._poll = nothing
         self._lose("reset" if exc is not None else "closed")
         self._gone(self)
 
@@ -158,16 +158,16 @@ class Connection(asyncio.Protocol):
         return rest == b""
 
 
-def _nothing(_: int) -> object:
+def nothing(_: int) -> object:
     return ()
 
 
-def _poller(fd: int, *, secured: bool) -> Callable[[int], object]:
+def poller(fd: int, *, secured: bool) -> Callable[[int], object]:
     """Asks the kernel for what the loop has not seen yet: true when the other side has hung up.
 
     Unread bytes mean the same, save under TLS, where they may be the session's own."""
     if fd < 0 or not hasattr(select, "poll"):
-        return _nothing
+        return nothing
     poll = select.poll()
     poll.register(fd, _HUNG_UP if secured else _HUNG_UP | select.POLLIN)
     return poll.poll

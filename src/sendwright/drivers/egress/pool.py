@@ -11,8 +11,10 @@ a line that comes back in the middle of an exchange is closed; so is one that wa
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Awaitable, Hashable
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -55,23 +57,51 @@ class Usage(Struct, frozen=True):
     idle: int
 
 
-class _Terms(NamedTuple):
+class Terms(NamedTuple):
     """What a connection was made under: it serves no call under other terms."""
 
     guard: tuple[Network, ...] | None
     body_cap: int
 
 
-class HttpLine:
-    """One lease of a connection: `ports.Line` for HTTP."""
+class Written(Protocol):
+    """A request in bytes, and where it goes: lines are kept by that."""
+
+    @property
+    def origin(self) -> Hashable: ...
+
+
+class Wire(Protocol):
+    """A connection, as a pool sees it."""
+
+    idle_since: float
+
+    @property
+    def open(self) -> bool: ...
+
+    @property
+    def intact(self) -> bool: ...
+
+    def now(self) -> float: ...
+
+    def exchange(self, request: Any, within_s: float) -> Awaitable[Answer]: ...
+
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Wire)
+
+
+class PooledLine(Generic[C]):
+    """One lease of a connection: `ports.Line`."""
 
     __slots__ = ("_begin_by", "_connection", "_deadline", "_encoded", "_pool", "_request")
 
     def __init__(
-        self, pool: Pool, connection: Connection, request: HttpRequest, encoded: Encoded, asked_at: float, within_s: float
+        self, pool: LinePool[C], connection: C, request: Request, encoded: Written, asked_at: float, within_s: float
     ) -> None:
         self._pool = pool
-        self._connection: Connection | None = connection
+        self._connection: C | None = connection
         self._request = request
         self._encoded = encoded
         self._begin_by: float | None = asked_at + BEGUN_BY * within_s
@@ -92,10 +122,8 @@ class HttpLine:
         self._begin_by = None
         return await self._connection.exchange(encoded, min(within_s, self._deadline - now))
 
-    def _other(self, request: Request) -> Encoded:
-        if not isinstance(request, HttpRequest):
-            raise ValueError("not an HTTP request")  # noqa: TRY004 -- every refusal of a request is a ValueError
-        encoded = encode(request)
+    def _other(self, request: Request) -> Written:
+        encoded = self._pool.encoded(request)
         if encoded.origin != self._encoded.origin:
             raise ValueError("the line was opened to another origin")
         return encoded
@@ -106,8 +134,8 @@ class HttpLine:
             self._pool.give_back(connection, self._encoded.origin)
 
 
-class Pool:
-    """A provider's lines. `configure` changes its route; `close` ends it for good."""
+class LinePool(ABC, Generic[C]):
+    """A provider's lines, whatever they speak. `configure` changes its route; `close` ends it for good."""
 
     def __init__(self, route: Route, dialer: Dialer) -> None:
         self._dialer = dialer
@@ -116,8 +144,8 @@ class Pool:
         self._out = 0
         """Lines that somebody has, the ones that are being connected included."""
         self._resting = 0
-        self._idle: dict[Origin, list[Connection]] = {}
-        self._live: dict[Connection, tuple[Origin, _Terms]] = {}
+        self._idle: dict[Hashable, list[C]] = {}
+        self._live: dict[C, tuple[Hashable, Terms]] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Event | None = None
@@ -137,10 +165,18 @@ class Pool:
     def usage(self) -> Usage:
         return Usage(self._in_hand, self._resting)
 
-    async def lease(self, request: HttpRequest, within_s: float) -> HttpLine:
+    @abstractmethod
+    def encoded(self, request: Request) -> Written:
+        """The request in bytes. Raises `ValueError`."""
+
+    @abstractmethod
+    async def dialled(self, origin: Any, terms: Terms, deadline: float) -> C:
+        """A connection that is ready for a request. Raises `Unreachable`."""
+
+    async def lease(self, request: Request, within_s: float) -> PooledLine[C]:
         """A connected line for the request, and for `within_s` seconds from now. Raises `Unreachable`, and `ValueError` for
         what can't be written."""
-        encoded = encode(request)
+        encoded = self.encoded(request)
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         now = self._loop.time()
@@ -150,13 +186,15 @@ class Pool:
         else:
             self._in_hand += 1
         try:
-            connection = self._rested(encoded.origin, now) or await self._connect(encoded.origin, connect_by)
+            connection = self._rested(encoded.origin, now)
+            if connection is None or not await self._fresh(connection, connect_by):
+                connection = await self._connect(encoded.origin, connect_by)
         except BaseException:
             self._free()
             raise
-        return HttpLine(self, connection, request, encoded, now, within_s)
+        return PooledLine(self, connection, request, encoded, now, within_s)
 
-    def give_back(self, connection: Connection, origin: Origin) -> None:
+    def give_back(self, connection: C, origin: Hashable) -> None:
         self._out -= 1
         fits = self._out + self._resting < self._route.concurrency and self._emptied is None
         if fits and connection.intact and self._live.get(connection) == (origin, self._terms):
@@ -215,7 +253,7 @@ class Pool:
 
     # The lines at rest.
 
-    def _rested(self, origin: Origin, now: float) -> Connection | None:
+    def _rested(self, origin: Hashable, now: float) -> C | None:
         lines = self._idle.get(origin)
         oldest, recent = now - self._route.idle_s, now - RECENT_S
         while lines:
@@ -227,12 +265,26 @@ class Pool:
             connection.close()
         return None
 
-    async def _connect(self, origin: Origin, deadline: float) -> Connection:
+    async def renewed(self, connection: C, deadline: float) -> bool:
+        """Whether one that has rested may be used again, where that takes a word with the other side."""
+        return True
+
+    async def _fresh(self, connection: C, deadline: float) -> bool:
+        good = False
+        try:
+            good = await self.renewed(connection, deadline)
+        finally:
+            if not good:
+                self._out -= 1
+                connection.close()
+        return good
+
+    async def _connect(self, origin: Hashable, deadline: float) -> C:
         terms = self._terms
         self._out += 1
         self._make_room()
         try:
-            connection = await self._dialer.dial(origin, lambda: Connection(terms.body_cap, self._lost), deadline, terms.guard)
+            connection = await self.dialled(origin, terms, deadline)
         except BaseException:
             self._out -= 1
             raise
@@ -261,21 +313,21 @@ class Pool:
         if kept:
             self._sweep_in(min(kept) + self._route.idle_s - now)
 
-    def _is_idle(self, connection: Connection, origin: Origin) -> bool:
+    def _is_idle(self, connection: C, origin: Hashable) -> bool:
         return connection in self._idle.get(origin, ())
 
-    def _unrest(self, connection: Connection, origin: Origin) -> None:
+    def _unrest(self, connection: C, origin: Hashable) -> None:
         lines = self._idle[origin]
         lines.remove(connection) if lines[-1] is not connection else lines.pop()
         self._resting -= 1
         if not lines:
             del self._idle[origin]
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self, connection: C) -> None:
         self._unrest(connection, self._live[connection][0])
         connection.close()
 
-    def _lost(self, connection: Connection) -> None:
+    def _lost(self, connection: C) -> None:
         """The loop's word that a connection is gone, whoever closed it."""
         origin, _ = self._live.pop(connection, (None, None))
         if origin is not None and self._is_idle(connection, origin):
@@ -284,5 +336,17 @@ class Pool:
             self._emptied.set()
 
 
-def _terms(route: Route) -> _Terms:
-    return _Terms(networks(route.allow_private) if route.guarded else None, route.body_cap)
+class Pool(LinePool[Connection]):
+    """Lines that speak HTTP."""
+
+    def encoded(self, request: Request) -> Encoded:
+        if not isinstance(request, HttpRequest):
+            raise ValueError("not an HTTP request")  # noqa: TRY004 -- every refusal of a request is a ValueError
+        return encode(request)
+
+    async def dialled(self, origin: Origin, terms: Terms, deadline: float) -> Connection:
+        return await self._dialer.dial(origin, lambda: Connection(terms.body_cap, self._lost), deadline, terms.guard)
+
+
+def _terms(route: Route) -> Terms:
+    return Terms(networks(route.allow_private) if route.guarded else None, route.body_cap)
