@@ -362,8 +362,8 @@ def test_words_are_kept_without_addresses() -> None:
 
 
 @pytest.mark.parametrize("phase", ["mail", "rcpt", "data"])
-def test_an_envelope_that_broke_off_is_later_and_no_call(phase: str) -> None:
-    assert SMTP.read(NotSent(phase, "closed")) == Later(f"{phase}: closed", called=False)
+def test_an_envelope_that_broke_off_is_later_and_counts_as_a_call(phase: str) -> None:
+    assert SMTP.read(NotSent(phase, "closed")) == Later(f"{phase}: closed")
 
 
 def test_a_content_that_nobody_answered_is_unsure() -> None:

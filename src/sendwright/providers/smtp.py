@@ -28,12 +28,14 @@ from sendwright.model.content import EmailContent
 from sendwright.providers.answers import by_status
 from sendwright.providers.contract import (
     Accepted,
+    Answer,
     Capabilities,
     CommonSettings,
     Later,
     MailReply,
     MailRequest,
     Misconfigured,
+    NotSent,
     Outcome,
     Outgoing,
     Provider,
@@ -48,6 +50,8 @@ from sendwright.providers.mime import Mail, Mailbox, compose, mailbox
 from sendwright.providers.plain import text_of_html
 from sendwright.providers.redaction import masked, vendor_id
 
+ENVELOPE = frozenset({"mail", "rcpt", "data"})
+"""Phases before the content."""
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 SUBJECT_MAX = 78
 """Characters of a subject that is made of the text's first line."""
@@ -187,6 +191,13 @@ class Smtp(Provider):
         """No mail server speaks HTTP: what such an answer means is read from its status, and none is acceptance."""
         return Unsure("no mail server answers like that") if 200 <= reply.status < 300 else by_status(reply)
 
+    def read(self, answer: Answer) -> Outcome:
+        """An envelope that broke off was a call, though nothing can have been taken: a recipient at whose name the server hangs up
+        every time must not be written to for ever."""
+        if isinstance(answer, NotSent) and answer.phase in ENVELOPE:
+            return Later(f"{answer.phase}: {answer.detail}")
+        return super().read(answer)
+
     def parse_mail(self, reply: MailReply) -> Outcome:
         """2xx to the content is acceptance, and nothing else is. Refusals go by the enhanced code."""
         detail = " ".join(part for part in (str(reply.code or ""), reply.enhanced, self.words(reply.text)) if part)
@@ -199,7 +210,7 @@ class Smtp(Provider):
         if reply.phase == "content" and 200 <= reply.code < 300:
             queued = _QUEUED.search(reply.text)
             return Accepted(vendor_id(queued[1]) if queued else None, self._left_out(reply))
-        if reply.phase in {"mail", "rcpt", "data"}:
+        if reply.phase in ENVELOPE:
             return Later(f"unexpected: {detail}")  # the content was not begun
         return Unsure(f"unexpected: {detail}")
 
