@@ -130,6 +130,19 @@ def test_a_title_that_stands_in_for_a_missing_text_is_not_the_text_of_the_html()
     assert said(text) == "It is here"
 
 
+def test_style_sheets_go_into_the_elements_where_the_account_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = "<style>p{color:red}</style><p>Hi</p>"
+    plain, styled = (read(sent(which, html=document)).get_body(("html",)) for which in (SMTP, account(inline_css=True)))
+    assert plain is not None
+    assert styled is not None
+    assert said(plain) == document
+    assert '<p style="color: red;">Hi</p>' in said(styled)
+
+    monkeypatch.setattr("sendwright.providers.styling.find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match="extra `email`"):
+        account(inline_css=True)
+
+
 def test_links_and_media_stand_under_the_text_unless_they_are_in_it() -> None:
     mail = read(
         sent(

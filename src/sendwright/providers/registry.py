@@ -32,7 +32,7 @@ ROOM = "sendwright.providers"
 SHARED = frozenset(
     {
         *("answers", "chat", "contract", "forms", "letter", "mail", "meta", "mime", "plain", "redaction", "registry", "secret"),
-        *("signing", "sigv4", "sns", "throttle"),
+        *("signing", "sigv4", "sns", "styling", "throttle"),
     }
 )
 """Files of this room that are no kind: what several kinds lean on."""

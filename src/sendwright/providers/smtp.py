@@ -25,6 +25,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from sendwright.model.content import EmailContent
+from sendwright.providers import styling
 from sendwright.providers.answers import by_status
 from sendwright.providers.contract import (
     Accepted,
@@ -107,6 +108,8 @@ class SmtpSettings(CommonSettings, frozen=True, kw_only=True, rename={"sender": 
     from_name: str | None = None
     allow_clear_auth: bool = False
     """The operator's word that a password may be sent unencrypted to a host that is not this machine."""
+    inline_css: bool = False
+    """Writes the style sheets of HTML into its elements; needs the extra `email`."""
     concurrency: int = 20
     """Mail servers take far fewer connections from one client than HTTP ones: Postfix 50."""
     timeout_s: float = 60
@@ -122,6 +125,8 @@ class SmtpSettings(CommonSettings, frozen=True, kw_only=True, rename={"sender": 
             faults.append(("port", "must be from 1 to 65535"))
         if tls is not None and tls not in PORTS:
             faults.append(("tls", "must be starttls, tls or none"))
+        if given.get("inline_css") and not styling.available():
+            faults.append(("inline_css", "needs the extra `email`: pip install 'sendwright[email]'"))
         if given.get("base_url") is not None:
             faults.append(("base_url", "is for HTTP: give `host` and `port`"))
         if ("username" in given) != ("password" in given):
@@ -161,7 +166,7 @@ class Smtp(Provider):
             to=to,
             subject=out.title or text.partition("\n")[0][:SUBJECT_MAX],
             text=text,
-            html=out.html,
+            html=styling.inlined(out.html) if out.html and self.settings.inline_css else out.html,
             cc=copies,
             reply_to=mailbox(own.reply_to) if own.reply_to else None,
             fields=own.headers,
