@@ -52,6 +52,8 @@ class Samples:
     signs_words: bool = False
     """What its callbacks say is signed, not their bytes: another writing of the same is as good."""
     signature_headers: tuple[str, ...] = ()
+    encrypts: bool = False
+    """Its bodies are ciphertext: bytes of every value, line breaks among them."""
     extra_replies: tuple[Reply, ...] = field(default=())
     """Replies of its own that look like success and aren't."""
 

@@ -338,8 +338,7 @@ def test_no_part_of_a_message_can_add_a_line(samples: Samples, provider: Provide
             line = "".join((request.method, request.url, *(name + value for name, value in request.headers)))
             assert line.isascii()
             assert line.isprintable()
-            assert b"\r" not in request.body
-            assert b"\n" not in request.body
+            assert samples.encrypts or not {*b"\r\n"} & {*request.body}
         case ConsoleLine():
             assert len(request.text.splitlines()) == 1
             assert "\x00" not in request.text

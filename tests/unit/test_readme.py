@@ -22,6 +22,7 @@ from sendwright.providers.contract import EVERY_CHANNEL
 from sendwright.settings import load
 from sendwright.web.api.reading import read_json
 from sendwright.web.api.shapes import KeyWish
+from tests.conformance.kinds import samples_of
 
 HERE = Path(__file__).parents[2]
 PAGES = sorted([*HERE.glob("*.md"), *HERE.glob("docs/**/*.md")])
@@ -126,9 +127,17 @@ def test_the_settings_that_are_shown_load(page: Path, tmp_path: Path, monkeypatc
 
         loaded = load(file, env)
 
+        shown = tomllib.loads(block).get("providers", {})
         for name, table in loaded.settings.providers.items():
-            assert registry.make(name, dict(table)).name == name
+            assert registry.make(name, dict(table) | _secrets_for(shown[name])).name == name
         assert set(tomllib.loads(file.read_text()).get("providers", {})) == set(loaded.settings.providers)
+
+
+def _secrets_for(shown: dict[str, Any]) -> dict[str, Any]:
+    """The samples' own values for what comes from elsewhere and must have a form: a key, an account as JSON."""
+    samples = samples_of(shown["kind"])
+    taken = {key for key, value in shown.items() if isinstance(value, str) and value.startswith("${")}
+    return {key: value for key, value in samples.raw.items() if key in taken} if samples is not None else {}
 
 
 def _bodies() -> Iterator[tuple[str, Any]]:

@@ -31,7 +31,7 @@ GROUP = "sendwright.providers"
 ROOM = "sendwright.providers"
 SHARED = frozenset(
     {
-        *("answers", "chat", "contract", "forms", "letter", "mail", "meta", "mime", "plain", "redaction", "registry", "secret"),
+        *("answers", "chat", "contract", "forms", "jose", "letter", "mail", "meta", "mime", "plain", "redaction", "registry", "secret"),
         *("signing", "sigv4", "sns", "styling", "throttle"),
     }
 )
