@@ -30,6 +30,7 @@ from sendwright.engine.schedule import Promoter
 from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Telling
+from sendwright.engine.tokens import Tokens
 from sendwright.engine.worker import Flight, Worker
 from sendwright.errors import StoreDown
 from sendwright.model import ids
@@ -224,6 +225,7 @@ class World:
         poke = self.promoter.poke
         self.settler = Settler(self.ledger, self.fleet, clock, lambda: self.draw(), self._retry, tell, poke)
         tokens = iter(range(1, 1 << 30))
+        self.tokens = Tokens(self.fleet, self.egress, clock, tell, lambda: self.draw())
         self.deliverer = Deliverer(
             self.ledger,
             self.fleet,
@@ -234,6 +236,7 @@ class World:
             backend.process,
             tell,
             poke,
+            tokens=self.tokens,
         )
         sieve = Sieve(self.quarantine, clock, tell, backend.process)
         self.planner = Planner(self.bus, self.ledger, sieve, self.fleet, clock, tell, TTL_MS, self.promoter.crowded)
@@ -317,6 +320,7 @@ class World:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.tokens.close()
 
     def tell(self, telling: Telling) -> None:
         self.told.append(telling)

@@ -30,6 +30,8 @@ from sendwright.providers.contract import (
     Reply,
     Request,
     Scope,
+    Secret,
+    Token,
     TooLong,
 )
 
@@ -59,6 +61,8 @@ class Call(Struct, frozen=True):
     """Calls in flight at this vendor, this one included."""
     ttl_s: int | None = None
     """How long the message was said to be good for."""
+    token: str | None = None
+    """The access token that it was made with."""
 
 
 class Vendor:
@@ -78,6 +82,7 @@ class Vendor:
         timeout_s: float = 10,
         latency_s: float = 0.05,
         batch_max: int = 1,
+        tokens: bool = False,
     ) -> None:
         self.name = name
         self.channels = channels
@@ -100,6 +105,12 @@ class Vendor:
         self.rate = rate
         self.timeout_s = timeout_s
         self.latency_s = latency_s
+        self.tokens = tokens
+        self.token_script: deque[Answer] = deque()
+        """What it says to those who ask for a token, before it gives them."""
+        self.token_life_s = 3600.0
+        self.tokens_asked: list[float] = []
+        """When it was asked for a token, in seconds since the test began."""
         self.connect_s = 0.0
         self.unreachable: str | None = None
         """The phase in which connecting fails, `denied`, or None."""
@@ -166,6 +177,7 @@ class Scripted(Provider):
             idempotency_s=vendor.idempotency_s,
             batch_max=vendor.batch_max,
             guarded=vendor.guarded,
+            tokens=vendor.tokens,
         )
 
     def build(self, out: Outgoing) -> HttpRequest:
@@ -175,6 +187,8 @@ class Scripted(Provider):
             raise TooLong("the body is too long")
         said = {name: getattr(out, name) for name in ("attempt", "message", "address", "body", "ttl_s")}
         said["key"] = out.idempotency_key
+        if out.token is not None:
+            said["token"] = out.token.reveal()
         return HttpRequest("POST", "https://vendor.example/send", body=json.dumps(said).encode())
 
     def together(self, out: Outgoing) -> str | None:
@@ -198,6 +212,15 @@ class Scripted(Provider):
     def found(self, reply: Reply) -> Receipt | None:
         state = AttemptState[json.loads(reply.body)["state"].upper()] if reply.status == 200 else AttemptState.SENT
         return Receipt(state) if state > AttemptState.SENT else None
+
+    def token_request(self, now: float) -> HttpRequest:
+        return HttpRequest("POST", "https://vendor.example/token", body=f"{now}".encode())
+
+    def token_of(self, answer: Answer, now: float) -> Token | Outcome:
+        if not isinstance(answer, Reply) or answer.status != 200:
+            return self.read(answer)
+        given = json.loads(answer.body)
+        return Token(Secret(given["token"]), now + given["life_s"])
 
     def parse(self, reply: Reply) -> Outcome:
         if 200 <= reply.status < 300:
@@ -228,6 +251,8 @@ class ScriptedLine:
             return NotSent("late", "the other side has hung up")
         assert isinstance(request, HttpRequest)
         assert not self._released, "a line was used after it was given back"
+        if request.url.endswith("/token"):
+            return await self._give_token()
         if request.method == "GET":
             return await self._look_up(request.url.rpartition("/")[2])
         loop = asyncio.get_running_loop()
@@ -271,6 +296,15 @@ class ScriptedLine:
             return Reply(207, body=json.dumps(refs).encode())
         finally:
             vendor.in_flight -= 1
+
+    async def _give_token(self) -> Answer:
+        vendor = self._vendor
+        vendor.tokens_asked.append(asyncio.get_running_loop().time() - START_S)
+        await asyncio.sleep(vendor.latency_s)
+        if vendor.token_script:
+            return vendor.token_script.popleft()
+        given = {"token": f"token-{len(vendor.tokens_asked)}", "life_s": vendor.token_life_s}
+        return Reply(200, body=json.dumps(given).encode())
 
     async def _look_up(self, ref: str) -> Answer:
         vendor = self._vendor

@@ -36,6 +36,7 @@ from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.store_time import StoreTime
 from sendwright.engine.telling import Tell, Telling
+from sendwright.engine.tokens import Tokens
 from sendwright.engine.warden import Warden
 from sendwright.engine.worker import Flight, Worker
 from sendwright.model.ids import IdMint
@@ -86,6 +87,7 @@ class Parts(Struct, frozen=True):
     providers: dict[str, Provider]
     fleet: Fleet
     gate: Gate
+    tokens: Tokens
     accept: Accept
     warden: Warden
     worker: Worker
@@ -222,6 +224,7 @@ def _worker(
     drift: Drift,
     tell: Subscribers,
     channels: Sequence[str],
+    tokens: Tokens,
 ) -> Worker:
     """The stories that the lanes feed: plan, deliver, settle, observe."""
     bus, ledger, poke, retry = backend.bus, backend.ledger, promoter.poke, settings.retry
@@ -232,7 +235,7 @@ def _worker(
     return Worker(
         bus,
         Planner(bus, ledger, sieve, fleet, clock, tell, ttl_ms, promoter.crowded),
-        Deliverer(ledger, fleet, gate, settler, clock, new_token(), backend.process, tell, poke, drift.held),
+        Deliverer(ledger, fleet, gate, settler, clock, new_token(), backend.process, tell, poke, drift.held, tokens=tokens),
         Observer(bus, ledger, sieve, clock, tell, poke),
         sieve,
         clock,
@@ -267,6 +270,7 @@ def assemble(
 
     accounts = _accounts(settings, providers.values())
     fleet = Fleet(accounts, routes_of(settings, providers), backend.switchboard, tell, lines)
+    tokens = Tokens(fleet, gate, clock, tell)
     mint = IdMint(keys.secret_key.reveal().encode())
     promoter = Promoter(backend.waiting, backend.ledger, backend.bus, fleet, clock, tell, drift.held)
     roll = Roll(backend.registry, backend.process, clock, tell) if backend.registry is not None else None
@@ -286,9 +290,10 @@ def assemble(
         providers=providers,
         fleet=fleet,
         gate=gate,
+        tokens=tokens,
         accept=Accept(backend.desk, mint, clock, Randomness(), tell, Aside(backend.bus.depth)),
         warden=Warden(backend.keyring, clock, _secrets(settings, keys), Randomness(), tell),
-        worker=_worker(settings, backend, fleet, gate, promoter, clock, drift, tell, delivered),
+        worker=_worker(settings, backend, fleet, gate, promoter, clock, drift, tell, delivered, tokens),
         promoter=promoter,
         repairer=Repairer(
             backend.ledger,

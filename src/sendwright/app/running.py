@@ -87,6 +87,7 @@ class Running:
             settings, keys, tell, backend, providers, sandbox_url, roles.channels, sends=roles.works, clock=self._clock
         )
         self._stack.push_async_callback(parts.gate.close)
+        self._stack.push_async_callback(parts.tokens.close)
         await parts.fleet.reload()
         if parts.roll is not None:
             await parts.roll.beat()

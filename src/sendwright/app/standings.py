@@ -16,7 +16,7 @@ from sendwright.model.accord import Total
 from sendwright.model.outcomes import Accepted, Outcome, Reason, Rejected
 from sendwright.model.records import SWITCHED, Switch
 from sendwright.policy.address import e164, is_email
-from sendwright.providers.contract import ENTROPY, EVERY_CHANNEL, NotSent, Outgoing
+from sendwright.providers.contract import ENTROPY, EVERY_CHANNEL, Answer, NotSent, Outgoing, Secret
 from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial, Unfit
 
 TEST_TEXT = "This is a test by Sendwright."
@@ -64,22 +64,33 @@ class Standings:
         return Trial(kind, detail=outcome.detail)  # type: ignore[arg-type]
 
     async def _call(self, account: Account, out: Outgoing) -> Outcome:
+        """One call, as a message's; of a token that can't be had, what that comes to."""
+        if not account.capabilities.tokens:
+            return (await self._exchange(account, out))[0]
+        token = await self._parts.tokens.of(account)
+        if not isinstance(token, Secret):
+            return token
+        outcome, answer = await self._exchange(account, replace(out, token=token))
+        return self._parts.tokens.heard(account, token, answer, outcome)
+
+    async def _exchange(self, account: Account, out: Outgoing) -> tuple[Outcome, Answer]:
+        """The outcome, and the answer that it was read from."""
         flow = account.provider.flow(out)
         request = next(flow)
         try:
             line = await self._parts.gate.open(account.name, request, account.timeout_s)
         except Denied as error:
-            return Rejected(Reason.REJECTED, error.detail)
+            return Rejected(Reason.REJECTED, error.detail), NotSent(error.phase, error.detail)
         except Unreachable as error:
-            return account.provider.read(NotSent(error.phase, error.detail))
+            not_sent = NotSent(error.phase, error.detail)
+            return account.provider.read(not_sent), not_sent
         try:
             while True:
                 answer = await line.send(request, account.timeout_s)
                 try:
                     request = flow.send(answer)
                 except StopIteration as over:
-                    outcome: Outcome = over.value
-                    return outcome
+                    return over.value, answer
         finally:
             line.release()
 

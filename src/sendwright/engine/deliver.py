@@ -18,9 +18,11 @@ from sendwright.engine.drift import never
 from sendwright.engine.fleet import Account, Fleet, Slot
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Clock, Egress, Ledger, Line
+from sendwright.engine.ready import Ready
 from sendwright.engine.render import render
 from sendwright.engine.settle import Held, Settler, after_step
 from sendwright.engine.telling import Duplicate, Parked, Settled, Tell, Trouble, Written
+from sendwright.engine.tokens import Tokens
 from sendwright.errors import Denied, Unavailable, Unreachable
 from sendwright.model.notification import Priority
 from sendwright.model.outcomes import Later, Outcome, Reason, Rejected, Scope, Unsure
@@ -30,7 +32,7 @@ from sendwright.model.states import MessageState
 from sendwright.policy.breaker import Health, Permit
 from sendwright.policy.lookup import FIRST_MS
 from sendwright.policy.reaction import Left, heard
-from sendwright.providers.contract import ENTROPY, OURS, Flow, NotSent, Passenger, Request, TooLong
+from sendwright.providers.contract import ENTROPY, OURS, Flow, NotSent, Passenger, Request, Secret, TooLong
 
 SLOT_WAIT_S = 0.5
 """How long a parcel waits for its provider before it is parked."""
@@ -50,27 +52,6 @@ MARGIN_S = 2.0
 """Added to a call's time limit before anybody else may take its attempt for lost."""
 
 
-class Ready:
-    """A parcel that can leave at once: where to, what to say, a slot, and a connected line. Give both back by `release`."""
-
-    __slots__ = ("account", "epoch", "flow", "line", "parcel", "request", "slot")
-
-    def __init__(
-        self, parcel: Parcel, account: Account, epoch: int, flow: Flow, request: Request, slot: Slot | Seat, line: Line
-    ) -> None:
-        self.parcel = parcel
-        self.epoch = epoch
-        self.account = account
-        self.flow = flow
-        self.request = request
-        self.slot = slot
-        self.line = line
-
-    def release(self) -> None:
-        self.line.release()
-        self.slot.release()
-
-
 class Deliverer:
     """The third story."""
 
@@ -87,8 +68,9 @@ class Deliverer:
         poke: Callable[[], None],
         clock_held: Callable[[], bool] = never,
         chance: Callable[[int], bytes] = os.urandom,
+        tokens: Tokens | None = None,
     ) -> None:
-        """`chance` gives so many random bytes."""
+        """`chance` gives so many random bytes. `tokens`, where somebody else needs them too."""
         self._ledger = ledger
         self._fleet = fleet
         self._egress = egress
@@ -101,6 +83,7 @@ class Deliverer:
         self._clock_held = clock_held
         self._chance = chance
         self._coaches = Coaches(egress, clock, tell)
+        self._tokens = tokens or Tokens(fleet, egress, clock, tell)
 
     def hand(self, channel: str, priority: Priority) -> int:
         """How many parcels of a lane may be held here and not yet be claimed, parked or dropped; at least 1. No more than will
@@ -156,7 +139,11 @@ class Deliverer:
                 crashpoint("deliver.parking")
                 await self._no_account(parcel)
                 return None
-            begun = self._begin(parcel, account, now, shares=self._coaches.takes(account, parcel))
+            crashpoint("deliver.token")
+            token = await self._tokens.of(account) if account.capabilities.tokens else None
+            if token is not None and not isinstance(token, Secret):
+                continue  # it is shut by now: somebody else, or a wait for it
+            begun = self._begin(parcel, account, now, token, shares=self._coaches.takes(account, parcel))
             if isinstance(begun, Rejected):
                 crashpoint("deliver.unsayable")
                 following = await self._not_called(parcel, account, begun, full, probing=False)
@@ -177,7 +164,7 @@ class Deliverer:
                     crashpoint("deliver.unreachable")
                     following = await self._not_called(parcel, account, line, full, probing=slot.probe > 0)
                 else:
-                    return Ready(parcel, account, epoch, flow, request, slot, line)
+                    return Ready(parcel, account, epoch, flow, request, slot, line, token)
             if following is None:
                 return None
             parcel = following
@@ -215,11 +202,13 @@ class Deliverer:
             slot.release()
             raise
 
-    def _begin(self, parcel: Parcel, account: Account, now: int, *, shares: bool) -> tuple[Flow, Request] | Rejected:
+    def _begin(
+        self, parcel: Parcel, account: Account, now: int, token: Secret | None, *, shares: bool
+    ) -> tuple[Flow, Request] | Rejected:
         """The first request of the provider's flow, or why it can't be said in its words. `shares`: its call may carry others."""
         try:
             entropy = self._chance(ENTROPY) if account.capabilities.entropy else b""
-            out = render(parcel, account, now, entropy)
+            out = render(parcel, account, now, entropy, token)
             together = account.provider.together(out) if shares else None
             flow = account.provider.flow(out) if together is None else account.provider.passage(out, together)
             return flow, next(flow)
@@ -234,7 +223,7 @@ class Deliverer:
     def _say_anew(self, ready: Ready) -> None:
         """The same, as of now."""
         shares = isinstance(ready.request, Passenger)
-        begun = self._begin(ready.parcel, ready.account, self._clock.now_ms(), shares=shares)
+        begun = self._begin(ready.parcel, ready.account, self._clock.now_ms(), ready.token, shares=shares)
         if not isinstance(begun, Rejected):
             ready.flow, ready.request = begun
 
@@ -292,7 +281,7 @@ class Deliverer:
                 request = ready.flow.send(answer)
             except StopIteration as over:
                 outcome: Outcome = over.value
-                return outcome
+                return outcome if ready.token is None else self._tokens.heard(ready.account, ready.token, answer, outcome)
             except Exception as error:  # noqa: BLE001 — as above; bytes have left
                 self._tell(Trouble("deliver", f"{ready.account.provider!r} could not read an answer: {type(error).__name__}"))
                 return Unsure("the provider's adapter failed")

@@ -472,6 +472,10 @@ class Provider(ABC):
         """What came of it: the token, or what its want comes to (`Later`, `Misconfigured`). Never raises, whatever the bytes."""
         return Later("this kind has no tokens", called=False)
 
+    def token_refused(self, reply: Reply) -> bool:
+        """Whether an answer that is `Misconfigured` is so for the access token: then it is dropped, and another one tried."""
+        return reply.status == 401
+
     def verify(self, hook: Hook) -> Verdict:
         """Whether the callback is the vendor's. A kind without callbacks refuses all."""
         return Verdict.BAD
