@@ -317,6 +317,45 @@ def test_what_was_not_sent_is_later_and_no_call(samples: Samples, provider: Prov
         assert not outcome.called
 
 
+# Access tokens
+
+
+with_tokens = those(lambda _, provider: provider.capabilities.tokens)
+
+
+@with_tokens
+@pytest.mark.parametrize("body", JUNK, ids=range(len(JUNK)))
+def test_junk_is_no_access_token_and_never_raises(provider: Provider, body: bytes) -> None:
+    for status in STATUSES:
+        found = provider.token_of(Reply(status, (("content-type", "application/json"),), body), 1_790_000_000.0)
+        assert isinstance(found, Later | Misconfigured | Unsure), f"HTTP {status}"
+
+
+@with_tokens
+@pytest.mark.parametrize("answer", [NotSent("connect"), Lost("wait"), Reply(429), Reply(500), Reply(503)], ids=repr)
+def test_whoever_gives_tokens_may_be_away_for_a_while(provider: Provider, answer: NotSent | Lost | Reply) -> None:
+    assert isinstance(provider.token_of(answer, 1_790_000_000.0), Later | Unsure)
+
+
+@with_tokens
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_token_that_is_refused_is_the_accounts_fault(provider: Provider, status: int) -> None:
+    assert isinstance(provider.token_of(Reply(status), 1_790_000_000.0), Misconfigured)
+
+
+@with_tokens
+def test_asking_for_a_token_is_the_same_at_the_same_time_and_shows_no_secret(samples: Samples, provider: Provider) -> None:
+    asked = provider.token_request(1_790_000_000.0)
+    assert asked == make("main", samples.raw).token_request(1_790_000_000.0)
+    assert not any(secret in repr(asked) for secret in samples.secrets)
+
+
+@with_tokens
+def test_without_its_token_nothing_is_built(samples: Samples, provider: Provider) -> None:
+    with pytest.raises(ValueError):
+        provider.build(msgspec.structs.replace(samples.outgoing, token=None))
+
+
 # Requests
 
 

@@ -1,4 +1,4 @@
-"""A parcel that is ready to leave, with everything that was got for it: what deliver.py holds between getting ready and settling."""
+"""A parcel that is ready to leave, with all that was got for it: what deliver.py holds between getting ready and settling."""
 
 from __future__ import annotations
 
