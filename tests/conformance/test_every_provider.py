@@ -138,7 +138,7 @@ def test_every_kind_says_who_it_is(samples: Samples, provider: Provider) -> None
     assert provider.kind == samples.raw["kind"]
     assert isinstance(provider.settings, CommonSettings)
     assert provider.capabilities.channels
-    assert provider.capabilities.transport in {"http", "smtp", "console", "inbox"}
+    assert provider.capabilities.transport in {"http", "smtp", "console", "inbox", "apprise"}
     assert samples.outgoing.channel in provider.capabilities.channels
 
 

@@ -44,7 +44,7 @@ from sendwright.policy.admission import LINK_SCHEMES, Rules
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.limit import Reserve, parse_rate
 from sendwright.providers import registry
-from sendwright.providers.contract import EVERY_CHANNEL, Provider
+from sendwright.providers.contract import EVERY_CHANNEL, Provider, Secret
 from sendwright.settings import Keys, Settings, address_of
 
 SANDBOX = "sandbox"
@@ -128,7 +128,7 @@ def callback_base(settings: Settings, provider: Provider) -> str | None:
     base = settings.api.public_url
     if base is None:
         target = getattr(provider.settings, "base_url", None) or getattr(provider.settings, "url", None)
-        if target is None or not is_private(urlsplit(target).hostname or ""):
+        if target is None or isinstance(target, Secret) or not is_private(urlsplit(target).hostname or ""):
             return None
         base = address_of(*settings.listens_on())
     return f"{base.rstrip('/')}/v1/hooks/{provider.name}"

@@ -30,6 +30,7 @@ __all__ = [
     "Accepted",
     "Action",
     "Answer",
+    "AppriseRequest",
     "AttemptState",
     "Capabilities",
     "CommonSettings",
@@ -169,7 +170,18 @@ class Passenger(Struct, frozen=True, tag="passenger"):
         return f"Passenger({self.out.attempt})"
 
 
-Request = HttpRequest | ConsoleLine | MailRequest | InboxItem | Passenger
+class AppriseRequest(Struct, frozen=True, tag="apprise"):
+    """What the Apprise library is to send, to whatever its URL names. It does the rest by itself, and tells whether it worked."""
+
+    url: Secret
+    body: str
+    title: str = ""
+
+    def __repr__(self) -> str:
+        return "AppriseRequest()"
+
+
+Request = HttpRequest | ConsoleLine | MailRequest | InboxItem | AppriseRequest | Passenger
 
 
 class TooLong(ValueError):
@@ -279,7 +291,7 @@ class Capabilities(Struct, frozen=True):
 
     channels: tuple[str, ...]
     transport: str = "http"
-    """Which egress carries its requests: `http`, `smtp`, `console` or `inbox`."""
+    """Which egress carries its requests: `http`, `smtp`, `console`, `inbox` or `apprise`."""
     receipts: bool = False
     """It reports back: doubt is worth waiting for."""
     echoes: bool = False
