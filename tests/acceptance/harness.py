@@ -141,7 +141,7 @@ class Oracle:
 
 class House:
     """`sendwright up`, restartable over one data folder. `bent` starts it by bent.py, with those things bent; `around` is
-    a command that runs the one after it in its own place."""
+    a command that runs the one after it in its own place; `python` is another interpreter than this one."""
 
     def __init__(
         self,
@@ -152,8 +152,10 @@ class House:
         data: Path | None = None,
         bent: dict[str, Any] | None = None,
         around: Sequence[str] = (),
+        python: str = sys.executable,
     ) -> None:
         self.folder = folder
+        self._python = python
         self.data = data or folder / "data"
         self._bent = bent
         self._around = around
@@ -171,7 +173,7 @@ class House:
         """Starts it; returns the seconds to readiness."""
         began = time.monotonic()
         program = ["-m", "sendwright"] if self._bent is None else [str(Path(__file__).with_name("bent.py"))]
-        command = [*self._around, sys.executable, *program, "up", "--config", str(self.config), "--data", str(self.data)]
+        command = [*self._around, self._python, *program, "up", "--config", str(self.config), "--data", str(self.data)]
         bent = {} if self._bent is None else {"SENDWRIGHT_BENT": json.dumps(self._bent)}
         self.process = Process(command, self.folder / "house.out", bent | (env or {}), stderr=stderr)
         self.starts += 1

@@ -83,3 +83,10 @@ def test_who_is_only_named_is_unknown_and_whose_addresses_do_not_fit_has_none(to
 def test_who_is_only_named_is_known_in_the_app() -> None:
     (birth,) = planned(to=["bob", {"id": "bob"}], channels=["inapp"]).births
     assert [(step.channel, step.address) for step in birth.steps] == [("inapp", "bob")]
+
+
+def test_on_a_channel_that_a_plugin_added_the_address_is_the_recipients_id() -> None:
+    (birth,) = planned(to=[{"id": "on-call", "phone": "+14155550123"}], channels=["pager"]).births
+    assert [(step.channel, step.address) for step in birth.steps] == [("pager", "on-call")]
+    (birth,) = planned(to=[{"phone": "+14155550123", "locale": "pt-BR"}], channels=["locale"]).births
+    assert birth.steps == ()

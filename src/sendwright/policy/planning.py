@@ -86,7 +86,7 @@ def steps_of(recipient: Recipient, wanted: list[str] | None, channels: Collectio
 
 
 def address_on(recipient: Recipient, channel: str) -> str | None:
-    """The recipient's address on a channel, as its providers take it."""
+    """The recipient's address on a channel, as its providers take it. On one that a plugin added it is the recipient's id."""
     match channel:
         case "sms":
             return recipient.phone
@@ -97,7 +97,7 @@ def address_on(recipient: Recipient, channel: str) -> str | None:
         case "webpush":
             return msgspec.json.encode(recipient.webpush[0]).decode() if recipient.webpush else None
         case _:
-            return getattr(recipient, channel, None)
+            return getattr(recipient, channel, None) if channel in DEFAULT_ORDER else recipient.id
 
 
 def _birth(
