@@ -269,7 +269,7 @@ def test_keys_in_the_other_alphabet_with_padding_are_the_same_keys() -> None:
 def test_201_is_acceptance_under_the_name_that_the_push_service_gave() -> None:
     assert WEBPUSH.parse(TAKEN) == Accepted("gAAAAABr")
     assert WEBPUSH.parse(Reply(201)) == Accepted(None)
-    assert WEBPUSH.parse(Reply(201, (("location", "/m/a%20b"),))) == Accepted(None)
+    assert WEBPUSH.parse(Reply(201, (("location", "/m/a~b"),))) == Accepted(None)
 
 
 @pytest.mark.parametrize("status", [404, 410])
