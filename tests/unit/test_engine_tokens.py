@@ -114,15 +114,16 @@ async def test_an_account_that_sends_nothing_lets_its_token_end() -> None:
 async def test_no_message_goes_out_with_a_token_that_may_have_ended() -> None:
     one = keyed()
     one.token_life_s = 40
-    ends: dict[str, float] = {}
     async with World(one) as world:
-        for _ in range(200):
+        for second in range(200):
             await world.post()
-            await world.pass_time(3)
-        for place, at in enumerate(one.tokens_asked, 1):
-            ends[f"token-{place}"] = at + 40
-        assert len(one.calls) == 200
+            if second in (20, 100):
+                one.token_script.extend([UNWELL] * 6)  # no next token in time
+            await world.pass_time(1)
+        await world.until(lambda: len(one.calls) == 200)
+        ends = {f"token-{place}": at + 40 for place, at in enumerate(one.tokens_asked, 1)}
         assert all(call.at < ends[call.token or ""] for call in one.calls)
+        assert max(after - before for before, after in zip(one.times, one.times[1:], strict=False)) > 5, "they had to wait"
 
 
 @in_virtual_time

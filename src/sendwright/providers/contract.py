@@ -311,7 +311,7 @@ class Capabilities(Struct, frozen=True):
     batch_max: int = 1
     """Most messages that one call carries; with more than one it has `together`, `build_all` and `parse_all`."""
     tokens: bool = False
-    """It calls with an access token that is fetched beforehand: it has `token_request` and `token_of`."""
+    """It calls with an access token that is fetched beforehand: it has `token_request` and `token_of`. Look-ups carry none."""
     fetches: bool = False
     """Its callbacks take calls of ours: it has `wants` or `follows`."""
     fetches_unguarded: bool = False
