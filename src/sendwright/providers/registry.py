@@ -31,8 +31,8 @@ GROUP = "sendwright.providers"
 ROOM = "sendwright.providers"
 SHARED = frozenset(
     {
-        *("answers", "chat", "contract", "forms", "jose", "letter", "mail", "meta", "mime", "plain", "redaction", "registry", "secret"),
-        *("signing", "sigv4", "sns", "styling", "throttle"),
+        *("answers", "chat", "contract", "forms", "jose", "letter", "mail", "meta", "mime", "plain", "redaction"),
+        *("registry", "secret", "signing", "sigv4", "sns", "styling", "throttle"),
     }
 )
 """Files of this room that are no kind: what several kinds lean on."""
