@@ -122,6 +122,15 @@ async def test_the_later_step_of_a_message_is_listed_by_its_own_address(backend:
     assert await listed(backend, SMS.address) == []
 
 
+async def test_who_opts_out_on_whatsapp_opts_out_of_marketing(backend: UnderTest) -> None:
+    step = Step("whatsapp", SMS.address)
+    _, held = await sent(backend.ledger, steps=(step,))
+    await backend.ledger.observe(receipt(A.FAILED, held.attempt, reason="opted_out"), NOW)
+    assert [(row.source, row.category, row.tenant) for row in await listed(backend, SMS.address)] == [
+        ("unsubscribe", "marketing", TENANT)
+    ]
+
+
 async def test_a_lost_answer_lists_nobody(backend: UnderTest) -> None:
     parcel = await planned(backend.ledger, steps=(EMAIL,))
     await backend.ledger.settle(lost(parcel, await claimed(backend.ledger, parcel), reason="invalid_address"))

@@ -32,6 +32,10 @@ _EARNED: dict[tuple[str, str | None], Source] = {
 not: numbers are given to others, and vendors say so of numbers that are merely switched off."""
 
 
+_MARKETING_ONLY = frozenset({"whatsapp"})
+"""Channels on which people opt out of marketing alone (WhatsApp's 131050)."""
+
+
 class Marker:
     """Makes the keyed hashes of addresses and of recipients' ids, by the installation's secret key; `previous` are older ones."""
 
@@ -115,7 +119,8 @@ def earned_by(
     source = earned(channel, state, reason)
     if source is None or reason is None or not address:
         return None
-    return suppression(marker, EVERYBODY if source == "stop" else tenant, channel, address, reason, source, now)
+    extent: Extent = "marketing" if channel in _MARKETING_ONLY and source == "unsubscribe" else "all"
+    return suppression(marker, EVERYBODY if source == "stop" else tenant, channel, address, reason, source, now, extent)
 
 
 def holds(found: Suppression, tenant: str, channel: str, category: str, now: int) -> bool:
