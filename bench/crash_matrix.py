@@ -39,6 +39,7 @@ PATIENCE_MS = 1500
 ONCE = frozenset(
     {
         "plan.each",
+        "plan.looking",
         "deliver.clock_held",
         "deliver.full_again",
         "deliver.expired",
@@ -47,6 +48,7 @@ ONCE = frozenset(
         "deliver.unsayable",
         "deliver.fail",
         "deliver.advance",
+        "deliver.suppressed",
         "deliver.switched",
         "deliver.reloaded",
         "deliver.no_connection",
@@ -131,6 +133,7 @@ SHELVED = frozenset({"worker.putting_aside", "worker.shelving", "deliver.shelvin
 
 EXTRA = "[worker]\nconcurrency = 12\n[retry]\nbase_s = 0.8\ncap_s = 1.5\n[breaker]\nfailures = 3\nprobe_s = 0.3\n"
 REFUSED_TWICE, LOST_ONCE, CLUMSY, POISON = "+15005551234", "+15005552234", "+15005553234", "+15005554234"
+STOPPED = "+15005555234"
 RULES = [
     {"match": {"channel": "telegram"}, "do": "latency", "latency_ms": 150},
     {"match": {"channel": "slack"}, "do": "latency", "latency_ms": 400},
@@ -235,6 +238,7 @@ class _Run:
         mint = IdMint(b"of an earlier life, long enough for a key")
         intakes = [
             {"to": {"phone": "+14155550001"}, "expires_at": past},
+            {"to": {"id": "somebody", "phone": "+14155550002"}},
             {"to": {"phone": "nobody"}, "channels": ["sms"]},
             {"to": {"phone": "nobody", "email": "somebody@example.org"}, "channels": ["sms", "email"]},
             {"to": {"discord": "somebody"}, "channels": ["discord"]},
@@ -275,6 +279,7 @@ class _Run:
             self._post_crowd(),
             self._post_urgent(),
             self._post_batch(),
+            self._post_suppressed(),
             *(self._post(f"key-{number}", body, excused=excused) for number, (body, excused) in enumerate(bodies)),
         )
         await switching
@@ -300,6 +305,16 @@ class _Run:
                     break
         for number, result in enumerate(answer["results"]):
             self._caller.accepted[f"batch-{number}"] = result["id"]
+
+    async def _post_suppressed(self) -> None:
+        """To somebody who must not be sent to."""
+        while True:
+            await asyncio.sleep(0.2)
+            with contextlib.suppress(OSError):
+                status, _ = await asyncio.to_thread(self._house.api, "POST", "/v1/suppressions", {"address": STOPPED})
+                if status == 200:
+                    break
+        await self._post("suppressed", {"to": {"phone": STOPPED}, "content": {"body": "Hello"}}, excused=True)
 
     async def _post_crowd(self) -> None:
         """One after the other to a provider with one slot, all past at the same moment: some of them while they wait for it.

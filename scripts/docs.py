@@ -16,6 +16,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from sendwright.model.outcomes import Reason
+from sendwright.model.people import REPLIED
 from sendwright.model.records import CONTRADICTED, UNCONFIRMED
 from sendwright.model.states import MESSAGE_MOVES, AttemptState, MessageState
 from sendwright.providers.contract import EVERY_CHANNEL
@@ -30,6 +31,9 @@ NOTE = "<!-- Written by `make docs`; edit the table it comes from instead. -->"
 GLOSSARY = (
     ("notification", "what a caller asks for: one request, one or more recipients"),
     ("recipient", "a person: an id, addresses, locale, time zone, preferences"),
+    ("directory", "the recipients that are known by their ids"),
+    ("suppression", "an address that must not be sent to: where, why, until when"),
+    ("reply", "what a person says back to one of our senders"),
     ("message", "one recipient's copy of a notification: the unit that has a *state* and a timeline"),
     ("attempt", "one call of one provider for a message, on one channel"),
     (
@@ -166,6 +170,7 @@ def events() -> str:
                 *rows,
                 (f"`{CONTRADICTED}`", "a failure was reported after the delivery: noted, and nothing else changes"),
                 (f"`{UNCONFIRMED}`", "a provider took it a quarter of an hour ago, and has reported nothing of it since"),
+                (f"`{REPLIED}`", "somebody answered one of our senders; see [suppressions.md](suppressions.md#replies)"),
             ],
         ),
         "Any other `message.…` event says that the message moved to that state, or within it to another step of its plan; see "

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from sendwright.app.upkeep import kept_up
 from sendwright.drivers.store.memory import MemoryDesk, MemorySwitchboard, MemoryWaiting
+from sendwright.drivers.store.memory_directory import MemoryDirectory
 from sendwright.drivers.store.memory_ledger import MemoryLedger
+from sendwright.drivers.store.memory_suppressions import MemorySuppressions
 from sendwright.engine.accept import Accept
+from sendwright.engine.acquaint import Acquaintance
 from sendwright.engine.aside import Aside
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import Drift
 from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.hear import Listener
 from sendwright.engine.observe import Observer
 from sendwright.engine.persist import persist
 from sendwright.engine.plan import Planner
@@ -29,6 +33,7 @@ from sendwright.model.ids import IdMint
 from sendwright.model.records import Absent, Conflict, Offer, Running, Taken
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.limit import Reserve, parse_rate
+from sendwright.policy.suppression import Marker
 from simulation.bus import BusLink
 from simulation.doze import Doze
 from simulation.draw import pick
@@ -111,6 +116,7 @@ class Life:
         reads = ("due", "tenants", "pull", "parked", "next_due")
         self.waiting: Any = StoreLink(self, MemoryWaiting(backend), ("promoted", "rebase"), reads)
         self.board: Any = StoreLink(self, MemorySwitchboard(backend), ("set",), ("read",))
+        directory: Any = StoreLink(self, MemoryDirectory(backend), ("write", "erase"), ("known", "page"))
         desk: Any = StoreLink(self, Desk(world, self.label), ("offer", "stored"))
         dead: Any = StoreLink(self, world.quarantine, ("keep", "tried", "cleared"))
         accounts = [self._account(SimAdapter(kind)) for kind in KINDS]
@@ -135,9 +141,9 @@ class Life:
         sieve = Sieve(dead, clock, tell, self.label)
         self.worker = Worker(
             bus,
-            Planner(bus, self.ledger, sieve, fleet, clock, tell, TTL_MS, self.promoter.crowded),
+            Planner(bus, self.ledger, sieve, fleet, clock, tell, TTL_MS, Acquaintance(directory, Marker()), self.promoter.crowded),
             deliverer,
-            Observer(bus, self.ledger, sieve, clock, tell, poke),
+            Observer(bus, self.ledger, sieve, clock, tell, poke, Listener(MemorySuppressions(backend), Marker(), "default")),
             sieve,
             clock,
             tell,

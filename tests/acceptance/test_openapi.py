@@ -70,7 +70,10 @@ def known(world: World) -> dict[str, list[dict[str, str]]]:
     """Parameters that stand for something, by the path's first words."""
     rows = world.house.pages("/v1/messages")
     made = [world.house.api("POST", "/v1/keys", {"name": f"key {n}", "scopes": ["read"]})[1] for n in range(3)]
+    assert world.house.api("PUT", "/v1/recipients/ada", {"email": "ada@example.org"})[0] == 200
+    stopped = [world.house.api("POST", "/v1/suppressions", {"address": f"{n}@example.org"})[1] for n in range(3)]
     return {
+        "/v1/suppressions/": [{"id": each["id"]} for each in stopped],
         "/v1/notifications/": [{"id": row["notification"]} for row in rows],
         "/v1/messages/": [{"id": row["id"]} for row in rows],
         "/v1/keys/": [{"id": key["id"]} for key in made],

@@ -23,11 +23,12 @@ from sendwright.drivers.bus.rabbitmq import RabbitBus
 from sendwright.drivers.clustered import PostgresBackend, open_postgres
 from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.drivers.store.memory import MemoryBackend
+from sendwright.engine.people import Directory, Suppressions
 from sendwright.engine.ports import Bus, Inbox, IntakeDesk, KeyRing, Ledger, Sweeper, Switchboard, Waiting
 from sendwright.model.records import Audit
 from sendwright.web.api.services import Shown
 from tests.conformance import rabbit
-from tests.conformance.builders import ManualClock
+from tests.conformance.builders import MARKER, ManualClock
 from tests.conformance.postgres_server import UNSYNCED, empty_postgres, make_postgres, postgres_url
 from tests.conformance.sqs_backends import sqs_fake, sqs_moto
 
@@ -55,6 +56,8 @@ class UnderTest(Protocol):
     keyring: KeyRing
     inbox: Inbox
     sweeper: Sweeper
+    directory: Directory
+    suppressions: Suppressions
     hold: Callable[[str], AbstractAsyncContextManager[Held]] | None
     """None where a transaction can't be held open."""
     grace_s: float
@@ -80,6 +83,7 @@ class _Memory:
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
         self.sweeper, self.keyring, self.inbox = backend.sweeper, backend.keyring, backend.inbox
+        self.directory, self.suppressions = backend.directory, backend.suppressions
 
     async def restart(self) -> UnderTest:
         return _Memory(await self._backend.restart(), self._clock)
@@ -119,7 +123,7 @@ class TaskGate:
 @asynccontextmanager
 async def memory() -> AsyncIterator[UnderTest]:
     clock = ManualClock()
-    yield _Memory(MemoryBackend(clock), clock)
+    yield _Memory(MemoryBackend(clock, marker=MARKER), clock)
 
 
 class _Sqlite:
@@ -133,6 +137,7 @@ class _Sqlite:
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
         self.sweeper, self.keyring, self.inbox = backend.sweeper, backend.keyring, backend.inbox
+        self.directory, self.suppressions = backend.directory, backend.suppressions
 
     async def restart(self) -> UnderTest:
         """Opens a copy of the files as they lie on the disk now, which is what a kill would leave."""
@@ -141,7 +146,7 @@ class _Sqlite:
         for suffix in ("", "-wal"):
             if Path(f"{path}{suffix}").exists():
                 shutil.copyfile(f"{path}{suffix}", f"{copied}{suffix}")
-        return _Sqlite(await self._stack.enter_async_context(open_sqlite(copied)), self._stack)
+        return _Sqlite(await self._stack.enter_async_context(open_sqlite(copied, marker=MARKER)), self._stack)
 
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -183,7 +188,7 @@ class _ThreadGate:
 async def sqlite() -> AsyncIterator[UnderTest]:
     with tempfile.TemporaryDirectory() as folder:
         async with AsyncExitStack() as stack:
-            yield _Sqlite(await stack.enter_async_context(open_sqlite(Path(folder) / "a.db")), stack)
+            yield _Sqlite(await stack.enter_async_context(open_sqlite(Path(folder) / "a.db", marker=MARKER)), stack)
 
 
 class _Postgres:
@@ -201,6 +206,7 @@ class _Postgres:
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.switchboard, self.sweeper = backend.waiting, backend.switchboard, backend.sweeper
         self.keyring, self.inbox = backend.keyring, backend.inbox
+        self.directory, self.suppressions = backend.directory, backend.suppressions
         self.records: Shown = _Counted(backend)
 
     async def restart(self) -> UnderTest:
@@ -245,8 +251,9 @@ class _Counted:
 
 def on_postgres(bus: MemoryBus, clock: ManualClock, **options: Any) -> AbstractAsyncContextManager[PostgresBackend]:
     """Another process over the tests' database."""
+    in_flight: Any = lambda: list(bus.undone())  # noqa: E731
     return open_postgres(
-        postgres_url(), bus=bus, now_ms=clock.now_ms, in_flight=lambda: list(bus.undone()), settings=UNSYNCED, **options
+        postgres_url(), bus=bus, now_ms=clock.now_ms, in_flight=in_flight, settings=UNSYNCED, marker=MARKER, **options
     )
 
 

@@ -12,6 +12,7 @@ from sendwright.model.notification import OnDoubt, Priority
 from sendwright.model.parcel import Parcel, Round, Sighting, Step
 from sendwright.model.records import Birth, Claim, Claimed, Decision, Offer, Plan, Refused, Settlement, Wait
 from sendwright.model.states import AttemptState, MessageState
+from sendwright.policy.suppression import Marker
 
 NOW = 1_800_000_000_000
 """ms since 1970, when the tests take place."""
@@ -20,6 +21,7 @@ TENANT = "acme"
 SMS = Step("sms", "+15550100001")
 EMAIL = Step("email", "someone@example.org")
 MINT = IdMint(b"a secret for tests, 32 bytes long")
+MARKER = Marker(b"a secret for tests, 32 bytes long")
 
 _numbers = itertools.count(1)
 

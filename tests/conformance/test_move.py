@@ -29,12 +29,16 @@ from sendwright.drivers.move.target import open_target
 from sendwright.errors import OperatorError, StoreUnusable
 from sendwright.model.api_key import ApiKey
 from sendwright.model.content import Content
+from sendwright.model.ids import reply_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import INBOUND, Intake, Parcel, bundle, pack, split, unbundle
+from sendwright.model.people import Change, Heard
 from sendwright.model.records import AttemptRecord, Cancelled, Conflict, Page, Switch, Taken, Wait
 from sendwright.model.states import AttemptState, MessageState
+from sendwright.policy.suppression import suppression
 from tests.conformance.builders import (
     EMAIL,
+    MARKER,
     MINUTE,
     NOW,
     SMS,
@@ -113,6 +117,21 @@ async def live(house: SqliteBackend, parcels: list[Any]) -> None:
     await house.switchboard.set(Switch("twilio-main", enabled=False, rate="5/s"), {"enabled", "rate"})
     for number, scopes in enumerate((("send",), ("read", "admin"))):
         await house.keyring.add(ApiKey(f"swk_{number:08}", TENANT, "half", scopes, bytes(32), NOW, rate="5/s" if number else None))
+    await peopled(house)
+
+
+async def peopled(house: SqliteBackend) -> None:
+    """Recipients, somebody erased, suppressions and replies."""
+    changes = [
+        Change(TENANT, f"user-{number}", {"email": EMAIL.address, "locale": "pt"}, NOW, f"m{number}") for number in range(10)
+    ]
+    await house.directory.write(changes)
+    await house.directory.erase(TENANT, "nobody", "m99", NOW)
+    for channel in ("sms", "email", ""):
+        await house.suppressions.add(
+            suppression(MARKER, TENANT, channel, SMS.address, "opted_out", "manual", NOW, "marketing", NOW + MINUTE)
+        )
+    await house.suppressions.hear(Heard(reply_id(NOW, "p", "r1"), TENANT, "p", "r1", "m", NOW, "{}"))
 
 
 @pytest.fixture(scope="session")
@@ -280,6 +299,8 @@ async def everything(house: Any) -> dict[str, Any]:
         "parcels": [await house.quarantine.found(each.id) for each in await house.quarantine.newest(10)],
         "switches": await house.switchboard.read(),
         "api keys": await house.keyring.page(None, 10),
+        "recipients": await house.directory.page(TENANT, 100, None),
+        "suppressions": await house.suppressions.page(TENANT, 100, None, NOW),
         "next": await house.waiting.next_due(),
         "parked": await house.waiting.parked(),
     }

@@ -1,7 +1,8 @@
-"""The races of test_races.py and test_races_evidence.py between two processes over one PostgreSQL database.
+"""The races of test_races.py, test_races_evidence.py and test_races_people.py between two processes over one PostgreSQL database.
 
-Each call of the ledger, the waiting table, the desk or the switchboard is made by the other process than the one before: so what
-races there in one process's flushes races here on connections that know nothing of one another.
+Each call of the ledger, the waiting table, the desk, the switchboard, the directory or the suppressions is made by the other
+process than the one before: so what races there in one process's flushes races here on connections that know nothing of one
+another.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from sendwright.drivers.bus.memory import MemoryBus
-from tests.conformance import test_races, test_races_evidence
+from tests.conformance import test_races, test_races_evidence, test_races_people
 from tests.conformance.backends import Held, TaskGate, UnderTest, on_postgres
 from tests.conformance.builders import ManualClock
 from tests.conformance.postgres_server import empty_postgres, make_postgres
@@ -22,7 +23,7 @@ from tests.conformance.racing import INTERLEAVINGS, spelled
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("order", INTERLEAVINGS, ids=spelled)]
 
-for _name, _test in (vars(test_races) | vars(test_races_evidence)).items():
+for _name, _test in (vars(test_races) | vars(test_races_evidence) | vars(test_races_people)).items():
     if _name.startswith("test_"):
         globals()[_name] = _test
 
@@ -51,6 +52,8 @@ class _Two:
         self.waiting = _InTurn([backend.waiting for backend in backends])
         self.desk = _InTurn([backend.desk for backend in backends])
         self.switchboard = _InTurn([backend.switchboard for backend in backends])
+        self.directory = _InTurn([backend.directory for backend in backends])
+        self.suppressions = _InTurn([backend.suppressions for backend in backends])
         self.records, self.sweeper = backends[0].records, backends[0].sweeper
 
     async def restart(self) -> UnderTest:

@@ -26,8 +26,8 @@ MUTANTS = [
     _planted(
         "planner: what came again is planned as a whole",
         "engine/plan.py",
-        "plans = None if delivery.redelivered else self._read(delivery.body)",
-        "plans = self._read(delivery.body)",
+        "drafts = None if delivery.redelivered else self._read(delivery.body)",
+        "drafts = self._read(delivery.body)",
         DEADLY + "a_notification_that_ends_whoever_plans_it_is_kept_and_the_others_of_its_bundle_are_sent",
     ),
     _planted(

@@ -17,8 +17,8 @@ MUTANTS = [
     _planted(
         "postgres: a claim whose answer was lost is a stranger's",
         "drivers/store/postgres/outcomes.py",
-        "            if not mine:\n",
-        "            if True:\n",
+        "            elif row is None or not holds_claim(row, claim.token, claim.parcel.number + 1):\n",
+        "            else:\n",
         LEDGER + "the_same_token_is_granted_again_since_its_answer_may_have_been_lost",
     ),
     _planted(

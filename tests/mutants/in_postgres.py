@@ -42,8 +42,8 @@ MUTANTS = [
     ),
     _planted(
         "a claim that leaves its wait",
-        "select place from won, gone;",
-        "select place from won;",
+        "select place, null::text from won, gone union",
+        "select place, null::text from won union",
         LEDGER + "a_claim_takes_a_scheduled_message_and_deletes_its_wait",
     ),
     _planted(

@@ -17,6 +17,7 @@ from sendwright.providers.contract import (
     AttemptState,
     Hook,
     HttpRequest,
+    Inbound,
     Later,
     Lost,
     Media,
@@ -379,8 +380,8 @@ def test_a_status_becomes_a_receipt(name: str, receipt: Receipt) -> None:
     assert TWILIO.events(callback(payload(f"callback_{name}")["form"])) == (receipt,)
 
 
-def test_a_message_to_us_is_no_receipt() -> None:
-    assert TWILIO.events(callback(payload("inbound_received")["form"])) == ()
+def test_a_message_to_us_is_a_reply_and_no_receipt() -> None:
+    assert TWILIO.events(callback(payload("inbound_received")["form"], None)) == (Inbound("sms", "+15005550009", "STOP", SID),)
     assert TWILIO.events(callback({"MessageSid": SID, "MessageStatus": "receiving"})) == ()
 
 
@@ -543,3 +544,27 @@ def test_a_message_on_its_way_says_nothing_new(status: object) -> None:
 @pytest.mark.parametrize("status", [201, 404, 429, 500])
 def test_no_other_answer_says_anything_of_a_message(status: int) -> None:
     assert TWILIO.told(Reply(status, (), fetched().body)) is None
+
+
+def inbound(**fields: str) -> Hook:
+    form = {
+        "MessageSid": SID,
+        "SmsStatus": "received",
+        "From": "+14155550123",
+        "To": "+15005550006",
+        "Body": "Stop",
+        "NumMedia": "0",
+    }
+    return callback({**form, **fields}, None)
+
+
+@pytest.mark.parametrize(("word", "meant"), [("STOP", "stop"), ("START", "start"), ("HELP", "help"), ("", None), ("OTHER", None)])
+def test_what_twilio_took_a_reply_for_is_believed(word: str, meant: str | None) -> None:
+    (reply,) = TWILIO.events(inbound(OptOutType=word, Body="arretez"))
+    assert isinstance(reply, Inbound)
+    assert (reply.word, reply.text) == (meant, "arretez")
+
+
+@pytest.mark.parametrize("fields", [{"From": "whatsapp:+14155550123"}, {"From": "anonymous"}, {"MessageSid": ""}])
+def test_a_message_from_nobody_who_could_be_known_is_nothing(fields: dict[str, str]) -> None:
+    assert TWILIO.events(inbound(**fields)) == ()

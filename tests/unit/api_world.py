@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.drivers.store.memory_inbox import MemoryInbox
 from sendwright.drivers.store.memory_keyring import MemoryKeyRing
 from sendwright.drivers.store.memory_tables import MemoryStore
@@ -37,6 +38,7 @@ from sendwright.model.records import (
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.admission import Rules
 from sendwright.policy.idempotency import fingerprint
+from sendwright.policy.suppression import Marker
 from sendwright.providers.contract import (
     Capabilities,
     CommonSettings,
@@ -316,6 +318,7 @@ class World:
         self.book = Book(self.rows)
         self.bus = Lanes()
         self.dead = Quarantine()
+        self.people = MemoryBackend(self.clock)
         self.crew = Crew()
         self.vendor = Vendor("twilio-main")
         self.pokes = 0
@@ -338,6 +341,9 @@ class World:
             ledger=self.book,  # type: ignore[arg-type]
             records=self.rows,
             dead=self.dead,
+            directory=self.people.directory,
+            suppressions=self.people.suppressions,
+            marker=Marker(b"k" * 32),
             bus=self.bus,  # type: ignore[arg-type]
             inbox=self.inbox,
             fleet=self.crew,

@@ -18,9 +18,11 @@ import msgspec
 
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.accept import Accept
+from sendwright.engine.acquaint import Acquaintance
 from sendwright.engine.aside import Aside
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.hear import Listener
 from sendwright.engine.inquire import Inquirer
 from sendwright.engine.observe import Observer
 from sendwright.engine.plan import Planner
@@ -43,6 +45,7 @@ from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.duration import rfc3339
 from sendwright.policy.limit import Reserve, parse_rate
+from sendwright.policy.suppression import Marker
 from sendwright.providers.contract import EVERY_CHANNEL
 
 from .scripted_vendor import (
@@ -83,6 +86,7 @@ __all__ = [
 TENANT = "acme"
 PHONE = "+15550100001"
 EMAIL = "someone@example.org"
+MARKER = Marker(b"a secret for tests, 32 bytes long")
 TTL_MS = {"default": 72 * 3_600_000, "critical": 600_000}
 HOOKS = "http://127.0.0.1:8420/v1/hooks"
 
@@ -214,6 +218,7 @@ class World:
         self.ledger: Any = Watched(backend.ledger, self.faults, *LEDGER)
         self.waiting: Any = Watched(backend.waiting, self.faults, "due", "tenants", "pull", "promoted", "parked", "next_due")
         self.board: Any = Watched(backend.switchboard, self.faults, "read", "set")
+        self.directory: Any = Watched(backend.directory, self.faults, "write", "known")
         self.bus: Any = backend.bus
         self.quarantine: Any = Watched(self._quarantine, self.faults, "keep")
         self.mint = IdMint(b"a secret for tests, 32 bytes long")
@@ -237,10 +242,21 @@ class World:
             tell,
             poke,
             tokens=self.tokens,
+            marks=MARKER.addresses,
         )
         sieve = Sieve(self.quarantine, clock, tell, backend.process)
-        self.planner = Planner(self.bus, self.ledger, sieve, self.fleet, clock, tell, TTL_MS, self.promoter.crowded)
-        self.observer = Observer(self.bus, self.ledger, sieve, clock, tell, poke)
+        self.planner = Planner(
+            self.bus,
+            self.ledger,
+            sieve,
+            self.fleet,
+            clock,
+            tell,
+            TTL_MS,
+            Acquaintance(self.directory, MARKER),
+            self.promoter.crowded,
+        )
+        self.observer = Observer(self.bus, self.ledger, sieve, clock, tell, poke, Listener(backend.suppressions, MARKER, TENANT))
         self.worker = Worker(
             self.bus,
             self.planner,

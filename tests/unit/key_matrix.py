@@ -10,9 +10,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from sendwright.model.people import Change
+from sendwright.policy.suppression import suppression
 from sendwright.web.api.table import INBOX, OPEN, WATCH
 
-from .api_world import World
+from .api_world import NOW, World
 
 TEXT = {"to": {"phone": "+14155550123"}, "content": {"body": "hello"}}
 
@@ -31,6 +33,8 @@ class Entry(Struct, frozen=True):
     """It takes a key of the tenant `default`."""
     shared: bool = False
     """A list that shows everybody the same."""
+    chosen: bool = False
+    """The callers choose such ids themselves: another tenant's is one's own, not there yet."""
 
 
 SHARED = "provider"
@@ -45,6 +49,16 @@ ENTRIES: Mapping[str, Entry] = {
     "POST /v1/messages/{id}/cancel": Entry("send", names="message"),
     "POST /v1/messages/{id}/resend": Entry("send", names="message"),
     "POST /v1/messages/{id}/resolve": Entry("send", {"as": "sent"}, names="message"),
+    "GET /v1/recipients": Entry("read"),
+    "POST /v1/recipients/batch": Entry("send", {"recipients": [{"id": "kim"}]}),
+    "PUT /v1/recipients/{id}": Entry("send", {"email": "ada@example.org"}, names="recipient", chosen=True),
+    "PATCH /v1/recipients/{id}": Entry("send", {"locale": "de"}, names="recipient"),
+    "GET /v1/recipients/{id}": Entry("read", names="recipient"),
+    "DELETE /v1/recipients/{id}": Entry("admin", names="recipient", chosen=True),
+    "POST /v1/suppressions": Entry("send", {"address": "+14155550123"}),
+    "GET /v1/suppressions": Entry("read"),
+    "POST /v1/suppressions/lookup": Entry("read", {"address": "+14155550123"}),
+    "DELETE /v1/suppressions/{id}": Entry("admin", names="suppression"),
     "GET /v1/dead": Entry("read"),
     "POST /v1/dead/replay": Entry("admin", {"filters": {}}),
     "POST /v1/dead/drop": Entry("admin", {"filters": {}}),
@@ -77,8 +91,18 @@ async def furnished(world: World) -> dict[str, str]:
     """Something of each kind that a path can name, of the tenant `default`."""
     notification, (message,) = world.born()
     key, _ = await world.warden.made("default", "named in a path", ["read"])
-    return {"notification": notification, "message": message, "key": key.id, SHARED: "twilio-main"}
+    await world.people.directory.write([Change("default", "ada-of-default", {"email": "ada@example.org"}, NOW, "")])
+    stopped = suppression(world.services.marker, "default", "sms", "+14155550123", "opted_out", "manual", NOW)
+    await world.people.suppressions.add(stopped)
+    people = {"recipient": "ada-of-default", "suppression": stopped.id}
+    return {"notification": notification, "message": message, "key": key.id, SHARED: "twilio-main", **people}
 
 
-NOBODYS = {"notification": "ntf_" + "0" * 32, "message": "msg_" + "0" * 34, "key": "swk_00000000"}
+NOBODYS = {
+    "notification": "ntf_" + "0" * 32,
+    "message": "msg_" + "0" * 34,
+    "key": "swk_00000000",
+    "recipient": "nobody",
+    "suppression": "sup_" + "0" * 32,
+}
 """Ids of what never was."""

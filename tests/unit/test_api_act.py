@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from sendwright.model.content import Content
 from sendwright.model.ids import attempt_id, parcel_id
 from sendwright.model.parcel import INBOUND, Intake, Parcel, Step, pack, read
+from sendwright.model.people import Spoken
 from sendwright.model.states import AttemptState, MessageState
+from sendwright.providers.contract import Inbound
 from sendwright.web.api import dead, hooks
 
 from .api_world import NOW, World
@@ -506,3 +508,13 @@ async def test_callbacks_of_nobody_and_without_measure_are_refused() -> None:
     assert (await world.stranger.post("/v1/hooks/twilio-main", body=b"x" * (hooks.BODY_MAX + 1))).status == 413
     assert world.vendor.hooks == []
     assert (await world.stranger.post("/v1/hooks/twilio-main", body=b"x" * hooks.BODY_MAX)).status == 401
+
+
+async def test_what_a_person_says_back_travels_on_cut_and_clean() -> None:
+    world = World()
+    world.vendor.events = lambda _: [Inbound("sms", "+14155550123", "sto\0p" + "x" * 3000, "SM1", word="stop")]  # type: ignore[method-assign]
+    answer = await world.stranger.post("/v1/hooks/twilio-main", body=b"", headers={"signature": "good"})
+    assert answer.status == 204
+    ((lane, sighting),) = world.bus.published
+    assert (lane, sighting.provider, sighting.ref, sighting.attempt) == (INBOUND, "twilio-main", "SM1", None)
+    assert sighting.said == Spoken("sms", "+14155550123", ("stop" + "x" * 3000)[:1600], "stop")

@@ -134,6 +134,17 @@ async def test_a_reader_that_comes_back_misses_nothing_and_sees_only_its_own() -
     assert [line for line in body.split(b"\n") if line.startswith(b"id:")] == [b"id: 2", b"id: 5"]
 
 
+async def test_what_a_person_said_back_is_told_in_the_stream() -> None:
+    world = World()
+    said = {"provider": "twilio-main", "channel": "sms", "address": "+1•••0123", "text": "STOP", "word": "stop", "review": False}
+    async with world.client.stream("/v1/events?types=reply.received") as stream:
+        await stream.until(b"retry:")
+        world.rows.event_rows += [told(1), Event(2, NOW, "default", "reply.received", "rep_1", None, json.dumps(said))]
+        body = await stream.until(b"rep_1")
+    frame = body.split(b"\n\n")[1].split(b"\n")
+    assert json.loads(frame[2].removeprefix(b"data: "))["data"] == {**said, "id": "rep_1"}
+
+
 async def test_a_quiet_stream_is_kept_alive() -> None:
     world = World()
     async with world.client.stream("/v1/events") as stream:

@@ -10,7 +10,7 @@ from sendwright.model.ids import attempt_id, message_id
 from sendwright.model.parcel import Step
 from sendwright.model.records import AttemptRecord, Event, Wait
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.web.api.masking import masked
+from sendwright.policy.masking import masked
 
 from .api_world import NOW, World
 

@@ -117,7 +117,8 @@ def test_every_name_stands_at_one_place() -> None:
 
 def test_no_other_part_of_the_engine_waits_for_a_store_or_a_bus_by_itself() -> None:
     """persist.py repeats what a story asked for; fleet.py reads switches and waits for slots, both of them asked for by a
-    story's own statement; roll.py says that we live, and dying in that says the same as dying beside it; ingest.py only
+    story's own statement, as acquaint.py's look at the directory is; roll.py says that we live, and dying in that says the
+    same as dying beside it; ingest.py only
     accepts, and acknowledges last; inquire.py only asks, and what it learns joins in one statement; readmit.py and exhume.py
     publish or keep before they drop; who dies in concord.py or meter.py takes cells of a rate along, or a probe whose lease runs
     out; in coach.py messages wait for company before they are claimed, and after that for one answer as for their own: both are
@@ -142,6 +143,7 @@ def test_no_other_part_of_the_engine_waits_for_a_store_or_a_bus_by_itself() -> N
         "coach",
         "warden",
         "tokens",
+        "acquaint",
     }
     assert waiting <= {*STORIES, *others}
 

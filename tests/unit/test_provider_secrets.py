@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from sendwright.providers.contract import Accepted, AttemptState, Hook, Outcome, Receipt, Reply, Unsure
+from sendwright.providers.contract import Accepted, AttemptState, Hook, Inbound, Outcome, Receipt, Reply, Unsure
 from sendwright.providers.forms import form_of
 from sendwright.providers.registry import make
 from sendwright.providers.twilio import Twilio
@@ -35,8 +35,14 @@ def test_a_secret_that_is_quoted_in_another_writing_is_not_kept(written: str, me
 
 def test_what_a_callback_quotes_of_our_secrets_is_not_kept() -> None:
     body = form_of([("MessageSid", SID), ("MessageStatus", "failed"), ("ErrorMessage", f"not by {TOKEN}")])
-    (receipt,) = ACCOUNT.receipts(Hook("POST", "https://x/", (), (), body, 0.0))
+    (receipt,) = ACCOUNT.reports(Hook("POST", "https://x/", (), (), body, 0.0))
     assert receipt.detail == "failed not by ***"
+
+
+def test_what_a_reply_quotes_of_our_secrets_is_not_kept() -> None:
+    body = form_of([("MessageSid", SID), ("SmsStatus", "received"), ("From", "+14155550123"), ("Body", f"is it {TOKEN}?")])
+    (reply,) = ACCOUNT.reports(Hook("POST", "https://x/", (), (), body, 0.0))
+    assert reply == Inbound("sms", "+14155550123", "is it ***?", SID)
 
 
 class Careless(Twilio):
@@ -54,5 +60,5 @@ def test_an_adapter_that_forgets_about_secrets_keeps_none_either() -> None:
     quoted = '"' + OTHERWISE["escaped slash"] + '"'
     assert careless.read(Reply(201, (), quoted.encode())) == Accepted("***")
     assert careless.read(Reply(500, (), quoted.encode())) == Unsure("***")
-    (receipt,) = careless.receipts(Hook("POST", "https://x/", (), (), quote(TOKEN, safe="").encode(), 0.0))
+    (receipt,) = careless.reports(Hook("POST", "https://x/", (), (), quote(TOKEN, safe="").encode(), 0.0))
     assert (receipt.ref, receipt.detail) == ("***", "***")

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from sendwright.drivers.bus.sqs.checkroom import Checkroom, LateCheckroom
 from sendwright.engine.ingest import INGRESS
+from sendwright.engine.people import Directory, Suppressions
 from sendwright.engine.ports import (
     Accord,
     Bus,
@@ -33,6 +34,7 @@ from sendwright.engine.telling import Tell
 from sendwright.errors import OperatorError
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import INBOUND, intake_lane, lane
+from sendwright.policy.suppression import Marker
 from sendwright.settings import Settings
 from sendwright.settings.engines import POSTGRESQL, RABBITMQ, SQS
 from sendwright.web.api.services import Shown
@@ -82,6 +84,10 @@ class Backend(Protocol):
     @property
     def inbox(self) -> Inbox: ...
     @property
+    def directory(self) -> Directory: ...
+    @property
+    def suppressions(self) -> Suppressions: ...
+    @property
     def registry(self) -> Registry | None:
         """Who else works; None where one process holds the store."""
         ...
@@ -110,14 +116,14 @@ def lanes_of(channels: Iterable[str]) -> list[str]:
 
 @asynccontextmanager
 async def open_engines(
-    settings: Settings, channels: Collection[str], keep_ms: Callable[[], int], tell: Tell
+    settings: Settings, channels: Collection[str], keep_ms: Callable[[], int], tell: Tell, marker: Marker
 ) -> AsyncIterator[Backend]:
     """Opens store and bus. Raises `OperatorError` for what the operator must mend, and `Unavailable` while an engine is down."""
     async with AsyncExitStack() as stack:
         if settings.embedded:
             from sendwright.drivers.embedded import open_sqlite
 
-            yield await stack.enter_async_context(open_sqlite(settings.store.url.path, keep_ms=keep_ms))
+            yield await stack.enter_async_context(open_sqlite(settings.store.url.path, keep_ms=keep_ms, marker=marker))
             return
         require(settings.store.url.engine)
         from sendwright.drivers.clustered import open_postgres
@@ -125,7 +131,9 @@ async def open_engines(
         room = LateCheckroom()
         bus = await stack.enter_async_context(open_bus(settings, lanes_of(channels), tell, room))
         lost_ms = settings.bus.lost_after_s * 1000
-        backend = await stack.enter_async_context(open_postgres(settings.store.url, bus=bus, keep_ms=keep_ms, lost_ms=lost_ms))
+        backend = await stack.enter_async_context(
+            open_postgres(settings.store.url, bus=bus, keep_ms=keep_ms, lost_ms=lost_ms, marker=marker)
+        )
         room.behind = backend.checkroom
         yield backend
 

@@ -20,11 +20,13 @@ from sendwright.drivers.egress.address import networks
 from sendwright.drivers.egress.gate import Gate, Route
 from sendwright.drivers.egress.inbox import InboxLine
 from sendwright.engine.accept import Accept
+from sendwright.engine.acquaint import Acquaintance
 from sendwright.engine.aside import Aside
 from sendwright.engine.concord import Concord
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import Drift
 from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.hear import Listener
 from sendwright.engine.inquire import Inquirer
 from sendwright.engine.observe import Observer
 from sendwright.engine.plan import Planner
@@ -43,6 +45,7 @@ from sendwright.model.ids import IdMint
 from sendwright.policy.admission import LINK_SCHEMES, Rules
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.limit import Reserve, parse_rate
+from sendwright.policy.suppression import Marker
 from sendwright.providers import registry
 from sendwright.providers.contract import EVERY_CHANNEL, Provider, Secret
 from sendwright.settings import Keys, Settings, address_of
@@ -83,6 +86,7 @@ class Parts(Struct, frozen=True):
     drift: Drift
     tell: Subscribers
     mint: IdMint
+    marker: Marker
     backend: Backend
     providers: dict[str, Provider]
     fleet: Fleet
@@ -194,6 +198,11 @@ def new_token() -> Callable[[], str]:
     return lambda: f"{name}-{next(count)}"
 
 
+def marker_of(keys: Keys, settings: Settings) -> Marker:
+    """By which addresses stand on the list of suppressions; those that were put there under older keys are found too."""
+    return Marker(keys.secret_key.reveal().encode(), tuple(key.reveal().encode() for key in settings.secrets.previous))
+
+
 def rules_of(parts: Parts) -> Rules:
     """By which a notification is judged, however it comes."""
     return Rules(
@@ -225,6 +234,7 @@ def _worker(
     tell: Subscribers,
     channels: Sequence[str],
     tokens: Tokens,
+    marker: Marker,
 ) -> Worker:
     """The stories that the lanes feed: plan, deliver, settle, observe."""
     bus, ledger, poke, retry = backend.bus, backend.ledger, promoter.poke, settings.retry
@@ -234,9 +244,22 @@ def _worker(
     ttl_ms = {name: seconds * 1000 for name, seconds in retry.ttl_s.items()}
     return Worker(
         bus,
-        Planner(bus, ledger, sieve, fleet, clock, tell, ttl_ms, promoter.crowded),
-        Deliverer(ledger, fleet, gate, settler, clock, new_token(), backend.process, tell, poke, drift.held, tokens=tokens),
-        Observer(bus, ledger, sieve, clock, tell, poke),
+        Planner(bus, ledger, sieve, fleet, clock, tell, ttl_ms, Acquaintance(backend.directory, marker), promoter.crowded),
+        Deliverer(
+            ledger,
+            fleet,
+            gate,
+            settler,
+            clock,
+            new_token(),
+            backend.process,
+            tell,
+            poke,
+            drift.held,
+            tokens=tokens,
+            marks=marker.addresses,
+        ),
+        Observer(bus, ledger, sieve, clock, tell, poke, Listener(backend.suppressions, marker, settings.bus.ingress_tenant)),
         sieve,
         clock,
         tell,
@@ -272,6 +295,7 @@ def assemble(
     fleet = Fleet(accounts, routes_of(settings, providers), backend.switchboard, tell, lines)
     tokens = Tokens(fleet, gate, clock, tell)
     mint = IdMint(keys.secret_key.reveal().encode())
+    marker = marker_of(keys, settings)
     promoter = Promoter(backend.waiting, backend.ledger, backend.bus, fleet, clock, tell, drift.held)
     roll = Roll(backend.registry, backend.process, clock, tell) if backend.registry is not None else None
     accord = backend.accord
@@ -286,6 +310,7 @@ def assemble(
         drift=drift,
         tell=tell,
         mint=mint,
+        marker=marker,
         backend=backend,
         providers=providers,
         fleet=fleet,
@@ -293,7 +318,7 @@ def assemble(
         tokens=tokens,
         accept=Accept(backend.desk, mint, clock, Randomness(), tell, Aside(backend.bus.depth)),
         warden=Warden(backend.keyring, clock, _secrets(settings, keys), Randomness(), tell),
-        worker=_worker(settings, backend, fleet, gate, promoter, clock, drift, tell, delivered, tokens),
+        worker=_worker(settings, backend, fleet, gate, promoter, clock, drift, tell, delivered, tokens, marker),
         promoter=promoter,
         repairer=Repairer(
             backend.ledger,

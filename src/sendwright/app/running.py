@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from sendwright.app import ingress, upkeep
 from sendwright.app.engines import open_engines
-from sendwright.app.parts import Parts, Subscribers, assemble, make_providers, routes_of
+from sendwright.app.parts import Parts, Subscribers, assemble, make_providers, marker_of, routes_of
 from sendwright.engine.ports import Clock
 from sendwright.errors import OperatorError
 from sendwright.sandbox.options import SandboxOptions
@@ -82,7 +82,9 @@ class Running:
         channels = [channel for channel, names in routes_of(settings, providers).items() if names]
         if roles.alone and not settings.embedded:
             await upkeep.migrated(settings)
-        backend = await self._stack.enter_async_context(open_engines(settings, channels, self._keep_ms, tell))
+        backend = await self._stack.enter_async_context(
+            open_engines(settings, channels, self._keep_ms, tell, marker_of(keys, settings))
+        )
         self.parts = parts = assemble(
             settings, keys, tell, backend, providers, sandbox_url, roles.channels, sends=roles.works, clock=self._clock
         )

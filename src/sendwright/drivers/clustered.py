@@ -12,6 +12,7 @@ from sendwright.drivers.store.postgres.accord import PostgresAccord
 from sendwright.drivers.store.postgres.audit import InFlight
 from sendwright.drivers.store.postgres.checkroom import PostgresCheckroom
 from sendwright.drivers.store.postgres.connections import CONNECTIONS_MAX, Connections, first
+from sendwright.drivers.store.postgres.directory import PostgresDirectory
 from sendwright.drivers.store.postgres.finder import PostgresFinder
 from sendwright.drivers.store.postgres.inbox import PostgresInbox
 from sendwright.drivers.store.postgres.keyring import PostgresKeyRing
@@ -22,12 +23,14 @@ from sendwright.drivers.store.postgres.partitions import Partitions
 from sendwright.drivers.store.postgres.quarantine import PostgresQuarantine
 from sendwright.drivers.store.postgres.records import PostgresRecords
 from sendwright.drivers.store.postgres.registry import PostgresRegistry
+from sendwright.drivers.store.postgres.suppressions import PostgresSuppressions
 from sendwright.drivers.store.postgres.sweeper import PostgresSweeper
 from sendwright.drivers.store.postgres.switchboard import PostgresSwitchboard
 from sendwright.drivers.store.postgres.waiting import PostgresWaiting
 from sendwright.engine.ports import Accord, Bus, Finder, Registry
 from sendwright.engine.store_time import StoreClock
 from sendwright.errors import Unavailable
+from sendwright.policy.suppression import UNKEYED, Marker
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 
@@ -46,6 +49,7 @@ class PostgresBackend:
         stale_s: float,
         lost_ms: int,
         store_clock: StoreClock,
+        marker: Marker,
     ) -> None:
         self.name = "postgres"
         self.process = process
@@ -54,15 +58,17 @@ class PostgresBackend:
         self.partitions = Partitions(connections)
         self.keys = PostgresKeys(connections, process, keep_ms, stale_s, lost_ms)
         self.desk = QueueDesk(bus, self.keys, process, now_ms)
-        self.ledger = PostgresLedger(connections, self.partitions)
+        self.ledger = PostgresLedger(connections, self.partitions, marker)
         self.waiting = PostgresWaiting(connections, process)
         self.records = PostgresRecords(connections, in_flight, lost_ms)
         self.finder: Finder | None = PostgresFinder(connections)
         self.quarantine = PostgresQuarantine(connections)
-        self.sweeper = PostgresSweeper(connections, self.partitions)
+        self.sweeper = PostgresSweeper(connections, self.partitions, marker)
         self.switchboard = PostgresSwitchboard(connections)
         self.keyring = PostgresKeyRing(connections)
         self.inbox = PostgresInbox(connections)
+        self.directory = PostgresDirectory(connections)
+        self.suppressions = PostgresSuppressions(connections, self.partitions)
         self.checkroom = PostgresCheckroom(connections)
         self.registry: Registry | None = PostgresRegistry(connections)
         self.accord: Accord | None = PostgresAccord(connections)
@@ -80,7 +86,7 @@ class PostgresBackend:
     async def close(self) -> None:
         """Writes what was submitted, and hangs up."""
         await self.desk.close()
-        for part in (self.ledger, self.waiting, self.keys, self.switchboard):
+        for part in (self.ledger, self.waiting, self.keys, self.switchboard, self.directory, self.suppressions):
             await part.close()
         await self.connections.close()
 
@@ -98,17 +104,19 @@ async def open_postgres(
     settings: dict[str, str] | None = None,
     stale_s: float = STALE_S,
     lost_ms: int = LOST_MS,
+    marker: Marker = UNKEYED,
 ) -> AsyncIterator[PostgresBackend]:
     """Opens a migrated database for this process, beside others. Raises `StoreUnusable` when its schema does not fit, `StoreDown`
     when it can't be reached.
 
     `keep_ms`: how long idempotency keys are remembered. `now_ms`: instead of the server's time. `in_flight`: what is on the bus's
     lanes, where one can look into them; the recount needs it. `settings`: for the server, on each connection. `stale_s`: after how
-    long a pending key was left by a crash. `lost_ms`: how long something may be on a lane before it counts as lost."""
+    long a pending key was left by a crash. `lost_ms`: how long something may be on a lane before it counts as lost.
+    `marker`: by the installation's key; it makes the hashes of addresses that evidence puts on the list of suppressions."""
     connections = Connections(url, settings=settings, most=connections_max)
     store_clock, name = StoreClock(), process or f"p{secrets.token_hex(8)}"
     now = now_ms if now_ms is not None else lambda: int(store_clock.there(time.monotonic()) * 1000)
-    backend = PostgresBackend(connections, bus, name, keep_ms, now, in_flight, stale_s, lost_ms, store_clock)
+    backend = PostgresBackend(connections, bus, name, keep_ms, now, in_flight, stale_s, lost_ms, store_clock, marker)
     try:
         await connections.writing(check)
         await _look_at(connections, store_clock)

@@ -15,6 +15,7 @@ import apsw
 from sendwright.drivers.bus.sqlite import SqliteBus
 from sendwright.drivers.bus.sqlite_lanes import Lanes
 from sendwright.drivers.store.sqlite.desk import SqliteDesk
+from sendwright.drivers.store.sqlite.directory import SqliteDirectory
 from sendwright.drivers.store.sqlite.fence import refuse_moved
 from sendwright.drivers.store.sqlite.folio import Serials
 from sendwright.drivers.store.sqlite.inbox import SqliteInbox
@@ -24,6 +25,7 @@ from sendwright.drivers.store.sqlite.quarantine import SqliteQuarantine
 from sendwright.drivers.store.sqlite.reader import Reader
 from sendwright.drivers.store.sqlite.records import SqliteRecords
 from sendwright.drivers.store.sqlite.sql import SQL, schema
+from sendwright.drivers.store.sqlite.suppressions import SqliteSuppressions
 from sendwright.drivers.store.sqlite.sweeper import SqliteSweeper
 from sendwright.drivers.store.sqlite.switchboard import SqliteSwitchboard
 from sendwright.drivers.store.sqlite.waiting import SqliteWaiting
@@ -31,8 +33,9 @@ from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
 from sendwright.engine.ports import Accord, Finder, Registry
 from sendwright.engine.store_time import StoreClock
 from sendwright.errors import StoreDown, StoreUnusable
+from sendwright.policy.suppression import UNKEYED, Marker
 
-SCHEMA = 5
+SCHEMA = 6
 SWITCH_INTERVAL_S = 0.0001
 """How long the event loop may keep the interpreter while the writer wants it: the default of 5 ms is a flush's length."""
 
@@ -47,7 +50,9 @@ WEEK_MS = 7 * 24 * 3600 * 1000
 class SqliteBackend:
     """Everything that the engine's ports need, over one file."""
 
-    def __init__(self, path: Path, process: str, writer: Writer, db: apsw.Connection, keep_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, path: Path, process: str, writer: Writer, db: apsw.Connection, keep_ms: Callable[[], int], marker: Marker
+    ) -> None:
         self.name = "sqlite"
         self.registry: Registry | None = None
         self.accord: Accord | None = None
@@ -64,7 +69,7 @@ class SqliteBackend:
         serials = Serials(db)
         self.bus = SqliteBus(writer, self._reader, lanes)
         self.desk = SqliteDesk(writer, self._reader, lanes, process, keep_ms)
-        self.ledger = SqliteLedger(writer, serials)
+        self.ledger = SqliteLedger(writer, serials, marker)
         self.quarantine = SqliteQuarantine(writer, self._slow)
         self.sweeper = SqliteSweeper(writer)
         self.waiting = SqliteWaiting(writer, self._reader)
@@ -72,6 +77,8 @@ class SqliteBackend:
         self.switchboard = SqliteSwitchboard(writer, self._reader)
         self.keyring = SqliteKeyRing(writer, self._keys)
         self.inbox = SqliteInbox(writer, self._reader)
+        self.directory = SqliteDirectory(writer, self._reader, serials)
+        self.suppressions = SqliteSuppressions(writer, self._reader)
 
     async def writable(self) -> bool:
         """Whether the file takes writes, as far as is known; where it last did not, it is tried."""
@@ -95,15 +102,18 @@ async def open_sqlite(
     process: str | None = None,
     keep_ms: Callable[[], int] = lambda: WEEK_MS,
     on_fatal: Callable[[str], None] | None = None,
+    marker: Marker = UNKEYED,
 ) -> AsyncIterator[SqliteBackend]:
-    """Opens (and makes, at first) the file for this process alone. Raises `StoreUnusable` when it can't be used."""
+    """Opens (and makes, at first) the file for this process alone. Raises `StoreUnusable` when it can't be used.
+
+    `marker`: by the installation's key; it makes the hashes of addresses that evidence puts on the list of suppressions."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = hold(path)
     try:
         db = opened(path)
         writer = Writer(path, on_fatal or _die)
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        backend = SqliteBackend(path, process or f"p{secrets.token_hex(8)}", writer, db, keep_ms)
+        backend = SqliteBackend(path, process or f"p{secrets.token_hex(8)}", writer, db, keep_ms, marker)
         writer.start(db)
         try:
             yield backend

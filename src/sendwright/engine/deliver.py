@@ -52,6 +52,11 @@ MARGIN_S = 2.0
 """Added to a call's time limit before anybody else may take its attempt for lost."""
 
 
+def nobody(_: str) -> tuple[str, ...]:
+    """No address is marked."""
+    return ()
+
+
 class Deliverer:
     """The third story."""
 
@@ -69,6 +74,7 @@ class Deliverer:
         clock_held: Callable[[], bool] = never,
         chance: Callable[[int], bytes] = os.urandom,
         tokens: Tokens | None = None,
+        marks: Callable[[str], tuple[str, ...]] = nobody,
     ) -> None:
         """`chance` gives so many random bytes. `tokens`, where somebody else needs them too."""
         self._ledger = ledger
@@ -84,6 +90,7 @@ class Deliverer:
         self._chance = chance
         self._coaches = Coaches(egress, clock, tell)
         self._tokens = tokens or Tokens(fleet, egress, clock, tell)
+        self._marks = marks
 
     def hand(self, channel: str, priority: Priority) -> int:
         """How many parcels of a lane may be held here and not yet be claimed, parked or dropped; at least 1. No more than will
@@ -206,6 +213,8 @@ class Deliverer:
         self, parcel: Parcel, account: Account, now: int, token: Secret | None, *, shares: bool
     ) -> tuple[Flow, Request] | Rejected:
         """The first request of the provider's flow, or why it can't be said in its words. `shares`: its call may carry others."""
+        if not parcel.address:  # the person was erased while a call was under way
+            return Rejected(Reason.UNKNOWN_RECIPIENT, "", Scope.RECIPIENT)
         try:
             entropy = self._chance(ENTROPY) if account.capabilities.entropy else b""
             out = render(parcel, account, now, entropy, token)
@@ -233,6 +242,7 @@ class Deliverer:
         token = self._new_token()
         limit_s = account.timeout_s + MARGIN_S
         by_ref = account.capabilities.receipts and not account.capabilities.echoes
+        marks = self._marks(parcel.address)
         asked_at: float | None = None
 
         async def claim() -> Claimed | Refused:
@@ -243,7 +253,7 @@ class Deliverer:
             deadline = now + int(limit_s * 1000)
             repeats = parcel.round.repeats(account.name, deadline) if account.patience.key_ms else 0
             look_at = now + FIRST_MS if account.capabilities.lookups else None
-            wish = Claim(parcel, account.name, token, self._owner, ready.epoch, now, deadline, by_ref, repeats, look_at)
+            wish = Claim(parcel, account.name, token, self._owner, ready.epoch, now, deadline, by_ref, repeats, look_at, marks)
             try:
                 crashpoint("deliver.asking")
                 return await self._ledger.claim(wish)
@@ -312,6 +322,9 @@ class Deliverer:
             now = self._clock.now_ms()
             crashpoint("deliver.rerouting")
             await self._parked(parcel, Wait("time", now), now)
+        elif refused.why == "suppressed":
+            crashpoint("deliver.suppressed")
+            await self._skip(parcel, refused.reason, "", MessageState.SUPPRESSED)
 
     async def _no_account(self, parcel: Parcel) -> None:
         """Nobody may be called now."""
@@ -413,13 +426,13 @@ class Deliverer:
             self._tell(Parked(wait.key, retry=False))
             self._poke()
 
-    async def _skip(self, parcel: Parcel, reason: str, detail: str) -> None:
+    async def _skip(self, parcel: Parcel, reason: str, detail: str, end: MessageState = MessageState.FAILED) -> None:
         """This step can't be made: the next one, or the end."""
         now = self._clock.now_ms()
         decision = after_step(parcel, now, reason, detail)
         if decision.state == MessageState.FAILED:
             crashpoint("deliver.fail")
-            await self._end(parcel, MessageState.FAILED, reason, detail)
+            await self._end(parcel, end, reason, detail)
             return
         crashpoint("deliver.advance")
         await persist(lambda: self._ledger.advance(parcel, decision.step, reason, detail, now), self._clock, self._tell, "advance")

@@ -1,30 +1,35 @@
-"""observe: what vendors report joins the attempts it speaks of, and moves their messages."""
+"""observe: what vendors report joins the attempts it speaks of, and moves their messages; what people say is heard (hear.py)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from sendwright.engine.crash import crashpoint
+from sendwright.engine.hear import Listener
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Bus, Clock, Delivery, Ledger
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Settled, Tell
 from sendwright.model.parcel import Sighting, read, unbundle
+from sendwright.model.records import Sighted
 
 
 class Observer:
     """The fifth story."""
 
-    def __init__(self, bus: Bus, ledger: Ledger, sieve: Sieve, clock: Clock, tell: Tell, poke: Callable[[], None]) -> None:
+    def __init__(
+        self, bus: Bus, ledger: Ledger, sieve: Sieve, clock: Clock, tell: Tell, poke: Callable[[], None], listener: Listener
+    ) -> None:
         self._bus = bus
         self._ledger = ledger
         self._sieve = sieve
         self._clock = clock
         self._tell = tell
         self._poke = poke
+        self._listener = listener
 
     async def observe(self, delivery: Delivery) -> None:
         """Joins one bundle of receipts; it is done when each has joined, or was found to be news of nobody.
@@ -43,11 +48,18 @@ class Observer:
     async def _join(self, sighting: Sighting) -> None:
         now = self._clock.now_ms()
         crashpoint("observe.joining")
-        moved = await persist(lambda: self._ledger.observe(sighting, now), self._clock, self._tell, "observe")
+        moved = await persist(lambda: self._joined(sighting, now), self._clock, self._tell, "observe")
+        if isinstance(moved, bool):
+            return
         if moved.message is not None and moved.after is not None and moved.after != moved.before:
             self._tell(Settled(moved.message, moved.after))
         if moved.poke:
             self._poke()
+
+    def _joined(self, sighting: Sighting, now: int) -> Awaitable[Sighted | bool]:
+        """What a receipt moved; or whether what a person says is news."""
+        said = sighting.said
+        return self._ledger.observe(sighting, now) if said is None else self._listener.hear(sighting, said, now)
 
 
 def _readable(delivery: Delivery) -> list[Sighting] | None:

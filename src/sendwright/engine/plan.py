@@ -10,7 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+from msgspec import Struct
 
+from sendwright.engine.acquaint import Acquaintance, Naming
 from sendwright.engine.crash import crashpoint
 from sendwright.engine.fleet import Fleet
 from sendwright.engine.persist import persist
@@ -22,7 +24,16 @@ from sendwright.model.parcel import Intake, Parcel, lane, pack, read, unbundle
 from sendwright.model.records import Plan
 from sendwright.policy.planning import parked, plan_of
 
+Crowds = dict[tuple[str, Priority], bool]
+"""Which lanes are crowded, as far as was found out for one bundle; they stay as they are until it is published."""
 _PAYLOAD = msgspec.json.Decoder(Payload)
+
+
+class Draft(Struct, frozen=True):
+    """A plan, made without a look at the directory. `naming`: somebody in it is named by an id."""
+
+    plan: Plan
+    naming: Naming | None = None
 
 
 class Planner:
@@ -37,6 +48,7 @@ class Planner:
         clock: Clock,
         tell: Tell,
         ttl_ms: Mapping[str, int],
+        people: Acquaintance,
         crowded: Callable[[str, Priority], bool] = lambda *_: False,
     ) -> None:
         self._bus = bus
@@ -46,22 +58,25 @@ class Planner:
         self._clock = clock
         self._tell = tell
         self._ttl_ms = ttl_ms
+        self._people = people
         self._crowded = crowded
 
     async def plan(self, delivery: Delivery) -> None:
         """Takes one bundle of the intake as far as its lanes. One that broke before is taken apart."""
-        plans = None if delivery.redelivered else self._read(delivery.body)
-        if plans is None:
+        drafts = None if delivery.redelivered else self._read(delivery.body)
+        if drafts is None:
             crashpoint("plan.each")
-            await self._sieve.each(delivery, lambda raw: self._plan_of(read(Intake, raw), {}), lambda plan: self._carry_out([plan]))
+            await self._sieve.each(delivery, lambda raw: self._draft(read(Intake, raw), {}), lambda one: self._carry_out([one]))
         else:
             crashpoint("plan.taken")
-            await self._carry_out(plans)
+            await self._carry_out(drafts)
         crashpoint("plan.published")
         await persist(lambda: self._bus.done(delivery), self._clock, self._tell, "plan")
         crashpoint("plan.done")
 
-    async def _carry_out(self, plans: Sequence[Plan]) -> None:
+    async def _carry_out(self, drafts: Sequence[Draft]) -> None:
+        crashpoint("plan.meeting")
+        plans = await self._met(drafts)
         crashpoint("plan.planning")
         parcels = await persist(lambda: self._ledger.plan(plans), self._clock, self._tell, "plan")
         crashpoint("plan.planned")
@@ -76,16 +91,38 @@ class Planner:
             crashpoint("plan.publishing")
             await persist(lambda name=name, packed=packed: self._bus.publish(name, packed), self._clock, self._tell, "plan")  # type: ignore[misc]
 
-    def _read(self, body: bytes) -> list[Plan] | None:
+    def _read(self, body: bytes) -> list[Draft] | None:
         try:
-            crowded: dict[tuple[str, Priority], bool] = {}
-            return [self._plan_of(intake, crowded) for intake in unbundle(Intake, body)]
+            crowded: Crowds = {}
+            return [self._draft(intake, crowded) for intake in unbundle(Intake, body)]
         except (msgspec.MsgspecError, ValueError):
             return None
 
-    def _plan_of(self, intake: Intake, crowded: dict[tuple[str, Priority], bool]) -> Plan:
-        """`crowded`: what was found out for this bundle so far; its lanes stay as they are until it is published."""
-        plan = plan_of(intake, _PAYLOAD.decode(intake.body), self._fleet.channels, self._ttl_ms)
+    def _draft(self, intake: Intake, crowded: Crowds) -> Draft:
+        payload = _PAYLOAD.decode(intake.body)
+        plan = plan_of(intake, payload, self._fleet.channels, self._ttl_ms)
+        if any(birth.recipient is not None for birth in plan.births):
+            return Draft(plan, Naming(intake, payload))
+        return Draft(self._parked(plan, crowded))
+
+    async def _met(self, drafts: Sequence[Draft]) -> Sequence[Plan]:
+        """The plans, those that name somebody made anew of what the directory knows: one look for all of them."""
+        namings = [draft.naming for draft in drafts if draft.naming is not None]
+        if not namings:
+            return [draft.plan for draft in drafts]
+        crashpoint("plan.looking")
+        entries = iter(await persist(lambda: self._people.entries(namings), self._clock, self._tell, "plan"))
+        crowded: Crowds = {}
+        plans = []
+        for draft in drafts:
+            plan, naming = draft.plan, draft.naming
+            if naming is not None:
+                plan = plan_of(naming.intake, naming.payload, self._fleet.channels, self._ttl_ms, next(entries))
+                plan = self._parked(plan, crowded)
+            plans.append(plan)
+        return plans
+
+    def _parked(self, plan: Plan, crowded: Crowds) -> Plan:
         full = None
         for birth in plan.births:
             if birth.steps:

@@ -161,7 +161,8 @@ class Ledger(Protocol):
         ...
 
     def claim(self, claim: Claim) -> Awaitable[Claimed | Refused]:
-        """Compares and sets the message's row (state, step, number, expiry, epoch) and inserts the attempt, `sending`.
+        """Compares and sets the message's row (state, step, number, expiry, epoch) and inserts the attempt, `sending`; not for an
+        address that is suppressed (engine/people.py): once a suppression is answered, nothing is claimed against it.
 
         Granted for a message that is queued, scheduled, or sending without an owner, at the parcel's step and number.
         Deletes its wait. A row that already carries this very token is granted again (the answer was lost)."""
@@ -181,7 +182,7 @@ class Ledger(Protocol):
         ...
 
     def end(self, parcel: Parcel, state: MessageState, reason: str, detail: str, now: int) -> Awaitable[bool]:
-        """Ends (`failed` or `expired`) a message that waits at the parcel's step and number; False when it does not."""
+        """Ends (`failed`, `expired`, `suppressed`) a message that waits at the parcel's step and number; False when it does not."""
         ...
 
     def advance(self, parcel: Parcel, step: int, reason: str, detail: str, now: int) -> Awaitable[bool]:

@@ -23,6 +23,7 @@ _FROM_CROCKFORD = bytes.maketrans(_CROCKFORD, _RFC4648)
 NOTIFICATION = "ntf_"
 MESSAGE = "msg_"
 ATTEMPT = "att_"
+REPLY = "rep_"
 PARCEL = "par_"
 """Of a dead parcel: nobody can read from it whose it is."""
 
@@ -76,8 +77,19 @@ def parcel_id(lane: str, raw: bytes) -> str:
     return PARCEL + hashlib.blake2b(lane.encode() + b"\0" + raw, digest_size=16).hexdigest()
 
 
+def reply_id(at_ms: int, provider: str, ref: str) -> str:
+    """Of what a person said back: the same one, told at the same time, has the same."""
+    told = hashlib.blake2b(f"{provider}\0{ref}".encode("utf-8", "replace"), digest_size=14).digest()
+    return REPLY + _encode(at_ms.to_bytes(6, "big") + told)
+
+
 def notification_of(message_or_attempt: str) -> str:
     return NOTIFICATION + message_or_attempt[4 : 4 + _CORE]
+
+
+def subject_of(event: str) -> str:
+    """What an event with this subject belongs to: a notification, or a reply, which belongs to none."""
+    return event if event.startswith(REPLY) else notification_of(event)
 
 
 def message_of(attempt: str) -> str:

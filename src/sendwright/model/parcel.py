@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from sendwright.model.content import Content
 from sendwright.model.notification import OnDoubt, Priority
+from sendwright.model.people import Spoken
 
 FIRST = 1
 """What a parcel is of that does not say its version."""
@@ -167,6 +168,8 @@ class Sighting(Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     detail: str = ""
     at: int = 0
+    said: Spoken | None = None
+    """No report of an attempt, but what a person says back; `state` and `attempt` mean nothing then."""
     v: int = FIRST
 
 

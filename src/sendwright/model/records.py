@@ -97,6 +97,8 @@ class Claim(Struct, frozen=True):
     """The number of the attempt whose call it says once more, under an idempotency key that the provider knows; 0: none."""
     look_at: int | None = None
     """When its provider is asked what became of it, should no receipt have come by then; None: never."""
+    marks: tuple[str, ...] = ()
+    """The keyed hashes of its address: no claim is granted for one that stands on the list of suppressions."""
 
 
 class Claimed(Struct, frozen=True):
@@ -105,9 +107,10 @@ class Claimed(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """No row, no send. `why` is `gone`, `state`, `number`, `expired` or `epoch`."""
+    """No row, no send. `why` is `gone`, `state`, `number`, `expired`, `epoch` or `suppressed`, then with the reason on the list."""
 
     why: str
+    reason: str = ""
 
 
 class Decision(Struct, frozen=True):
@@ -195,6 +198,11 @@ class MessageRecord(Struct, frozen=True, array_like=True):
     since: int = 0
     """The number of the last attempt before a person had the message sent again: its plan counts from there."""
     wait: Wait | None = None
+
+    @property
+    def addressed(self) -> bool:
+        """Whether there is anywhere to send it. There is not where nobody knew an address, or the person was erased."""
+        return any(step.address for step in self.steps)
 
     def stands_as(self, seen: MessageRecord) -> bool:
         """Whether nothing was sent and nothing was decided of it since it was seen so."""

@@ -122,6 +122,17 @@ def as_before(raw: bytes) -> Admitted | None:
         return None
 
 
+def recipient_faults(entry: dict[str, Any], rules: Rules) -> list[Fault]:
+    """What is wrong with the members of a recipient for the directory, given the right shape: pointers begin at its own root."""
+    nuls = [Fault(where, "invalid_character", "holds a NUL") for where in _nuls(entry, ())]
+    return [*_recipient((), entry, rules), *nuls]
+
+
+def written(entry: dict[str, Any]) -> dict[str, Any]:
+    """The same members, with telephone numbers as E.164."""
+    return {name: e164(value) or value if name in _PHONES and isinstance(value, str) else value for name, value in entry.items()}
+
+
 def plain(payload: Payload, rules: Rules, live: Collection[str]) -> bool:
     """True for the common payload that has no fault. False says nothing."""
     named = payload.channels is not UNSET

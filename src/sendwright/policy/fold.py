@@ -10,7 +10,7 @@ person had it sent again, the plan's calls are those since; what was taken befor
 The rules, first match wins:
   1. any attempt read or delivered: so is the message, for good
   2. any call of the plan taken by a provider (and none open that holds the claim): sent; its plan is over
-  3. the holder's decision; but nobody may call failed or expired what was sent before the plan, or is in doubt
+  3. the holder's decision; but nobody may call failed, expired or suppressed what was sent before the plan, or is in doubt
   4. an attempt is open: sending
   5. a doubt that is held: in doubt; one that waits to be sent again: as it waits
   6. every call of the plan failed: what waits goes on waiting; what was sent, open or in doubt takes the next step, or fails
@@ -31,7 +31,7 @@ from sendwright.model.states import AttemptState, MessageState
 _TAKEN = frozenset({AttemptState.SENT, AttemptState.DELIVERED, AttemptState.READ})
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _NOT_TAKEN = frozenset({r.value for r in (Reason.UNREACHABLE, Reason.LIMIT, Reason.MISCONFIGURED, Reason.EXPIRED, Reason.CONTENT)})
-_NEVER_SENT = frozenset({MessageState.FAILED, MessageState.EXPIRED})
+_NEVER_SENT = frozenset({MessageState.FAILED, MessageState.EXPIRED, MessageState.SUPPRESSED})
 _MAY_ADVANCE = frozenset({MessageState.SENDING, MessageState.SENT, MessageState.IN_DOUBT})
 
 Future = Callable[[], int | None]

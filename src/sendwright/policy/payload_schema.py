@@ -130,6 +130,9 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
 }
 """What the structs don't say, by struct and member as it is written."""
 
+LIKE = {"RecipientBody": "Recipient"}
+"""Structs with the members, and so the limits, of another."""
+
 UNSUPPORTED = {
     "": frozenset({"type", "plan", "digest", "data"}),
     "/content": frozenset(EVERY_CHANNEL) - OWN,
@@ -155,7 +158,7 @@ def schema_of(kind: Any, template: str = "#/$defs/{name}") -> tuple[dict[str, An
     (schema,), definitions = msgspec.json.schema_components([kind], schema_hook=_anything, ref_template=template)
     for name, definition in definitions.items():
         for member, field in definition.get("properties", {}).items():
-            _limit(field, LIMITS.get(f"{name}.{member}", {}))
+            _limit(field, LIMITS.get(f"{LIKE.get(name, name)}.{member}", {}))
     return schema, definitions
 
 

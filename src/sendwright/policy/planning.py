@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET
@@ -14,6 +14,7 @@ from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Intake, Step
 from sendwright.model.records import Birth, Plan, Wait
 from sendwright.model.states import MessageState
+from sendwright.policy.directory import has_address
 from sendwright.policy.duration import duration_ms, instant_ms
 
 DEFAULT_ORDER = (
@@ -24,14 +25,21 @@ ONLY_NAMED = frozenset({"inapp", "webhook"})
 """These join only when the notification names them."""
 
 
-def plan_of(intake: Intake, payload: Payload, channels: Collection[str], ttl_ms: Mapping[str, int]) -> Plan:
+def plan_of(
+    intake: Intake,
+    payload: Payload,
+    channels: Collection[str],
+    ttl_ms: Mapping[str, int],
+    entries: Sequence[str | Recipient] | None = None,
+) -> Plan:
     """The plan of an accepted notification. `channels` are those that have a provider; `ttl_ms` is by priority's name,
-    with `default`. The same intake and payload always give the same ids."""
+    with `default`; `entries` are its recipients as the directory knows them, in their order. The same intake and payload
+    always give the same ids."""
     priority = PRIORITIES[payload.priority]
     send_at = None if payload.send_at is UNSET else instant_ms(payload.send_at)
     births = tuple(
         _birth(ids.message_id(intake.id, ordinal), entry, payload, channels, send_at, intake.at)
-        for ordinal, entry in enumerate(payload.recipients())
+        for ordinal, entry in enumerate(payload.recipients() if entries is None else entries)
     )
     return Plan(
         id=intake.id,
@@ -117,8 +125,7 @@ def _birth(
 
 def _why_nowhere(recipient: Recipient) -> Reason:
     """A recipient that is named, and says no address at all, is one whom we were to know, however the id is written."""
-    named_only = replace(recipient, locale=None, timezone=None) == Recipient(id=recipient.id)
-    return Reason.UNKNOWN_RECIPIENT if named_only else Reason.NO_ADDRESS
+    return Reason.NO_ADDRESS if has_address(recipient) else Reason.UNKNOWN_RECIPIENT
 
 
 def _stillborn(message: str, reason: Reason, recipient: str | None) -> Birth:

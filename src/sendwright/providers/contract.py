@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from msgspec import Struct, structs
 
@@ -38,6 +38,7 @@ __all__ = [
     "Flow",
     "Hook",
     "HttpRequest",
+    "Inbound",
     "InboxItem",
     "Later",
     "Lost",
@@ -286,6 +287,24 @@ class Receipt(Struct, frozen=True, omit_defaults=True):
         return f"Receipt({self.state}, attempt={self.attempt!r})"
 
 
+class Inbound(Struct, frozen=True, omit_defaults=True):
+    """What a person says back to one of our senders."""
+
+    channel: str
+    address: str
+    """The person's, as the directory has it."""
+    text: str = ""
+    ref: str | None = None
+    """The vendor's id of it: the same one, told twice, is heard once."""
+    at: float | None = None
+    """Unix seconds, by the vendor's clock."""
+    word: Literal["stop", "start", "help"] | None = None
+    """Where the vendor itself took it for that; otherwise it is judged by its text."""
+
+    def __repr__(self) -> str:
+        return f"Inbound({self.channel})"
+
+
 class Capabilities(Struct, frozen=True):
     """What the engine may rely on, as data."""
 
@@ -432,8 +451,12 @@ class Provider(ABC):
         return found
 
     def receipts(self, hook: Hook) -> Sequence[Receipt]:
+        """What it reports of our attempts alone."""
+        return [report for report in self.reports(hook) if isinstance(report, Receipt)]
+
+    def reports(self, hook: Hook) -> Sequence[Receipt | Inbound]:
         """What a verified callback reports, fit to be kept."""
-        return [self._unquoting(receipt) for receipt in self.events(hook)]
+        return [self._unquoting(event) for event in self.events(hook)]
 
     def words(self, text: object) -> str:
         """A vendor's own words, fit to be kept: as `redaction.vendor_words`, and without this account's secrets, which are
@@ -447,7 +470,7 @@ class Provider(ABC):
 
     def _unquoting(self, told: _Told) -> _Told:
         """What was masked as bytes may have come in another writing: JSON and forms have several for every letter."""
-        for name in ("ref", "detail", "left_out"):
+        for name in ("ref", "detail", "left_out", "text"):
             text = getattr(told, name, None)
             if text and (clean := self._without_secrets(text)) != text:
                 told = structs.replace(told, **{name: clean})
@@ -509,8 +532,8 @@ class Provider(ABC):
         Never raises."""
         return None
 
-    def events(self, hook: Hook) -> Sequence[Receipt]:
-        """What a verified callback reports. Never raises, whatever the bytes."""
+    def events(self, hook: Hook) -> Sequence[Receipt | Inbound]:
+        """What a verified callback reports, of our attempts or of what people say back. Never raises, whatever the bytes."""
         return ()
 
 

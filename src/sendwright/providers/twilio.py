@@ -4,6 +4,8 @@ Read in November 2026:
   the call        https://www.twilio.com/docs/messaging/api/message-resource
   its codes       https://www.twilio.com/docs/api/errors
   callbacks       https://www.twilio.com/docs/messaging/guides/outbound-message-status-in-status-callbacks
+  messages to us  https://www.twilio.com/docs/messaging/guides/webhook-request
+  opting out      https://www.twilio.com/docs/messaging/guides/advanced-opt-out
   signatures      https://www.twilio.com/docs/usage/webhooks/webhooks-security
 
 What shapes this file:
@@ -23,7 +25,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, quote
 
 from sendwright.providers.answers import by_status, json_object, later
@@ -35,6 +37,7 @@ from sendwright.providers.contract import (
     Flow,
     Hook,
     HttpRequest,
+    Inbound,
     Later,
     Misconfigured,
     Outcome,
@@ -78,7 +81,9 @@ _STATES = {
     "failed": AttemptState.FAILED,
     "canceled": AttemptState.FAILED,
 }
-"""What is not here (`receiving`, `received`) is about somebody's message to us."""
+"""What is not here is about somebody's message to us."""
+_TO_US = frozenset({"receiving", "received"})
+_OPT_OUT: dict[str, Literal["stop", "start", "help"]] = {"STOP": "stop", "START": "start", "HELP": "help"}
 _ENDED = frozenset({"undelivered", "failed", "canceled"})
 
 _REFUSED: dict[int, tuple[Reason, Scope]] = {
@@ -267,10 +272,12 @@ class Twilio(Provider):
         good = [same(form_signature(token.reveal(), url, params), given) for url in port_spellings(hook.url)]
         return Verdict.GOOD if any(good) else Verdict.BAD
 
-    def events(self, hook: Hook) -> Sequence[Receipt]:
-        """The one receipt of a status callback; none for a message to us, or for what can't be read."""
+    def events(self, hook: Hook) -> Sequence[Receipt | Inbound]:
+        """The one receipt of a status callback, or the one message to us; none for what can't be read."""
         said = dict(reversed(_form_of(hook.body) or []))
         word = said.get("MessageStatus") or said.get("SmsStatus") or ""
+        if word in _TO_US:
+            return _inbound(said)
         state = _STATES.get(word)
         attempt = vendor_id(hook.param("a"))
         ref = vendor_id(said.get("MessageSid")) or vendor_id(said.get("SmsSid"))
@@ -280,6 +287,15 @@ class Twilio(Provider):
         words = said.get("ErrorMessage") or said.get("ChannelStatusMessage") or ""
         detail = " ".join(str(part) for part in (word, code, self.words(words)) if part)
         return (Receipt(state, attempt, ref, _reason(code) if word in _ENDED else None, detail),)
+
+
+def _inbound(said: Mapping[str, str]) -> Sequence[Inbound]:
+    """A message to one of our numbers. `OptOutType` comes where the messaging service looks after opting out itself."""
+    ref = vendor_id(said.get("MessageSid")) or vendor_id(said.get("SmsSid"))
+    sender = said.get("From", "")
+    if ref is None or _E164.fullmatch(sender) is None:
+        return ()
+    return (Inbound("sms", sender, said.get("Body", ""), ref, word=_OPT_OUT.get(said.get("OptOutType", "").upper())),)
 
 
 def _taken(reply: Reply, answer: Mapping[str, Any], words: str) -> Outcome:

@@ -137,6 +137,10 @@ TABLES = (
         ("id",),
         _words("id tenant recipient at provider attempt said delivered_at read_at archived_at snoozed_until changed_at"),
     ),
+    Table("recipients", ("tenant", "id"), _words("tenant id body created_at updated_at")),
+    Table("erasures", ("tenant", "mark"), _words("tenant mark at")),
+    Table("suppressions", ("id",), _words("id tenant channel mark category masked reason source created_at expires_at")),
+    Table("replies", ("provider", "ref"), _words("provider ref id mark at")),
     Table("switches", ("provider",), _words("provider enabled weight rate concurrency"), flags=frozenset({"enabled"})),
     Table("dead_parcels", ("id",), _words("id lane at problem body version"), left=frozenset({"tenant", "kind"})),
 )

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel
+from sendwright.model.people import Suppression
 from sendwright.model.records import CONTRADICTED, AttemptRecord, Decision, MessageRecord, Sighted, Wait
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.fold import Standing, another, contradicts, fold
@@ -38,6 +39,8 @@ class Folio:
         self.events: list[EventRow] = []
         self.waits: dict[str, Wait | None] = {}
         """The new wait of a message, None for none; who is not in here keeps what it has."""
+        self.suppressions: list[Suppression] = []
+        """What the evidence that has joined puts on the list."""
         self._changed: dict[str, None] = {}
 
     @property

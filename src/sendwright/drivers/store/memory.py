@@ -6,6 +6,7 @@ committed is kept, what was open is gone, what was taken from the bus and not do
   memory_tables.py   the rows and the one writer      memory_ledger.py    the rows that decide
   memory_records.py  what people ask to see           memory_sweeper.py   retention
   memory_keyring.py  API keys                         memory_inbox.py     what lies in inboxes
+  memory_directory.py  the recipients                 memory_suppressions.py  who must not be sent to
   bus/memory.py      the lanes
 """
 
@@ -19,10 +20,12 @@ import msgspec
 from msgspec.structs import replace
 
 from sendwright.drivers.bus.memory import MemoryBus
+from sendwright.drivers.store.memory_directory import MemoryDirectory
 from sendwright.drivers.store.memory_inbox import MemoryInbox
 from sendwright.drivers.store.memory_keyring import MemoryKeyRing
 from sendwright.drivers.store.memory_ledger import MemoryLedger
 from sendwright.drivers.store.memory_records import MemoryRecords
+from sendwright.drivers.store.memory_suppressions import MemorySuppressions
 from sendwright.drivers.store.memory_sweeper import MemorySweeper
 from sendwright.drivers.store.memory_tables import KeyRow, MemoryStore
 from sendwright.engine.ports import Clock
@@ -31,6 +34,7 @@ from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, Parcel, intake_lane, pack
 from sendwright.model.records import SWITCHED, Absent, Conflict, Offer, Running, Switch, Taken, parcel_of
 from sendwright.model.states import MessageState
+from sendwright.policy.suppression import UNKEYED, Marker
 
 
 class MemoryBackend:
@@ -39,27 +43,38 @@ class MemoryBackend:
     name = "memory"
 
     def __init__(
-        self, clock: Clock, process: str = "mem-1", *, store: MemoryStore | None = None, bus: MemoryBus | None = None
+        self,
+        clock: Clock,
+        process: str = "mem-1",
+        *,
+        store: MemoryStore | None = None,
+        bus: MemoryBus | None = None,
+        marker: Marker = UNKEYED,
     ) -> None:
         self.process = process
         self.store = store if store is not None else MemoryStore()
         self.bus = bus if bus is not None else MemoryBus(clock)
         self.desk = MemoryDesk(self.store, self.bus, process)
-        self.ledger = MemoryLedger(self.store)
+        self.ledger = MemoryLedger(self.store, marker)
         self.waiting = MemoryWaiting(self.store)
         self.records = MemoryRecords(self.store, self.bus)
         self.sweeper = MemorySweeper(self.store)
         self.switchboard = MemorySwitchboard(self.store)
         self.keyring = MemoryKeyRing(self.store)
         self.inbox = MemoryInbox(self.store)
+        self.directory = MemoryDirectory(self.store)
+        self.suppressions = MemorySuppressions(self.store)
         self._clock = clock
+        self._marker = marker
 
     async def restart(self) -> MemoryBackend:
         """Kills this one and starts another over what it had committed. This one raises `StoreDown` and `BusDown` from now on."""
         tables, bundles = self.store.kill(), self.bus.kill()
         name, _, incarnation = self.process.rpartition("-")
         process = f"{name}-{int(incarnation) + 1}" if name and incarnation.isdigit() else f"{self.process}-2"
-        return MemoryBackend(self._clock, process, store=MemoryStore(tables), bus=MemoryBus(self._clock, bundles))
+        return MemoryBackend(
+            self._clock, process, store=MemoryStore(tables), bus=MemoryBus(self._clock, bundles), marker=self._marker
+        )
 
 
 class MemoryDesk:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
+from sendwright.drivers.store.memory_suppressions import put
 from sendwright.drivers.store.memory_tables import MemoryStore, NotificationRow, Tables
 from sendwright.model.ids import MESSAGE, attempt_id, notification_of
 from sendwright.model.outcomes import Reason
@@ -48,6 +49,7 @@ from sendwright.policy.fold import (
     unknown,
 )
 from sendwright.policy.lookup import FIRST_MS, next_look
+from sendwright.policy.suppression import UNKEYED, Marker, earned_by, holds
 
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _ARRIVED = frozenset({MessageState.DELIVERED, MessageState.READ})
@@ -56,8 +58,9 @@ _ARRIVED = frozenset({MessageState.DELIVERED, MessageState.READ})
 class MemoryLedger:
     """ports.Ledger."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, marker: Marker = UNKEYED) -> None:
         self._store = store
+        self._marker = marker
 
     async def plan(self, plans: Sequence[Plan]) -> Sequence[Sequence[Parcel]]:
         async with self._store.transaction("plan") as t:
@@ -76,7 +79,10 @@ class MemoryLedger:
             if _mine(message, claim.token, number):
                 return Claimed(attempt_id(message.id, number), number)
             why = _refusal(message, claim, t.epoch)
-            return _grant(t, message, claim) if why is None else Refused(why)
+            if why is not None:
+                return Refused(why)
+            reason = _suppressed(t, message, claim)
+            return _grant(t, message, claim) if reason is None else Refused("suppressed", reason)
 
     async def settle(self, settlement: Settlement) -> MessageState:
         async with self._store.transaction("settle") as t:
@@ -87,9 +93,11 @@ class MemoryLedger:
             joined = _joined(attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail)
             t.put_attempt(joined)
             _note(t, message, attempt, joined, s.state, s.at)
+            if joined.state != attempt.state:
+                _earn(t, message, joined, s.state, s.reason, s.at, self._marker)
             state = _refold(t, message, s.at, s.decision if may_decide(message, s.token, s.number) else None).after
             for sighting in _claimed_strays(t, joined.provider, s.ref):
-                state = _sight(t, joined.id, sighting, s.at).after
+                state = _sight(t, joined.id, sighting, s.at, self._marker).after
             return state if state is not None else message.state
 
     async def park(self, parcel: Parcel, wait: Wait, now: int) -> bool:
@@ -122,7 +130,7 @@ class MemoryLedger:
         async with self._store.transaction("observe") as t:
             attempt = _found(t, sighting)
             if attempt is not None:
-                return _sight(t, attempt, sighting, now)
+                return _sight(t, attempt, sighting, now, self._marker)
             if sighting.ref is not None:
                 key = (sighting.provider, sighting.ref)
                 t.strays.put(key, (*(t.strays.get(key) or ()), sighting))
@@ -149,7 +157,7 @@ class MemoryLedger:
             if row is None or row.state != MessageState.IN_DOUBT:
                 return None
             if verdict == "resend":
-                if _content_gone(t, row):
+                if _content_gone(t, row) or not row.addressed:
                     return None
                 _stand(t, row, sent_again(row, now), now)
                 return MessageState.QUEUED
@@ -163,7 +171,7 @@ class MemoryLedger:
     async def revive(self, tenant: str, message: str, now: int, seen: MessageRecord | None = None) -> bool:
         async with self._store.transaction("revive") as t:
             row = _of_tenant(t, tenant, message)
-            if row is None or not row.state.settled or row.state in _ARRIVED or not row.steps or _content_gone(t, row):
+            if row is None or not row.state.settled or row.state in _ARRIVED or not row.addressed or _content_gone(t, row):
                 return False
             if seen is not None and not row.stands_as(seen):
                 return False
@@ -310,6 +318,18 @@ def _refusal(message: MessageRecord, claim: Claim, epoch: int) -> str | None:
     return "epoch" if claim.epoch < epoch else None
 
 
+def _suppressed(t: Tables, message: MessageRecord, claim: Claim) -> str | None:
+    """Why its address must not be sent to."""
+    row = t.notifications.get(notification_of(message.id))
+    category = "transactional" if row is None else row.plan.category
+    found = (
+        each.reason
+        for each in t.suppressions.rows.values()
+        if each.mark in claim.marks and holds(each, message.tenant, claim.parcel.channel, category, claim.now)
+    )
+    return min(found, default=None)
+
+
 def _grant(t: Tables, message: MessageRecord, claim: Claim) -> Claimed:
     parcel, number = claim.parcel, message.number + 1
     row = replace(
@@ -406,7 +426,7 @@ def _found(t: Tables, sighting: Sighting) -> str | None:
     return None if sighting.ref is None else t.by_ref.get((sighting.provider, sighting.ref))
 
 
-def _sight(t: Tables, attempt: str, sighting: Sighting, now: int) -> Sighted:
+def _sight(t: Tables, attempt: str, sighting: Sighting, now: int, marker: Marker) -> Sighted:
     before = t.attempts.get(attempt)
     message = t.messages.get(before.message) if before is not None else None
     if before is None or message is None:
@@ -422,9 +442,22 @@ def _sight(t: Tables, attempt: str, sighting: Sighting, now: int) -> Sighted:
     if after != before:
         t.put_attempt(after)
     _note(t, message, before, after, AttemptState(sighting.state), now)
+    if after.state != before.state or contradicts(before, AttemptState(sighting.state)):
+        _earn(t, message, after, AttemptState(sighting.state), sighting.reason, now, marker)
     if (after.state, after.twice) == (before.state, before.twice):
         return Sighted(message.id, message.state, message.state)
     return _refold(t, message, now)
+
+
+def _earn(
+    t: Tables, message: MessageRecord, attempt: AttemptRecord, said: AttemptState, reason: str | None, now: int, marker: Marker
+) -> None:
+    """Puts the attempt's address on the list, where that is what was said of it."""
+    steps = message.steps[attempt.step : attempt.step + 1]
+    for step in steps:
+        found = earned_by(marker, message.tenant, step.channel, step.address, said, reason, now)
+        if found is not None:
+            put(t, found)
 
 
 def _claimed_strays(t: Tables, provider: str, ref: str | None) -> tuple[Sighting, ...]:

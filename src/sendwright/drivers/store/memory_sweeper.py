@@ -22,12 +22,19 @@ class MemorySweeper:
             for (tenant, id_), at in list(t.cancellations.rows.items()):
                 if at < rows_before:
                     t.cancellations.drop((tenant, id_))
-            _notifications(t, content_before, rows_before)
+            _notifications(t, content_before, rows_before, _replies(t, rows_before))
         return False
 
 
-def _notifications(t: Tables, content_before: int, rows_before: int) -> None:
-    gone = []
+def _replies(t: Tables, before: int) -> list[str]:
+    old = [(key, heard.id) for key, heard in t.replies.rows.items() if heard.at < before]
+    for key, _ in old:
+        t.replies.drop(key)
+    return [id_ for _, id_ in old]
+
+
+def _notifications(t: Tables, content_before: int, rows_before: int, gone: list[str]) -> None:
+    """`gone`: whose events go, too."""
     for id_, row in list(t.notifications.rows.items()):
         if _over(t, row, rows_before):
             gone.append(id_)

@@ -20,6 +20,7 @@ from sendwright.model.ids import attempt_id
 from sendwright.model.inbox import Item
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Sighting
+from sendwright.model.people import Heard, Known, Suppression
 from sendwright.model.records import AttemptRecord, Event, MessageRecord, Plan, Switch, Wait
 from sendwright.model.states import AttemptState
 
@@ -144,6 +145,13 @@ class Tables:
         """How many notifications each accepting process has numbered."""
         self.forgotten: Table[str, int] = Table()
         """Up to which number retention has forgotten those of each accepting process."""
+        self.recipients: Table[tuple[str, str], Known] = Table()
+        """By tenant and id."""
+        self.erasures: Table[tuple[str, str], int] = Table()
+        """When a person was erased, by tenant and mark."""
+        self.suppressions: Table[str, Suppression] = Table()
+        self.replies: Table[tuple[str, str], Heard] = Table()
+        """What was heard, by provider and reference."""
         self.switches: Table[str, Switch] = Table()
         self.api_keys: Table[str, ApiKey] = Table()
         self.inbox: Table[str, tuple[Item, int]] = Table()

@@ -11,9 +11,21 @@ from sendwright.drivers.store.folio import Folio, at_moment_of, is_loose, waits_
 from sendwright.model import ids
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Sighting
-from sendwright.model.records import Cancelled, Claim, Decision, Lost, MessageRecord, Patience, Settlement, Sighted
+from sendwright.model.records import (
+    Cancelled,
+    Claim,
+    Claimed,
+    Decision,
+    Lost,
+    MessageRecord,
+    Patience,
+    Refused,
+    Settlement,
+    Sighted,
+)
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import doubt, may_decide
+from sendwright.policy.fold import contradicts, doubt, may_decide
+from sendwright.policy.suppression import Marker, earned_by
 
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 
@@ -31,24 +43,53 @@ def why_refused(claim: Claim, message: MessageRecord | None, epoch: int) -> str:
     return "epoch" if claim.epoch < epoch else "state"
 
 
-def settled(folio: Folio, s: Settlement) -> MessageState | None:
+def suppressed(claim: Claim, message: MessageRecord | None, epoch: int, reason: str) -> Claimed | Refused:
+    """The answer to a claim whose address is on the list of suppressions. One that was granted before is granted again."""
+    number = claim.parcel.number + 1
+    if message is not None and holds_claim(message, claim.token, number):
+        return Claimed(ids.attempt_id(message.id, number), number)
+    if message is not None and waits_for(message, claim.parcel) and (message.expires_at or claim.now + 1) > claim.now:
+        return Refused("suppressed", reason)
+    return Refused(why_refused(claim, message, epoch))
+
+
+def holds_claim(message: MessageRecord, token: str, number: int) -> bool:
+    """Whether the row already carries this token: the answer to the claim was lost."""
+    return (message.token, message.state, message.number) == (token, MessageState.SENDING, number)
+
+
+def settled(folio: Folio, s: Settlement, marker: Marker) -> MessageState | None:
     """Joins an outcome, and takes its decision where its author still may decide. None: nobody knows the message."""
     row = folio.messages.get(s.message)
     if row is None:
         return None
     decision = s.decision if may_decide(row, s.token, s.number) else None
-    folio.join(s.message, s.attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail)
+    if folio.join(s.message, s.attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail):
+        _earn(folio, s.attempt, s.state, s.reason, s.at, marker)
     folio.refold(s.message, s.at, decision)
     return folio.messages[s.message].state
 
 
-def sighted(folio: Folio, attempt: str, sighting: Sighting, now: int) -> Sighted:
+def sighted(folio: Folio, attempt: str, sighting: Sighting, now: int, marker: Marker) -> Sighted:
     """Joins a receipt to an attempt of the folio."""
     message = ids.message_of(attempt)
     state = AttemptState(sighting.state)
+    noted = any(contradicts(each, state) for each in folio.attempts[message] if each.id == attempt)
     news = folio.join(message, attempt, state, now, ref=sighting.ref, reason=sighting.reason, detail=sighting.detail)
+    if news or noted:
+        _earn(folio, attempt, state, sighting.reason, now, marker)
     before = folio.messages[message].state
     return folio.refold(message, now) if news else Sighted(message, before, before)
+
+
+def _earn(folio: Folio, attempt: str, state: AttemptState, reason: str | None, now: int, marker: Marker) -> None:
+    """Puts the address of an attempt on the list, where that is what the evidence says of it."""
+    row = folio.messages[ids.message_of(attempt)]
+    for each in folio.attempts[row.id]:
+        if each.id == attempt and each.step < len(row.steps):
+            step = row.steps[each.step]
+            found = earned_by(marker, row.tenant, step.channel, step.address, state, reason, now)
+            folio.suppressions += [found] if found is not None else []
 
 
 def cancelled(folio: Folio, wanted: Iterable[str], tenant: str, now: int) -> Cancelled:

@@ -20,6 +20,8 @@ from sendwright.web.api.services import Services
 from sendwright.web.api.table import Call
 from sendwright.web.api.wire import App, Receive, Scope, Send, always, headers_of, refuse, request_id
 
+_WHOLE = {"/v1/recipients/{id}": "/v1/recipients/{id:path}"}
+"""Recipients' ids are the callers' own, and may hold slashes, written `%2F` or as they are."""
 WATCHED = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -63,7 +65,10 @@ def _routed(services: Services, calls: Sequence[Call]) -> App:
     keys, shown = _keys(services), described(CALLS, services.public_url)
     cursors, passes = Cursors(services.signing_key), Passes(services.signing_key)
     router = Router(
-        [Route(path, Endpoint(of_path, services, keys, cursors, passes, shown)) for path, of_path in _paths(calls)],
+        [
+            Route(_WHOLE.get(path, path), Endpoint(of_path, services, keys, cursors, passes, shown))
+            for path, of_path in _paths(calls)
+        ],
         default=_NotFound(services),
         redirect_slashes=False,
     )
@@ -90,11 +95,12 @@ class _NotFound:
 
 
 def _paths(calls: Sequence[Call]) -> list[tuple[str, list[Call]]]:
-    """The table by path; those without a parameter first, so that `/batch` is no id."""
+    """The table by path; those without a parameter first, so that `/batch` is no id, and what
+    takes the rest of a path last."""
     paths: dict[str, list[Call]] = {}
     for call in calls:
         paths.setdefault(call.path, []).append(call)
-    return sorted(paths.items(), key=lambda item: "{" in item[0])
+    return sorted(paths.items(), key=lambda item: ("{" in item[0], item[0] in _WHOLE))
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

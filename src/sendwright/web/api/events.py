@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, UnsetType
 
+from sendwright.engine.hear import ReplyTold
 from sendwright.engine.ports import Records
+from sendwright.model.people import REPLIED
 from sendwright.model.records import Event
 from sendwright.policy.duration import rfc3339
 from sendwright.web.api import problems
@@ -28,9 +30,15 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class EventData(Struct, frozen=True):
-    notification: str
+    notification: str | None
     message: str | None
     detail: str
+
+
+class ReplyData(ReplyTold, frozen=True, tag=False):
+    """Of `reply.received`: what a person said back. `id` names it."""
+
+    id: str = ""
 
 
 class EventView(Struct, frozen=True):
@@ -38,7 +46,7 @@ class EventView(Struct, frozen=True):
 
     type: str
     timestamp: str
-    data: EventData
+    data: EventData | ReplyData
 
 
 async def stream_events(ask: Ask) -> Stream:
@@ -103,6 +111,12 @@ async def _pause(services: Services, draining: asyncio.Future[Any]) -> None:
         sleeping.cancel()
 
 
+def _data(event: Event) -> EventData | ReplyData:
+    if event.type != REPLIED:
+        return EventData(event.notification, event.message, event.detail)
+    return msgspec.structs.replace(msgspec.json.decode(event.detail, type=ReplyData), id=event.notification)
+
+
 def _frame(event: Event) -> bytes:
-    view = EventView(event.type, rfc3339(event.at), EventData(event.notification, event.message, event.detail))
+    view = EventView(event.type, rfc3339(event.at), _data(event))
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.seq, event.type.encode(), _ENCODER.encode(view))

@@ -11,10 +11,12 @@ from urllib.parse import parse_qsl
 
 from msgspec.structs import replace
 
+from sendwright.engine.hear import TEXT_MAX
 from sendwright.model import ids
 from sendwright.model.parcel import INBOUND, Sighting, pack
+from sendwright.model.people import Spoken
 from sendwright.providers.contract import Answer as Fetched
-from sendwright.providers.contract import Hook, NotSent, Receipt, Reply, Request, Verdict
+from sendwright.providers.contract import AttemptState, Hook, Inbound, NotSent, Receipt, Reply, Request, Verdict
 from sendwright.web.api import problems
 from sendwright.web.api.problems import Refusal
 from sendwright.web.api.services import Services
@@ -25,6 +27,7 @@ BODY_MAX = 1 << 20
 happened to a thousand messages at once (SendGrid: 768 KB at the most)."""
 REF_MAX = 255
 DETAIL_MAX = 500
+ADDRESS_MAX = 4096
 PARAMETERS_MAX = 100
 
 
@@ -46,7 +49,7 @@ async def take_hook(ask: Ask) -> Answer:
             raise Refusal(403, "forbidden", "This source may not call here.")
         case Verdict.LATER:
             raise _later()
-    sightings = [pack(sighting_of(provider.name, receipt, now_ms)) for receipt in provider.receipts(hook)]
+    sightings = [pack(sighting_of(provider.name, event, now_ms)) for event in provider.reports(hook)]
     if sightings:
         await services.bus.publish(INBOUND, sightings)
     if (following := provider.follows(hook)) is not None and not await _done(services, provider.name, following):
@@ -84,8 +87,10 @@ def hook_of(ask: Ask, now: float) -> Hook:
     )
 
 
-def sighting_of(provider: str, receipt: Receipt, now_ms: int) -> Sighting:
-    """What travels on. The vendor's words are cut and cleaned: they end in rows, timelines and pages."""
+def sighting_of(provider: str, receipt: Receipt | Inbound, now_ms: int) -> Sighting:
+    """What travels on. The vendor's words, and people's, are cut and cleaned: they end in rows, timelines and pages."""
+    if isinstance(receipt, Inbound):
+        return _reply(provider, receipt, now_ms)
     attempt = receipt.attempt if receipt.attempt and ids.looks_like(ids.ATTEMPT, receipt.attempt) else None
     return Sighting(
         provider=provider,
@@ -95,6 +100,15 @@ def sighting_of(provider: str, receipt: Receipt, now_ms: int) -> Sighting:
         reason=receipt.reason.value if receipt.reason else None,
         detail=_clean(receipt.detail, DETAIL_MAX),
         at=now_ms if receipt.at is None else round(receipt.at * 1000),
+    )
+
+
+def _reply(provider: str, inbound: Inbound, now_ms: int) -> Sighting:
+    text = _clean(inbound.text, TEXT_MAX)
+    said = Spoken(_clean(inbound.channel, REF_MAX), _clean(inbound.address, ADDRESS_MAX), text, inbound.word)
+    ref = _clean(inbound.ref, REF_MAX) if inbound.ref else None
+    return Sighting(
+        provider, int(AttemptState.SENDING), ref=ref, at=now_ms if inbound.at is None else round(inbound.at * 1000), said=said
     )
 
 

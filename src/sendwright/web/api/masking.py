@@ -1,13 +1,8 @@
-"""What lists show of addresses and of faults: enough to recognise, too little to use."""
+"""What lists show of faults: enough to recognise, too little to use."""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
-
-from sendwright.policy.address import calling_code
-
-_DOTS = "•••"
 
 _PLACE = re.compile(r" - at `\$(\.[a-z_]+|\[[0-9]+\]|\[\.\.\.\])*`\Z")
 _PROBLEM = re.compile(
@@ -25,30 +20,9 @@ _PROBLEM = re.compile(
 """What is known to quote nothing of the parcel. Others do: a value that is none of a list's, a member nobody knows."""
 
 
-def masked(address: str) -> str:
-    """`+1•••0123`, `a•••@example.org`, `https://example.org/•••`, else the last four characters of a long one."""
-    if address.startswith("+"):
-        code = calling_code(address) or ""
-        return f"+{code}{_DOTS}{address[-4:]}" if len(address) > len(code) + 7 else f"+{code}{_DOTS}"
-    if address.startswith(("http://", "https://")):
-        return _masked_url(address)
-    local, at, domain = address.rpartition("@")
-    if at and local:
-        return f"{local[0]}{_DOTS}@{domain}"
-    return f"{_DOTS}{address[-4:]}" if len(address) >= 12 else _DOTS
-
-
 def masked_problem(problem: str) -> str:
     """What is wrong with a parcel, without anything out of it."""
     found = _PLACE.search(problem)
     place = found[0] if found else ""
     what = problem.removesuffix(place)
     return (what if _PROBLEM.fullmatch(what) else "it holds what can't be read") + place
-
-
-def _masked_url(address: str) -> str:
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return _DOTS
-    return f"{parts.scheme}://{parts.hostname or ''}/{_DOTS}"

@@ -69,8 +69,8 @@ async def resolve_message(ask: Ask) -> Moved:
 
 async def unrevived(services: Services, row: MessageRecord) -> Refusal:
     """Why a message can't be sent again."""
-    if not row.steps:
-        return Refusal(409, "nothing_to_send", "The message never had an address that it could go to.")
+    if not row.addressed:
+        return Refusal(409, "nothing_to_send", "The message never had an address that it could go to, or its recipient was erased.")
     if row.state in (MessageState.DELIVERED, MessageState.READ):
         return Refusal(409, "arrived", "The message has arrived: there is nothing to send again.")
     if row.state.settled and await _forgotten(services, row):

@@ -23,6 +23,7 @@ _PATTERNS = {
     "/v1/keys/{id}": f"^{API_KEY}{_DIGITS}{{8}}$",
     "/v1/notifications/{id}": f"^{ids.NOTIFICATION}{_DIGITS}{{32}}$",
     "/v1/messages/{id}": f"^{ids.MESSAGE}{_DIGITS}{{34}}$",
+    "/v1/suppressions/{id}": "^sup_[0-9a-f]{32}$",
     "/v1/providers/{name}": "^[a-z][a-z0-9-]{0,62}$",
     "/v1/hooks/{provider}": "^[a-z][a-z0-9-]{0,62}$",
 }

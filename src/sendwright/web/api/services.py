@@ -12,12 +12,14 @@ from typing import Annotated, ClassVar, Literal, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from sendwright.engine.people import Directory, Suppressions
 from sendwright.engine.ports import Bus, Clock, DeadParcels, Inbox, IntakeDesk, Ledger, Records
 from sendwright.engine.warden import Warden
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
 from sendwright.model.records import Absent, Conflict, Running, Taken
 from sendwright.policy.admission import Rules
+from sendwright.policy.suppression import Marker
 from sendwright.providers.contract import Answer, Provider, Request, Secret
 
 MEGABYTE = 1 << 20
@@ -139,6 +141,9 @@ class Services:
     ledger: Ledger
     records: Shown
     dead: DeadParcels
+    directory: Directory
+    suppressions: Suppressions
+    marker: Marker
     bus: Bus
     inbox: Inbox
     fleet: Fleet

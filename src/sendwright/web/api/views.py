@@ -10,7 +10,8 @@ from sendwright.model import ids
 from sendwright.model.notification import state_of
 from sendwright.model.records import AttemptRecord, DeadParcel, Event, MessageRecord, NotificationRecord, Wait
 from sendwright.policy.duration import rfc3339
-from sendwright.web.api.masking import masked, masked_problem
+from sendwright.policy.masking import masked
+from sendwright.web.api.masking import masked_problem
 from sendwright.web.api.services import Shown
 from sendwright.web.api.shapes import (
     AttemptView,

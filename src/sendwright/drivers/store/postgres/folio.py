@@ -23,6 +23,7 @@ from sendwright.drivers.store.postgres.rows import (
     wait_from,
 )
 from sendwright.drivers.store.postgres.sql import SQL
+from sendwright.drivers.store.postgres.suppressions import put
 from sendwright.model import ids
 from sendwright.model.records import MessageRecord, Wait
 
@@ -61,6 +62,7 @@ async def save(db: Db, folio: Folio, now: int, *, events_before: int = 0) -> int
     changed = folio.changed
     attempts = sorted(folio.changed_attempts.values(), key=lambda attempt: attempt.id)
     waits = sorted(folio.new_waits, key=lambda pair: pair[0].id)
+    await put(db, folio.suppressions)
     if not (changed or attempts or folio.waits or folio.events):
         return events_before
     after = events_before + len(folio.events)

@@ -35,6 +35,7 @@ from sendwright.model.records import (
 )
 from sendwright.model.states import MessageState
 from sendwright.policy.fold import Future, unknown
+from sendwright.policy.suppression import Marker
 
 CANCELLED_WHOLE = 64
 """How many messages a notification that is cancelled is taken for, in the weight of a flush."""
@@ -43,7 +44,7 @@ CANCELLED_WHOLE = 64
 class PostgresLedger:
     """ports.Ledger."""
 
-    def __init__(self, connections: Connections, partitions: Partitions) -> None:
+    def __init__(self, connections: Connections, partitions: Partitions, marker: Marker) -> None:
         def needed(names: Callable[[Any], str]) -> Callable[[list[Any]], Awaitable[None]]:
             return lambda items: partitions.make(names(item) for item in items)
 
@@ -62,9 +63,9 @@ class PostgresLedger:
             repeatable=True,
         )
         of_message = needed(lambda settlement: settlement.message)
-        self._settle: Batcher[Settlement, MessageState] = Batcher(SettleAll(connections), mend=of_message, repeatable=True)
+        self._settle: Batcher[Settlement, MessageState] = Batcher(SettleAll(connections, marker), mend=of_message, repeatable=True)
         self._observe: Batcher[tuple[Sighting, int], Sighted] = Batcher(
-            ObserveAll(connections), mend=needed(lambda item: item[0].attempt or "")
+            ObserveAll(connections, marker), mend=needed(lambda item: item[0].attempt or "")
         )
         self._change: Batcher[tuple[str, changes.Change], Any] = Batcher(
             ChangeAll(connections), mend=needed(lambda item: item[1].message)

@@ -6,20 +6,22 @@ other's. So both look again once they are committed, and at least one of them fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from sendwright.drivers.store.moves import settled, sighted, why_refused
+from sendwright.drivers.store.moves import holds_claim, settled, sighted, suppressed, why_refused
 from sendwright.drivers.store.postgres.connections import Connections, Db, first
 from sendwright.drivers.store.postgres.folio import locked, save
 from sendwright.drivers.store.postgres.rows import clean, columns, day_of, message_from
 from sendwright.drivers.store.postgres.sql import SQL
+from sendwright.drivers.store.postgres.suppressions import locked_list
 from sendwright.model import ids
 from sendwright.model.parcel import Sighting
 from sendwright.model.records import Claim, Claimed, Refused, Settlement, Sighted
 from sendwright.model.states import MessageState
+from sendwright.policy.suppression import Marker, earned, may_earn
 
 
 class ClaimAll:
@@ -30,29 +32,30 @@ class ClaimAll:
 
     async def __call__(self, items: list[Claim]) -> list[Claimed | Refused]:
         order = sorted(range(len(items)), key=lambda index: items[index].parcel.id)
-        rows = await self._connections.statement("claim", "claim", *columns([_claim_row(items[index]) for index in order], 16))
-        granted = {order[row[0] - 1] for row in rows}
+        rows = await self._connections.statement("claim", "claim", *columns([_claim_row(items[index]) for index in order], 18))
+        granted = {order[row[0] - 1] for row in rows if row[1] is None}
+        reasons = {order[row[0] - 1]: row[1] for row in rows if row[1] is not None}
         answers: list[Claimed | Refused] = [
             Claimed(ids.attempt_id(c.parcel.id, c.parcel.number + 1), c.parcel.number + 1) for c in items
         ]
         refused = [index for index in range(len(items)) if index not in granted]
         if refused:
-            await self._look(items, answers, refused)
+            await self._look(items, answers, refused, reasons)
         return answers
 
-    async def _look(self, items: list[Claim], answers: list[Claimed | Refused], refused: list[int]) -> None:
-        """Why they were refused; or that the row already carries their token, an answer having been lost."""
+    async def _look(
+        self, items: list[Claim], answers: list[Claimed | Refused], refused: list[int], reasons: Mapping[int, str]
+    ) -> None:
+        """Why they were refused; or that the row already carries their token, an answer having been lost. `reasons`: of those
+        whose address is suppressed."""
         epoch = int(first(await self._connections.read("epoch")))
         wanted = [items[index].parcel.id for index in refused]
         by_id = {row[0]: message_from(row) for row in await self._connections.read("messages_of", wanted)}
         for index in refused:
             claim, row = items[index], by_id.get(items[index].parcel.id)
-            mine = row is not None and (row.token, row.state, row.number) == (
-                claim.token,
-                MessageState.SENDING,
-                claim.parcel.number + 1,
-            )
-            if not mine:
+            if index in reasons:
+                answers[index] = suppressed(claim, row, epoch, reasons[index])
+            elif row is None or not holds_claim(row, claim.token, claim.parcel.number + 1):
                 answers[index] = Refused(why_refused(claim, row, epoch))
 
 
@@ -75,14 +78,17 @@ def _claim_row(c: Claim) -> tuple[Any, ...]:
         c.by_ref,
         c.repeats,
         c.look_at,
+        p.tenant,
+        " ".join(c.marks),
     )
 
 
 class SettleAll:
     """Items: settlements. First attempts that were accepted go straight; all others are folded."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, marker: Marker) -> None:
         self._connections = connections
+        self._marker = marker
 
     async def __call__(self, items: list[Settlement]) -> list[MessageState]:
         states = [MessageState.SENT] * len(items)
@@ -95,7 +101,7 @@ class SettleAll:
         if straight:
             other += await self._straight(items, straight)
         if other:
-            await self._connections.transaction("settle", lambda db: _folded(db, items, sorted(other), states))
+            await self._connections.transaction("settle", lambda db: _folded(db, items, sorted(other), states, self._marker))
         await self._strays(items, states)
         return states
 
@@ -117,7 +123,7 @@ class SettleAll:
         if not found:
             return
         now = max(s.at for s in items)
-        moved = await adopted(self._connections, "settle", {row[0]: row[1] for row in found}, now)
+        moved = await adopted(self._connections, "settle", {row[0]: row[1] for row in found}, now, self._marker)
         for index, s in enumerate(items):
             seen = moved.get(s.attempt)
             if seen is not None and seen.after is not None:
@@ -128,48 +134,62 @@ def _settle_row(s: Settlement) -> tuple[Any, ...]:
     return (s.attempt, s.message, s.number, s.token, s.state, s.at, clean(s.ref), clean(s.reason), clean(s.detail))
 
 
-async def _folded(db: Db, items: list[Settlement], which: list[int], states: list[MessageState]) -> None:
+async def _folded(db: Db, items: list[Settlement], which: list[int], states: list[MessageState], marker: Marker) -> None:
+    await _hold_list(db, ((items[index].attempt, items[index].state, items[index].reason) for index in which))
     folio = await locked(db, (items[index].message for index in which))
     for index in which:
-        states[index] = settled(folio, items[index]) or states[index]
+        states[index] = settled(folio, items[index], marker) or states[index]
     await save(db, folio, max(items[index].at for index in which))
 
 
-async def adopted(connections: Connections, method: str, strays: dict[int, str], now: int) -> dict[str, Sighted]:
+async def _hold_list(db: Db, told: Iterable[tuple[str | None, int, str | None]]) -> None:
+    """Locks the list of suppressions, before any row, where evidence (attempt, state, reason) will put somebody on it."""
+    grave = [(attempt, state, reason) for attempt, state, reason in told if attempt and may_earn(state, reason)]
+    if not grave:
+        return
+    rows = await db.fetch(SQL["channels_of"], sorted({attempt for attempt, _, _ in grave}))
+    channels = {row[0]: row[1] for row in rows}
+    if any(earned(channels[attempt], state, reason) for attempt, state, reason in grave if attempt in channels):
+        await locked_list(db)
+
+
+async def adopted(connections: Connections, method: str, strays: dict[int, str], now: int, marker: Marker) -> dict[str, Sighted]:
     """Joins receipts (by their number among the strays) to their attempts. Of two who find one, one joins it.
 
     Returns what moved, by attempt."""
 
     async def work(db: Db) -> dict[str, Sighted]:
-        taken = await db.fetch(SQL["strays_take"], sorted(strays))
-        folio = await locked(db, (ids.message_of(strays[row[0]]) for row in taken))
+        rows = sorted(tuple(row) for row in await db.fetch(SQL["strays_take"], sorted(strays)))
+        taken = [(strays[id_], msgspec.json.decode(text, type=Sighting)) for id_, text in rows]
+        await _hold_list(db, ((attempt, sighting.state, sighting.reason) for attempt, sighting in taken))
+        folio = await locked(db, (ids.message_of(attempt) for attempt, _ in taken))
         moved = {}
-        for id_, text in sorted(tuple(row) for row in taken):
-            attempt = strays[id_]
+        for attempt, sighting in taken:
             if ids.message_of(attempt) in folio.messages:
-                moved[attempt] = sighted(folio, attempt, msgspec.json.decode(text, type=Sighting), now)
+                moved[attempt] = sighted(folio, attempt, sighting, now, marker)
         await save(db, folio, now)
         return moved
 
     return await connections.transaction(method, work)
 
 
-async def left_over(connections: Connections) -> None:
+async def left_over(connections: Connections, marker: Marker) -> None:
     """Joins receipts whose attempt is known since, nobody having come to look again: a process died in between."""
     rows = await connections.read("strays_left_over")
     if rows:
-        await adopted(connections, "observe", {row[0]: row[1] for row in rows}, max(row[2] for row in rows))
+        await adopted(connections, "observe", {row[0]: row[1] for row in rows}, max(row[2] for row in rows), marker)
 
 
 class ObserveAll:
     """Items: (sighting, now)."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, marker: Marker) -> None:
         self._connections = connections
+        self._marker = marker
 
     async def __call__(self, items: list[tuple[Sighting, int]]) -> list[Sighted]:
         by_ref = await self._by_ref([(index, s) for index, (s, _) in enumerate(items) if s.ref])
-        answers, strays = await self._connections.transaction("observe", lambda db: _observed(db, items, by_ref))
+        answers, strays = await self._connections.transaction("observe", lambda db: _observed(db, items, by_ref, self._marker))
         if strays:
             await self._look_again(items, answers, strays)
         return answers
@@ -187,14 +207,18 @@ class ObserveAll:
         found = await self._by_ref([(number, items[strays[number]][0]) for number in numbers])
         if not found:
             return
-        moved = await adopted(self._connections, "observe", found, max(now for _, now in items))
+        moved = await adopted(self._connections, "observe", found, max(now for _, now in items), self._marker)
         for number, attempt in found.items():
             answers[strays[number]] = moved.get(attempt, answers[strays[number]])
 
 
-async def _observed(db: Db, items: list[tuple[Sighting, int]], by_ref: dict[int, str]) -> tuple[list[Sighted], dict[int, int]]:
+async def _observed(
+    db: Db, items: list[tuple[Sighting, int]], by_ref: dict[int, str], marker: Marker
+) -> tuple[list[Sighted], dict[int, int]]:
     """Answers, and by their numbers which of the items were put aside."""
     named = [sighting.attempt for sighting, _ in items]
+    told = ((named[index] or by_ref.get(index), sighting.state, sighting.reason) for index, (sighting, _) in enumerate(items))
+    await _hold_list(db, told)
     attempts = [*(a for a in named if a), *by_ref.values()]
     folio = await locked(db, (ids.message_of(a) for a in attempts))
     known = {(a.provider, a.id) for rows in folio.attempts.values() for a in rows}
@@ -205,7 +229,7 @@ async def _observed(db: Db, items: list[tuple[Sighting, int]], by_ref: dict[int,
         if (sighting.provider, attempt) not in known:
             attempt = by_ref.get(index)
         if attempt is not None and (sighting.provider, attempt) in known:
-            answers.append(sighted(folio, attempt, sighting, now))
+            answers.append(sighted(folio, attempt, sighting, now, marker))
             continue
         answers.append(Sighted())
         if sighting.ref:

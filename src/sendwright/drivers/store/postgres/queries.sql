@@ -56,13 +56,21 @@ where m.id > $1 and m.id < $2 and m.state = 20 and m.number = 0 and not exists (
 order by m.id;
 
 -- name: claim
--- One row decides. The epoch's table stays locked against raising until the commit. Returns the places of those that were granted.
+-- One row decides. The tables of the epoch and of the suppressions stay locked against writing until the commit. Returns the places of
+-- those that were granted; and of those whose address must not be sent to, with the reason. Nothing is looked up while that list is empty.
 -- Their waits may have been written by whoever had the row before, which this statement's own snapshot does not show: so a function deletes
 -- them, whose statements see what is committed by then.
 with c as materialized (
-  select * from unnest($1::text[], $2::integer[], $3::smallint[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[],
-    $10::text[], $11::text[], $12::bigint[], $13::text[], $14::boolean[], $15::integer[], $16::bigint[])
-    with ordinality as c (id, number, step, since, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref, repeats, look_at, place)
+  select c.*, case when (select exists (select from suppressions)) then (
+      select min(s.reason) from suppressions s
+      where s.mark = any(string_to_array(c.marks, ' ')) and s.tenant in ('', c.tenant) and s.channel in ('', c.channel)
+        and (s.expires_at is null or s.expires_at > c.now)
+        and (s.category = 'all' or exists (
+          select from notifications n where n.id = 'ntf_' || substr(c.id, 5, 32) and n.category = s.category))) end as hindered
+  from unnest($1::text[], $2::integer[], $3::smallint[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[],
+    $10::text[], $11::text[], $12::bigint[], $13::text[], $14::boolean[], $15::integer[], $16::bigint[], $17::text[], $18::text[])
+    with ordinality as c (id, number, step, since, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref, repeats, look_at,
+      tenant, marks, place)
 ), won as (
   update messages m set
     state = 21, number = m.number + 1, token = c.token, updated_at = c.now, provider = c.provider, channel = c.channel, address = c.address
@@ -71,6 +79,7 @@ with c as materialized (
     and (m.state in (10, 20) or (m.state = 21 and m.token is null))
     and (m.expires_at is null or m.expires_at > c.now)
     and c.epoch >= (select value from epoch)
+    and c.hindered is null
   returning c.*
 ), a as (
   insert into attempts (id, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref, repeats, look_at)
@@ -79,7 +88,7 @@ with c as materialized (
 ), gone as materialized ( -- materialized: once, and not for each row
   select delete_waits(array(select id from won))
 )
-select place from won, gone;
+select place, null::text from won, gone union all select place, hindered from c where hindered is not null;
 
 -- name: messages_of
 -- As they are now, without a lock.
@@ -632,3 +641,117 @@ from (select read_at, changed_at, archived_at is null and (snoozed_until is null
 -- name: inbox_forget
 -- $1 time, $2 how many.
 delete from inbox where id in (select id from inbox where at < $1 order by at limit $2 for update skip locked) returning id;
+
+-- name: recipients_of
+-- $1 tenants, $2 ids. Those that are known.
+select r.tenant, r.id, r.body, r.created_at, r.updated_at from unnest($1::text[], $2::text[]) c (tenant, id)
+join recipients r on r.tenant = c.tenant and r.id = c.id where r.updated_at > 0;
+
+-- name: recipients_page
+-- $1 tenant, $2 after this id, $3 limit.
+select id, body, created_at, updated_at from recipients where tenant = $1 and id > $2 and updated_at > 0 order by id limit $3;
+
+-- name: recipients_reserve
+-- $1 tenants, $2 ids, sorted. An empty row for each that has none, so that there is something to lock.
+insert into recipients (tenant, id, body, created_at, updated_at) select tenant, id, '{}', 0, 0 from unnest($1::text[], $2::text[]) c (tenant, id)
+on conflict (tenant, id) do nothing;
+
+-- name: recipients_lock
+-- $1 tenants, $2 ids, sorted.
+select r.tenant, r.id, r.body, r.created_at, r.updated_at from unnest($1::text[], $2::text[]) with ordinality c (tenant, id, place)
+join recipients r on r.tenant = c.tenant and r.id = c.id order by c.place for update of r;
+
+-- name: recipients_save
+-- They are locked.
+update recipients r set body = c.body, created_at = c.created_at, updated_at = c.updated_at
+from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) c (tenant, id, body, created_at, updated_at)
+where r.tenant = c.tenant and r.id = c.id and (r.updated_at, r.body) is distinct from (c.updated_at, c.body);
+
+-- name: recipients_delete
+-- $1 tenants, $2 ids. They are locked.
+delete from recipients r using unnest($1::text[], $2::text[]) c (tenant, id) where r.tenant = c.tenant and r.id = c.id;
+
+-- name: erasures_of
+-- $1 tenants, $2 marks.
+select e.tenant, e.mark, e.at from unnest($1::text[], $2::text[]) c (tenant, mark) join erasures e on e.tenant = c.tenant and e.mark = c.mark;
+
+-- name: erasure_insert
+-- $1 tenant, $2 mark, $3 when.
+insert into erasures (tenant, mark, at) values ($1, $2, $3) on conflict (tenant, mark) do update set at = greatest(erasures.at, excluded.at);
+
+-- name: messages_of_recipient
+-- $1 tenant, $2 the recipient's id, $3 limit.
+select id from messages where recipient = $2 and tenant = $1 order by id limit $3;
+
+-- name: erase_messages
+-- $1 ids, $2 steps without addresses. They are locked.
+update messages m set recipient = null, address = null, detail = '', steps = c.steps from unnest($1::text[], $2::text[]) c (id, steps) where m.id = c.id;
+
+-- name: erase_attempts
+-- $1 ids. Vendors quote addresses.
+update attempts a set detail = '' from unnest($1::text[]) c (id) where a.id = c.id;
+
+-- name: erase_contents
+-- $1 notification ids. What was said to nobody else is forgotten.
+update notifications n set content = '{}', metadata = '{}' from unnest($1::text[]) c (id)
+where n.id = c.id and n.planned and not exists (
+  select from messages m where m.id > 'msg_' || substr(c.id, 5) and m.id < 'msg_' || substr(c.id, 5) || '~'
+    and (m.recipient is not null or m.address is not null));
+
+-- name: suppressions_save
+-- The table is locked. Each id once.
+insert into suppressions (id, tenant, channel, mark, category, masked, reason, source, created_at, expires_at)
+select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[])
+on conflict (id) do update set reason = excluded.reason, source = excluded.source, expires_at = excluded.expires_at;
+
+-- name: suppressions_over
+-- $1 now. In slices.
+delete from suppressions where id in (select id from suppressions where expires_at <= $1 order by expires_at limit 100);
+
+-- name: suppressions_found
+-- $1 ids.
+select {suppression} from suppressions s where s.id = any($1::text[]);
+
+-- name: suppressions_lift
+-- $1 tenants, $2 ids.
+delete from suppressions s using unnest($1::text[], $2::text[]) c (tenant, id) where s.id = c.id and s.tenant = c.tenant returning s.id;
+
+-- name: suppressions_of
+-- $1 tenants, $2 marks, $3 now.
+select {suppression} from suppressions s
+where s.mark = any($2::text[]) and s.tenant = any($1::text[]) and (s.expires_at is null or s.expires_at > $3) order by s.id;
+
+-- name: suppressions_page
+-- $1 tenant, $2 after this id, $3 now, $4 channel and $5 reason, null for any, $6 limit.
+select {suppression} from suppressions s
+where s.tenant = $1 and s.id > $2 and (s.expires_at is null or s.expires_at > $3)
+  and ($4::text is null or s.channel = $4) and ($5::text is null or s.reason = $5) order by s.id limit $6;
+
+-- name: suppressions_start
+-- $1 marks, $2 channel. What a stop has put there.
+delete from suppressions where mark = any($1::text[]) and channel = $2 and source = 'stop';
+
+-- name: replies_insert
+-- The ids of those that were not heard before.
+insert into replies (provider, ref, id, mark, at) select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+on conflict (provider, ref) do nothing returning id;
+
+-- name: replies_old
+-- $1 before. In slices, with their events.
+select id from replies where at < $1 order by at limit 200;
+
+-- name: replies_delete
+-- $1 ids.
+delete from replies where id = any($1::text[]);
+
+-- name: channels_of
+-- $1 attempts.
+select a.id, a.channel from unnest($1::text[]) c (id) join attempts a on a.id = c.id;
+
+-- name: erase_replies
+-- $1 tenant, $2 marks. What somebody said back; that it was heard stays known.
+delete from events e using replies r where r.mark = any($2::text[]) and e.subject = r.id and e.tenant = $1;
+
+-- name: erase_inbox
+-- $1 tenant, $2 recipient.
+delete from inbox where tenant = $1 and recipient = $2;

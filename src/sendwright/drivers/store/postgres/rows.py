@@ -13,7 +13,7 @@ import msgspec
 
 from sendwright.model.content import Content
 from sendwright.model.ids import message_of as message_of_attempt
-from sendwright.model.ids import notification_of, time_ms_of
+from sendwright.model.ids import subject_of, time_ms_of
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import FRESH, Parcel, Round, Step
 from sendwright.model.records import AttemptRecord, Event, MessageRecord, Wait, parcel_of
@@ -108,7 +108,7 @@ def parcel_from(row: Row) -> Parcel:
 def event_from(row: Row) -> Event:
     seq, at, tenant, type_, subject, detail = row
     message = subject if subject.startswith("msg_") else None
-    return Event(seq, at, tenant, type_, notification_of(subject), message, detail)
+    return Event(seq, at, tenant, type_, subject_of(subject), message, detail)
 
 
 def bounds(prefix: str, ids: Iterable[str]) -> tuple[list[str], list[str]]:

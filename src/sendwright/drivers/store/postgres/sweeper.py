@@ -21,6 +21,7 @@ from sendwright.drivers.store.postgres.rows import DAY_MS, bounds, day_of
 from sendwright.drivers.store.postgres.sql import SQL
 from sendwright.errors import StoreDown
 from sendwright.model import ids
+from sendwright.policy.suppression import Marker
 
 STRETCH = 200
 """Most notifications in one slice, and most of their rows but for those of the last one."""
@@ -31,9 +32,10 @@ LOOK_S = 60
 class PostgresSweeper:
     """ports.Sweeper. It also makes the partitions of the days to come."""
 
-    def __init__(self, connections: Connections, partitions: Partitions) -> None:
+    def __init__(self, connections: Connections, partitions: Partitions, marker: Marker) -> None:
         self._connections = connections
         self._partitions = partitions
+        self._marker = marker
         self._after = ""
 
     async def slice(self, *, keys_before: int, content_before: int, rows_before: int) -> bool:
@@ -42,6 +44,7 @@ class PostgresSweeper:
         more = bool(await self._connections.statement("slice", "keys_expire", keys_before))
         for name in ("delete_strays", "delete_dead_parcels", "delete_trials"):
             await self._connections.statement("slice", name, rows_before)
+        more |= await self._replies(rows_before)
         wanted, after = await self._stretch(max(content_before, rows_before))
         if wanted:
             old, said = _past(
@@ -52,10 +55,23 @@ class PostgresSweeper:
         self._after = after
         return more or bool(after)
 
+    async def _replies(self, before: int) -> bool:
+        """Forgets a slice of what people said so long ago, with its events. Whether there may be more."""
+        old = [row[0] for row in await self._connections.read("replies_old", before)]
+
+        async def work(db: Db) -> None:
+            days = [day_of(id_) for id_ in old]
+            await db.execute(SQL["delete_events"], old, min(days), max(days))
+            await db.execute(SQL["replies_delete"], old)
+
+        if old:
+            await self._connections.transaction("slice", work)
+        return bool(old)
+
     async def _begin(self, rows_before: int) -> None:
         """At the start of a walk: partitions ahead, receipts that a crash left over, and whole days."""
         await self._partitions.make_ahead(int(first(await self._connections.query(_NOW))))
-        await left_over(self._connections)
+        await left_over(self._connections, self._marker)
         for day in await self._partitions.days():
             if (day + 1) * DAY_MS > rows_before or not await self._is_over(day, rows_before):
                 break

@@ -10,6 +10,7 @@ import msgspec
 
 from sendwright.drivers.store.folio import Folio
 from sendwright.drivers.store.sqlite.sql import SQL
+from sendwright.drivers.store.sqlite.suppressions import put
 from sendwright.drivers.store.sqlite.writer import rows_of
 from sendwright.model.ids import notification_of
 from sendwright.model.records import AttemptRecord, MessageRecord, Wait
@@ -48,6 +49,7 @@ def save(db: apsw.Connection, serials: Serials, folio: Folio, now: int) -> None:
     _put_waits(db, serials, folio.new_waits, now)
     if folio.events:
         db.execute(SQL["insert_events"], (rows_of(folio.events),))
+    put(db, folio.suppressions)
 
 
 def _put_waits(db: apsw.Connection, serials: Serials, waits: list[tuple[MessageRecord, Wait]], now: int) -> None:

@@ -29,17 +29,18 @@ from sendwright.model.records import (
 )
 from sendwright.model.states import MessageState
 from sendwright.policy.fold import Future, unknown
+from sendwright.policy.suppression import UNKEYED, Marker
 
 
 class SqliteLedger:
     """ports.Ledger."""
 
-    def __init__(self, writer: Writer, serials: Serials) -> None:
+    def __init__(self, writer: Writer, serials: Serials, marker: Marker = UNKEYED) -> None:
         self._writer = writer
         self._plan = ops.PlanAll(serials)
         self._claim = ops.ClaimAll()
-        self._settle = ops.SettleAll(serials)
-        self._observe = ops.ObserveAll(serials)
+        self._settle = ops.SettleAll(serials, marker)
+        self._observe = ops.ObserveAll(serials, marker)
         self._change = ops.ChangeAll(serials)
         self._cancel = ops.CancelAll(serials)
         self._repair = ops.RepairAll(serials)

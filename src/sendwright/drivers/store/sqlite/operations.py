@@ -11,7 +11,7 @@ import msgspec
 from sendwright.drivers.store.births import born_cancelled, events_of, parcels_of
 from sendwright.drivers.store.changes import Change, apply_all
 from sendwright.drivers.store.folio import EventRow
-from sendwright.drivers.store.moves import cancelled, doubted, settled, sighted, why_refused
+from sendwright.drivers.store.moves import cancelled, doubted, settled, sighted, suppressed, why_refused
 from sendwright.drivers.store.silences import Silence, asked_about, unconfirmed
 from sendwright.drivers.store.sqlite.folio import Serials, loaded, save
 from sendwright.drivers.store.sqlite.sql import SQL
@@ -36,6 +36,7 @@ from sendwright.model.records import (
 from sendwright.model.states import MessageState
 from sendwright.policy.fold import Future, out_of_time
 from sendwright.policy.lookup import next_look
+from sendwright.policy.suppression import Marker
 
 _PULLED = msgspec.json.Decoder(list[tuple[MessageRecord, Content, str | None]], strict=False)
 
@@ -137,9 +138,25 @@ def _wait_row(plan: Plan, message: str, wait: Wait, serial: int) -> tuple[Any, .
 
 
 class ClaimAll(Operation):
-    """Items: claims. Granted by position; the refused are looked at to say why."""
+    """Items: claims. Granted by position; the refused are looked at to say why. There is one writer: who is not on the list of
+    suppressions now is not on it before the commit."""
 
     def apply(self, db: apsw.Connection, items: list[Claim]) -> list[Claimed | Refused]:
+        if not db.execute(SQL["suppressions_any"]).get:
+            return self._claim(db, items)
+        text = rows_of([(c.parcel.id, c.parcel.tenant, c.parcel.channel, c.marks, c.now) for c in items])
+        reasons: dict[int, str] = dict(fetch(db, SQL["suppressed"], text) or ())
+        if not reasons:
+            return self._claim(db, items)
+        free = iter(self._claim(db, [claim for index, claim in enumerate(items) if index not in reasons]))
+        by_id = _messages(db, [items[index].parcel.id for index in reasons])
+        epoch = int(db.execute("select value from meta where name = 'epoch'").get)
+        return [
+            suppressed(items[index], by_id.get(items[index].parcel.id), epoch, reasons[index]) if index in reasons else next(free)
+            for index in range(len(items))
+        ]
+
+    def _claim(self, db: apsw.Connection, items: list[Claim]) -> list[Claimed | Refused]:
         rows = [_claim_row(claim) for claim in items]
         text = rows_of(rows)
         db.execute(SQL["claim"], (text,))
@@ -160,11 +177,14 @@ class ClaimAll(Operation):
 
     def _refuse(self, db: apsw.Connection, items: list[Claim], answers: list[Claimed | Refused], refused: list[int]) -> None:
         epoch = int(db.execute("select value from meta where name = 'epoch'").get)
-        wanted = rows_of([items[index].parcel.id for index in refused])
-        found = msgspec.json.decode(db.execute(SQL["load_messages"], (wanted,)).get or "[]", type=list[MessageRecord], strict=False)
-        by_id = {message.id: message for message in found}
+        by_id = _messages(db, [items[index].parcel.id for index in refused])
         for index in refused:
             answers[index] = Refused(why_refused(items[index], by_id.get(items[index].parcel.id), epoch))
+
+
+def _messages(db: apsw.Connection, wanted: list[str]) -> dict[str, MessageRecord]:
+    found = db.execute(SQL["load_messages"], (rows_of(wanted),)).get or "[]"
+    return {message.id: message for message in msgspec.json.decode(found, type=list[MessageRecord], strict=False)}
 
 
 def _claim_row(c: Claim) -> tuple[Any, ...]:
@@ -192,8 +212,9 @@ def _claim_row(c: Claim) -> tuple[Any, ...]:
 class SettleAll(Operation):
     """Items: settlements. First attempts that were accepted go straight; all others are folded."""
 
-    def __init__(self, serials: Serials) -> None:
+    def __init__(self, serials: Serials, marker: Marker) -> None:
         self._serials = serials
+        self._marker = marker
 
     def apply(self, db: apsw.Connection, items: list[Settlement]) -> list[MessageState]:
         states = [MessageState.SENT] * len(items)
@@ -231,7 +252,7 @@ class SettleAll(Operation):
     def _fold(self, db: apsw.Connection, items: list[Settlement], which: list[int], states: list[MessageState]) -> None:
         folio = loaded(db, (items[index].message for index in which))
         for index in which:
-            states[index] = settled(folio, items[index]) or states[index]
+            states[index] = settled(folio, items[index], self._marker) or states[index]
         save(db, self._serials, folio, max(items[index].at for index in which))
 
     def _strays(self, db: apsw.Connection, items: list[Settlement], states: list[MessageState]) -> None:
@@ -248,7 +269,7 @@ class SettleAll(Operation):
         for text in found:
             sighting = msgspec.json.decode(text, type=Sighting)
             s = by_ref[sighting.provider, sighting.ref or ""]
-            sighted(folio, s.attempt, sighting, s.at)
+            sighted(folio, s.attempt, sighting, s.at, self._marker)
         save(db, self._serials, folio, max(s.at for s in items))
         for index, s in enumerate(items):
             if s.message in folio.messages:
@@ -263,8 +284,9 @@ def _settle_row(s: Settlement) -> tuple[Any, ...]:
 class ObserveAll(Operation):
     """Items: (sighting, now)."""
 
-    def __init__(self, serials: Serials) -> None:
+    def __init__(self, serials: Serials, marker: Marker) -> None:
         self._serials = serials
+        self._marker = marker
 
     def apply(self, db: apsw.Connection, items: list[tuple[Sighting, int]]) -> list[Sighted]:
         attempts = [sighting.attempt for sighting, _ in items]
@@ -280,7 +302,7 @@ class ObserveAll(Operation):
         answers, strays = [], []
         for (sighting, now), attempt in zip(items, attempts, strict=True):
             if attempt is not None and (sighting.provider, attempt) in known:
-                answers.append(sighted(folio, attempt, sighting, now))
+                answers.append(sighted(folio, attempt, sighting, now, self._marker))
             else:
                 answers.append(Sighted())
                 if sighting.ref:

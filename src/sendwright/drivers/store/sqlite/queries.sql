@@ -68,6 +68,50 @@ create index inbox_of on inbox (tenant, recipient, at, id);
 create index inbox_by_age on inbox (at);
 update meta set value = 5 where name = 'schema';
 
+-- name: upgrade_from_5
+-- The people: recipients, suppressions, replies.
+create table recipients (
+  tenant text not null,
+  id text not null,
+  body text not null,
+  created_at integer not null,
+  updated_at integer not null,
+  primary key (tenant, id)
+) without rowid;
+create table erasures (
+  tenant text not null,
+  mark text not null,
+  at integer not null,
+  primary key (tenant, mark)
+) without rowid;
+create table suppressions (
+  id text primary key,
+  tenant text not null,
+  channel text not null,
+  mark text not null,
+  category text not null check (category in ('all', 'marketing')),
+  masked text not null,
+  reason text not null,
+  source text not null,
+  created_at integer not null,
+  expires_at integer
+) without rowid;
+create index suppressions_by_mark on suppressions (mark);
+create index suppressions_of_tenant on suppressions (tenant, id);
+create index suppressions_by_end on suppressions (expires_at) where expires_at is not null;
+create table replies (
+  provider text not null,
+  ref text not null,
+  id text not null,
+  mark text not null,
+  at integer not null,
+  primary key (provider, ref)
+) without rowid;
+create index replies_by_age on replies (at);
+create unique index replies_by_id on replies (id);
+create index replies_by_mark on replies (mark);
+update meta set value = 6 where name = 'schema';
+
 -- name: plan_notifications
 -- The first committed plan wins: rows that exist are left alone, and looked at afterwards.
 insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, planned, content, metadata, trace)
@@ -480,3 +524,128 @@ from (select read_at, changed_at, archived_at is null and (snoozed_until is null
 -- name: inbox_forget
 -- ?1 time, ?2 how many.
 delete from inbox where id in (select id from inbox where at < ?1 order by at limit ?2);
+
+-- name: recipients_of
+-- Rows: tenant, id. [tenant, id, body, created_at, updated_at] of those that are known.
+select json_group_array(json_array(r.tenant, r.id, r.body, r.created_at, r.updated_at))
+from jsonb_each(?1) c cross join recipients r on r.tenant = c.value->>0 and r.id = c.value->>1;
+
+-- name: recipients_page
+-- ?1 tenant, ?2 after this id, ?3 limit. [id, body, created_at, updated_at], in the order of ids.
+select json_group_array(json_array(id, body, created_at, updated_at))
+from (select * from recipients where tenant = ?1 and id > ?2 order by id limit ?3);
+
+-- name: recipients_save
+-- Rows: tenant, id, body, created_at, updated_at.
+insert into recipients (tenant, id, body, created_at, updated_at)
+select value->>0, value->>1, value->>2, value->>3, value->>4 from jsonb_each(?1) where true
+on conflict (tenant, id) do update set body = excluded.body, updated_at = excluded.updated_at;
+
+-- name: recipient_delete
+-- ?1 tenant, ?2 id.
+delete from recipients where tenant = ?1 and id = ?2;
+
+-- name: erasures_of
+-- Rows: tenant, mark. [tenant, mark, at]
+select json_group_array(json_array(e.tenant, e.mark, e.at))
+from jsonb_each(?1) c cross join erasures e on e.tenant = c.value->>0 and e.mark = c.value->>1;
+
+-- name: erasure_insert
+-- ?1 tenant, ?2 mark, ?3 when.
+insert into erasures (tenant, mark, at) values (?1, ?2, ?3) on conflict (tenant, mark) do update set at = max(at, excluded.at);
+
+-- name: messages_of_recipient
+-- ?1 tenant, ?2 the recipient's id, ?3 limit.
+select json_group_array(id) from (select id from messages where recipient = ?2 and tenant = ?1 order by id limit ?3);
+
+-- name: erase_messages
+-- Rows: id, steps without addresses.
+update messages set recipient = null, address = null, detail = '', steps = c.value->1 from jsonb_each(?1) c where messages.id = c.value->>0;
+
+-- name: erase_attempts
+-- ?1: attempt ids. Vendors quote addresses.
+update attempts set detail = '' where id in (select value from json_each(?1)) and detail <> '';
+
+-- name: erase_contents
+-- ?1: notification ids. What was said to nobody else is forgotten.
+update notifications set content = '{}', metadata = '{}'
+where id in (select value from json_each(?1)) and planned = 1 and not exists (
+  select 1 from messages m where m.id >= 'msg_' || substr(notifications.id, 5) and m.id < 'msg_' || substr(notifications.id, 5) || '~'
+    and (m.recipient is not null or m.address is not null));
+
+-- name: suppressions_any
+select exists (select 1 from suppressions);
+
+-- name: suppressed
+-- Rows: message, tenant, channel, marks, now. [position, reason] of those whose address must not be sent to. The notification is looked at
+-- only for what holds for marketing alone.
+select json_group_array(json_array(x.key, x.reason)) from (
+  select c.key, (
+    select min(s.reason) from json_each(c.value->3) k cross join suppressions s on s.mark = k.value
+    where s.tenant in ('', c.value->>1) and s.channel in ('', c.value->>2) and (s.expires_at is null or s.expires_at > c.value->>4)
+      and (s.category = 'all' or exists (
+        select 1 from notifications n where n.id = 'ntf_' || substr(c.value->>0, 5, 32) and n.category = s.category))) as reason
+  from jsonb_each(?1) c) x
+where x.reason is not null;
+
+-- name: suppressions_save
+-- Rows: id, tenant, channel, mark, category, masked, reason, source, created_at, expires_at.
+insert into suppressions (id, tenant, channel, mark, category, masked, reason, source, created_at, expires_at)
+select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9 from jsonb_each(?1) where true
+on conflict (id) do update set reason = excluded.reason, source = excluded.source, expires_at = excluded.expires_at;
+
+-- name: suppressions_over
+-- ?1 now. In slices.
+delete from suppressions where id in (select id from suppressions where expires_at <= ?1 order by expires_at limit 100);
+
+-- name: suppressions_found
+-- ?1 ids of which to read all: [id, tenant, channel, mark, masked, reason, source, created_at, category, expires_at]
+select json_group_array(json_array({suppression})) from json_each(?1) j cross join suppressions s on s.id = j.value;
+
+-- name: suppressions_lift
+-- ?1 tenant, ?2 id.
+delete from suppressions where id = ?2 and tenant = ?1;
+
+-- name: suppressions_of
+-- ?1 tenants, ?2 marks, ?3 now.
+select json_group_array(json_array({suppression})) from (
+  select s.* from json_each(?2) k cross join suppressions s on s.mark = k.value
+  where s.tenant in (select value from json_each(?1)) and (s.expires_at is null or s.expires_at > ?3) order by s.id) s;
+
+-- name: suppressions_page
+-- ?1 tenant, ?2 after this id, ?3 now, ?4 channel and ?5 reason, null for any, ?6 limit.
+select json_group_array(json_array({suppression})) from (
+  select * from suppressions where tenant = ?1 and id > ?2 and (expires_at is null or expires_at > ?3)
+    and (?4 is null or channel = ?4) and (?5 is null or reason = ?5) order by id limit ?6) s;
+
+-- name: suppressions_start
+-- Rows: mark, channel. What a stop has put there.
+delete from suppressions where id in (
+  select s.id from jsonb_each(?1) c cross join suppressions s on s.mark = c.value->>0 and s.channel = c.value->>1 and s.source = 'stop');
+
+-- name: replies_insert
+-- Rows: provider, ref, id, mark, at. [id] of those that were not heard before.
+insert into replies (provider, ref, id, mark, at)
+select value->>0, value->>1, value->>2, value->>3, value->>4 from jsonb_each(?1) where true
+on conflict (provider, ref) do nothing returning id;
+
+-- name: replies_old
+-- ?1 before. In slices, with their events.
+select json_group_array(id) from (select id from replies where at < ?1 order by at limit 200);
+
+-- name: replies_delete
+-- ?1: ids.
+delete from replies where id in (select value from json_each(?1));
+
+-- name: reply_events_delete
+-- ?1: ids.
+delete from events where subject in (select value from json_each(?1));
+
+-- name: erase_replies
+-- ?1 tenant, ?2 marks. What somebody said back; that it was heard stays known.
+delete from events where tenant = ?1 and subject in (
+  select r.id from json_each(?2) k cross join replies r on r.mark = k.value);
+
+-- name: erase_inbox
+-- ?1 tenant, ?2 recipient.
+delete from inbox where tenant = ?1 and recipient = ?2;

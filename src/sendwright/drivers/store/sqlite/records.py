@@ -185,7 +185,7 @@ def _record(row: _Row) -> NotificationRecord:
 def _event(row: tuple[Any, ...]) -> Event:
     seq, at, tenant, type_, subject, detail = row
     message = subject if subject.startswith(ids.MESSAGE) else None
-    return Event(seq, at, tenant, type_, ids.notification_of(subject), message, detail)
+    return Event(seq, at, tenant, type_, ids.subject_of(subject), message, detail)
 
 
 def _list_sql(where: str, order: str, limit: str) -> str:

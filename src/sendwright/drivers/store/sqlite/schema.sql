@@ -157,6 +157,56 @@ create table switches (
   concurrency integer
 ) without rowid;
 
+-- The directory of recipients: `body` holds what is known of one, as JSON.
+create table recipients (
+  tenant text not null,
+  id text not null,
+  body text not null,
+  created_at integer not null,
+  updated_at integer not null,
+  primary key (tenant, id)
+) without rowid;
+
+-- Who was erased, by the keyed hash of the id: what was accepted for them before is not sent, and makes them known to nobody.
+create table erasures (
+  tenant text not null,
+  mark text not null,
+  at integer not null,
+  primary key (tenant, mark)
+) without rowid;
+
+-- Who must not be sent to. `mark` is a keyed hash of the address; no channel, or no tenant, is every one of them.
+create table suppressions (
+  id text primary key,
+  tenant text not null,
+  channel text not null,
+  mark text not null,
+  category text not null check (category in ('all', 'marketing')),
+  masked text not null,
+  reason text not null,
+  source text not null,
+  created_at integer not null,
+  expires_at integer
+) without rowid;
+
+create index suppressions_by_mark on suppressions (mark);
+create index suppressions_of_tenant on suppressions (tenant, id);
+create index suppressions_by_end on suppressions (expires_at) where expires_at is not null;
+
+-- What people have said back, by the provider's own id: said twice, it is told once. Its event has the row's id as subject.
+create table replies (
+  provider text not null,
+  ref text not null,
+  id text not null,
+  mark text not null,
+  at integer not null,
+  primary key (provider, ref)
+) without rowid;
+
+create index replies_by_age on replies (at);
+create unique index replies_by_id on replies (id);
+create index replies_by_mark on replies (mark);
+
 -- The bus: bundles of parcels, in lanes. A row lives until its bundle is done.
 create table bundles (
   seq integer primary key,
@@ -222,4 +272,4 @@ create table inbox (
 create index inbox_of on inbox (tenant, recipient, at, id);
 create index inbox_by_age on inbox (at);
 
-insert into meta (name, value) values ('schema', 5), ('epoch', 1);
+insert into meta (name, value) values ('schema', 6), ('epoch', 1);

@@ -22,7 +22,12 @@ ATTEMPT_COLUMNS = (
 """An `AttemptRecord`, field by field."""
 
 
+SUPPRESSION_COLUMNS = "s.id, s.tenant, s.channel, s.mark, s.masked, s.reason, s.source, s.created_at, s.category, s.expires_at"
+"""A `Suppression`, field by field."""
+
+
 def _filled(text: str) -> str:
+    text = text.replace("{suppression}", SUPPRESSION_COLUMNS)
     return text.replace("{message}", MESSAGE_COLUMNS).replace("{attempt}", ATTEMPT_COLUMNS)
 
 

@@ -57,11 +57,21 @@ class _Sweep(Operation):
         more = db.changes() > 0
         for table in ("strays", "dead_parcels", "trials"):
             db.execute(f"delete from {table} where at < ?1", (asked.rows_before,))  # noqa: S608 — names of ours
+        more |= self._replies(db, asked.rows_before)
         wanted, after = _stretch(db, asked)
         if wanted:
             self._rows(db, wanted, asked.rows_before)
             db.execute(SQL["content_expire"], (rows_of(wanted), asked.content_before))
         return after, more or bool(after)
+
+    def _replies(self, db: apsw.Connection, before: int) -> bool:
+        """Whether there may be more."""
+        old = db.execute(SQL["replies_old"], (before,)).get
+        if old == "[]":
+            return False
+        for name in ("reply_events_delete", "replies_delete"):
+            db.execute(SQL[name], (old,))
+        return True
 
     def _rows(self, db: apsw.Connection, wanted: list[str], before: int) -> None:
         old = db.execute(SQL["notifications_old"], (rows_of(wanted), before)).get

@@ -1,0 +1,64 @@
+"""The list of suppressions, and what people have said back, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from msgspec.structs import replace
+
+from sendwright.drivers.store.memory_tables import MemoryStore, Tables
+from sendwright.model.people import REPLIED, Heard, Suppression
+
+
+class MemorySuppressions:
+    """engine.people.Suppressions."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def add(self, suppression: Suppression) -> Suppression:
+        async with self._store.transaction("add") as t:
+            return put(t, suppression)
+
+    async def lift(self, tenant: str, id_: str) -> bool:
+        async with self._store.transaction("lift") as t:
+            row = t.suppressions.get(id_)
+            if row is None or row.tenant != tenant:
+                return False
+            t.suppressions.drop(id_)
+            return True
+
+    async def find(self, tenants: Collection[str], marks: Collection[str], now: int) -> Sequence[Suppression]:
+        return [row for row in self._standing(now) if row.tenant in tenants and row.mark in marks]
+
+    async def page(
+        self, tenant: str, limit: int, after: str | None, now: int, *, channel: str | None = None, reason: str | None = None
+    ) -> Sequence[Suppression]:
+        rows = (row for row in self._standing(now) if row.tenant == tenant and (after is None or row.id > after))
+        return [row for row in rows if channel in (None, row.channel) and reason in (None, row.reason)][:limit]
+
+    async def hear(self, heard: Heard) -> bool:
+        async with self._store.transaction("hear") as t:
+            key = (heard.provider, heard.ref)
+            if t.replies.get(key) is not None:
+                return False
+            t.replies.put(key, heard)
+            t.events.append(heard.at, heard.tenant, REPLIED, (heard.id, None), heard.told)
+            if heard.stops is not None:
+                put(t, heard.stops)
+            for row in list(t.suppressions.rows.values()):
+                if (row.mark in heard.starts, row.channel, row.source) == (True, heard.channel, "stop"):
+                    t.suppressions.drop(row.id)
+            return True
+
+    def _standing(self, now: int) -> list[Suppression]:
+        rows = sorted(self._store.tables.suppressions.rows.values(), key=lambda row: row.id)
+        return [row for row in rows if row.expires_at is None or row.expires_at > now]
+
+
+def put(t: Tables, suppression: Suppression) -> Suppression:
+    """Within a transaction."""
+    before = t.suppressions.get(suppression.id)
+    row = suppression if before is None else replace(suppression, created_at=before.created_at)
+    t.suppressions.put(row.id, row)
+    return row
