@@ -51,7 +51,7 @@ def test_what_would_steer_a_terminal_is_shown_and_what_people_write_is_left() ->
     assert visible("é 👩‍💻 漢字 שלום") == "é 👩‍💻 漢字 שלום"
 
 
-@pytest.mark.parametrize("value", ["SM0123abc", "sbx_1", "a.b:c-d", "wamid.HBgL+/0=", "0:1500415314455276%31bd1c96", "x" * 255])
+@pytest.mark.parametrize("value", ["SM0123abc", "sbx_1", "a.b:c-d", "wamid.HBgL+/0=", "x" * 255])
 def test_an_id_is_kept(value: str) -> None:
     assert vendor_id(value) == value
 

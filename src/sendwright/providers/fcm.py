@@ -167,7 +167,8 @@ class Fcm(Provider):
         answer = json_object(reply.body)
         if 200 <= reply.status < 300:
             name = _NAME.fullmatch(found) if isinstance(found := answer.get("name"), str) else None
-            return Accepted(vendor_id(name[1])) if name else Unsure("a success without a name")
+            ref = name[1].partition("%")[0] if name else ""  # behind it stands who sends, and an id of ours holds no percent sign
+            return Accepted(vendor_id(ref)) if name else Unsure("a success without a name")
         error = answer.get("error")
         fault = error if isinstance(error, dict) else {}
         code, words = _code(fault), self.words(fault.get("message"))

@@ -16,7 +16,7 @@ _SHORT = 9
 _ADDRESS = re.compile(r"[^\s\"'<>(),;:]+@[^\s\"'<>(),;:]+|\+?[0-9](?:[ ().-]?[0-9]){6,}")
 _CREDENTIALS = re.compile(r"\b(Basic|Bearer) +(?=\S*[0-9=]|\S{20})[^\s\"'<>,;]+", re.IGNORECASE)
 _JOINERS = "‌‍"
-_ID = re.compile(r"[A-Za-z0-9_.:+/=%-]{1,255}", re.ASCII)
+_ID = re.compile(r"[A-Za-z0-9_.:+/=-]{1,255}", re.ASCII)
 """Base64 too, and long: an Instagram message's id has some 180 characters. 255 are what callbacks keep."""
 
 
@@ -44,7 +44,7 @@ def vendor_words(text: object) -> str:
 
 
 def vendor_id(value: object) -> str | None:
-    """The value, when it is fit to be kept as an id: short, and of letters, digits and `_ . : + / = % -` alone."""
+    """The value, when it is fit to be kept as an id: short, and of letters, digits and `_ . : + / = -` alone."""
     return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
