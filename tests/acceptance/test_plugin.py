@@ -114,7 +114,11 @@ def test_a_channel_that_a_plugin_adds_is_sent_through(
     try:
         # when
         answers = [
-            house.api("POST", "/v1/notifications", {"to": {"id": to}, "channels": ["pager"], "content": {"body": "Pump 3"}})
+            house.api(
+                "POST",
+                "/v1/notifications",
+                {"to": {"id": to, "phone": "+14155550123"}, "channels": ["pager"], "content": {"body": "Pump 3"}},
+            )
             for to in ("on-call", "nobody")
         ]
         assert [status for status, _ in answers] == [202, 202]
