@@ -25,7 +25,7 @@ from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.ports import Bus, Inbox, IntakeDesk, KeyRing, Ledger, Sweeper, Switchboard, Waiting
 from sendwright.model.records import Audit
-from sendwright.web.api.services import Shown
+from sendwright.web.api.services import Sessions, Shown
 from tests.conformance import rabbit
 from tests.conformance.builders import ManualClock
 from tests.conformance.postgres_server import UNSYNCED, empty_postgres, make_postgres, postgres_url
@@ -54,6 +54,7 @@ class UnderTest(Protocol):
     switchboard: Switchboard
     keyring: KeyRing
     inbox: Inbox
+    sessions: Sessions
     sweeper: Sweeper
     hold: Callable[[str], AbstractAsyncContextManager[Held]] | None
     """None where a transaction can't be held open."""
@@ -80,6 +81,7 @@ class _Memory:
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
         self.sweeper, self.keyring, self.inbox = backend.sweeper, backend.keyring, backend.inbox
+        self.sessions = backend.sessions
 
     async def restart(self) -> UnderTest:
         return _Memory(await self._backend.restart(), self._clock)
@@ -133,6 +135,7 @@ class _Sqlite:
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
         self.sweeper, self.keyring, self.inbox = backend.sweeper, backend.keyring, backend.inbox
+        self.sessions = backend.sessions
 
     async def restart(self) -> UnderTest:
         """Opens a copy of the files as they lie on the disk now, which is what a kill would leave."""
@@ -201,6 +204,7 @@ class _Postgres:
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.switchboard, self.sweeper = backend.waiting, backend.switchboard, backend.sweeper
         self.keyring, self.inbox = backend.keyring, backend.inbox
+        self.sessions = backend.sessions
         self.records: Shown = _Counted(backend)
 
     async def restart(self) -> UnderTest:

@@ -39,6 +39,7 @@ TABLES = (
     "rates",
     "breakers",
     "standings",
+    "sessions",
 )
 _EMPTY = "; ".join([*(f"delete from {table}" for table in TABLES), "update epoch set value = 1 where value <> 1"])
 

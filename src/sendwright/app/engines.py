@@ -35,7 +35,7 @@ from sendwright.model.notification import Priority
 from sendwright.model.parcel import INBOUND, intake_lane, lane
 from sendwright.settings import Settings
 from sendwright.settings.engines import POSTGRESQL, RABBITMQ, SQS
-from sendwright.web.api.services import Shown
+from sendwright.web.api.services import Sessions, Shown
 
 _MODULES = {POSTGRESQL: "asyncpg", RABBITMQ: "aio_pika", SQS: "aiobotocore"}
 _EXTRAS = {POSTGRESQL: "postgres", RABBITMQ: "rabbitmq", SQS: "sqs"}
@@ -81,6 +81,8 @@ class Backend(Protocol):
     def keyring(self) -> KeyRing: ...
     @property
     def inbox(self) -> Inbox: ...
+    @property
+    def sessions(self) -> Sessions: ...
     @property
     def registry(self) -> Registry | None:
         """Who else works; None where one process holds the store."""

@@ -22,6 +22,7 @@ from sendwright.drivers.store.postgres.partitions import Partitions
 from sendwright.drivers.store.postgres.quarantine import PostgresQuarantine
 from sendwright.drivers.store.postgres.records import PostgresRecords
 from sendwright.drivers.store.postgres.registry import PostgresRegistry
+from sendwright.drivers.store.postgres.sessions import PostgresSessions
 from sendwright.drivers.store.postgres.sweeper import PostgresSweeper
 from sendwright.drivers.store.postgres.switchboard import PostgresSwitchboard
 from sendwright.drivers.store.postgres.waiting import PostgresWaiting
@@ -63,6 +64,7 @@ class PostgresBackend:
         self.switchboard = PostgresSwitchboard(connections)
         self.keyring = PostgresKeyRing(connections)
         self.inbox = PostgresInbox(connections)
+        self.sessions = PostgresSessions(connections)
         self.checkroom = PostgresCheckroom(connections)
         self.registry: Registry | None = PostgresRegistry(connections)
         self.accord: Accord | None = PostgresAccord(connections)

@@ -23,6 +23,7 @@ from sendwright.drivers.store.sqlite.ledger import SqliteLedger
 from sendwright.drivers.store.sqlite.quarantine import SqliteQuarantine
 from sendwright.drivers.store.sqlite.reader import Reader
 from sendwright.drivers.store.sqlite.records import SqliteRecords
+from sendwright.drivers.store.sqlite.sessions import SqliteSessions
 from sendwright.drivers.store.sqlite.sql import SQL, schema
 from sendwright.drivers.store.sqlite.sweeper import SqliteSweeper
 from sendwright.drivers.store.sqlite.switchboard import SqliteSwitchboard
@@ -32,7 +33,7 @@ from sendwright.engine.ports import Accord, Finder, Registry
 from sendwright.engine.store_time import StoreClock
 from sendwright.errors import StoreDown, StoreUnusable
 
-SCHEMA = 5
+SCHEMA = 6
 SWITCH_INTERVAL_S = 0.0001
 """How long the event loop may keep the interpreter while the writer wants it: the default of 5 ms is a flush's length."""
 
@@ -72,6 +73,7 @@ class SqliteBackend:
         self.switchboard = SqliteSwitchboard(writer, self._reader)
         self.keyring = SqliteKeyRing(writer, self._keys)
         self.inbox = SqliteInbox(writer, self._reader)
+        self.sessions = SqliteSessions(writer, self._slow)
 
     async def writable(self) -> bool:
         """Whether the file takes writes, as far as is known; where it last did not, it is tried."""

@@ -7,7 +7,7 @@ in tests/unit/key_matrix.py, and the two must agree.
 from __future__ import annotations
 
 from sendwright.model.notification import Payload
-from sendwright.web.api import dead, events, hooks, inbox, keys, messages, notifications, operations, providers, shapes
+from sendwright.web.api import dead, events, hooks, inbox, keys, messages, notifications, operations, providers, shapes, stats
 from sendwright.web.api.docs_page import docs_page, openapi_document
 from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial
 from sendwright.web.api.table import INBOX, OPEN, WATCH, Call
@@ -324,6 +324,17 @@ CALLS: tuple[Call, ...] = (
         errors=(503,),
         headers=("Last-Event-ID",),
         head=events.last_seen,
+    ),
+    Call(
+        method="GET",
+        path="/v1/stats",
+        scope="read",
+        tag=OPERATIONS,
+        summary="How much was accepted of late, how it ended and how long it took; and what waits",
+        handler=stats.get_stats,
+        query=stats.StatsQuery,
+        answer=stats.StatsView,
+        errors=(503,),
     ),
     Call(
         method="GET",
