@@ -7,6 +7,7 @@ from html import unescape
 from typing import Any
 from urllib.parse import urlencode
 
+from sendwright.web.api.wire import App
 from sendwright.web.dashboard.app import with_dashboard
 from sendwright.web.dashboard.signing_in import make_link
 
@@ -53,6 +54,10 @@ class Browser:
         form = {**(fields or {}), **({} if token is None else {"csrf": token})}
         kind = {"content-type": "application/x-www-form-urlencoded", "origin": "null", "sec-fetch-site": "same-origin"}
         return await self._seen("POST", path, urlencode(form, doseq=True).encode(), {**kind, **_dashed(headers)})
+
+    def turn_to(self, app: App) -> None:
+        """Goes on with what it keeps, at another application."""
+        self._client = Client(app, self._client.headers)
 
     async def follow(self, response: Response) -> Response:
         assert response.status == 303, response.body

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from typing import Any
 
 import pytest
 
 from sendwright.providers.contract import Secret
-from sendwright.web.api.auth import Caller
-from sendwright.web.api.problems import Refusal
-from sendwright.web.dashboard.app import PAGES, Page
+from sendwright.web.dashboard.app import PAGES, Page, with_dashboard
 from sendwright.web.dashboard.place import place_of, require_own
 from sendwright.web.dashboard.signing_in import IDLE_MS, LIFE_MS, LINK_MS, SEEN_MS
 from sendwright.web.dashboard.throttle import AT_ONCE, EVERY_S, REMEMBERED, Throttle
@@ -19,7 +17,6 @@ from .api_world import KEY
 from .dashboard_world import HOST, ORIGIN, Desk
 
 HTTPS = {"host": "notify.example.com", "origin": "https://notify.example.com"}
-READER = "a-key-that-may-only-read-and-nothing-else"
 OTHERS = [page for page in PAGES if page.method == "POST"]
 
 
@@ -181,33 +178,60 @@ async def test_sessions_are_ended_one_by_one_all_at_once_and_by_signing_out() ->
     assert (await first.get("/dashboard")).status == 303
 
 
-async def test_a_session_is_over_with_its_key_and_never_may_more_than_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_session_may_what_its_key_may_and_sees_its_keys_tenant() -> None:
     desk = Desk()
-    known = desk.app.__closure__ and _keys_of(desk)
-    real = type(known).known
-    alive = True
-
-    async def judged(self: Any, headers: dict[bytes, bytes]) -> Caller:
-        if headers.get(b"authorization") == b"Bearer " + READER.encode():
-            if alive:
-                return Caller("default", frozenset({"read"}))
-            raise Refusal(401, "unauthenticated", "no")
-        known: Caller = await real(self, headers)
-        return known
-
-    monkeypatch.setattr(type(known), "known", judged)
-    await desk.browser.sign_in(READER)
+    _, reader = await desk.world.warden.made("default", "reader", ("read",))
     _, (message,) = desk.world.born()
+    await desk.browser.sign_in(reader)
     await desk.browser.get(f"/dashboard/messages/{message}")
     assert "Send again" not in desk.browser.text
+    assert "Only a key with the scope admin" in desk.browser.text
+    assert (await desk.browser.get(f"/dashboard/messages/{message}?content=shown")).status == 403
     for page in OTHERS:
-        answer = await desk.browser.post(concrete(page))
-        assert answer.status == (403 if page.scope != "read" else 404) or page.path.endswith(("sign-out", "/end")), page.path
-    assert (await desk.browser.get(f"/dashboard/messages/{message}?content=shown")).status in (303, 403)
-    await desk.browser.sign_in(READER)
-    alive = False
+        if page.scope != "read":
+            assert (await desk.browser.post(concrete(page))).status == 403, page.path
+    assert (desk.world.book.asked, desk.world.crew.patches) == ([], [])
+    _, stranger = await desk.world.warden.made("acme", "stranger", ("send", "read", "admin"))
+    other = desk.another()
+    await other.sign_in(stranger)
+    assert (await other.get(f"/dashboard/messages/{message}")).status == 404
+    await other.get("/dashboard/messages")
+    assert "No messages yet" in other.text
+    assert (await other.post("/dashboard/providers/twilio-main/switch", {"to": "off"})).status == 403  # it concerns all tenants
+    await other.post("/dashboard/sessions/end-all")
+    assert (await desk.browser.get("/dashboard")).status == 200
+
+
+async def test_a_key_that_may_not_read_gets_nobody_in() -> None:
+    desk = Desk()
+    _, sender = await desk.world.warden.made("default", "sender", ("send",))
+    assert (await desk.browser.post("/dashboard/sign-in", {"key": sender}, csrf=None)).status == 403
+    assert desk.browser.cookie is None
+
+
+async def test_a_session_is_over_with_its_key() -> None:
+    desk = Desk()
+    key, text = await desk.world.warden.made("default", "reader", ("read",))
+    await desk.browser.sign_in(text)
+    assert (await desk.browser.get("/dashboard")).status == 200
+    await desk.world.warden.revoke("default", key.id)
     assert (await desk.browser.get("/dashboard")).status == 303
     assert await desk.world.sessions.all_of("default") == []
+
+
+async def test_a_session_is_over_when_the_admin_key_is_another() -> None:
+    desk = Desk()
+    await desk.browser.sign_in()
+    services = dataclasses.replace(desk.world.services, admin_key=Secret("another-admin-key-of-thirty-two-characters"))
+    desk.browser.turn_to(with_dashboard(services, desk.world.app))
+    assert (await desk.browser.get("/dashboard")).status == 303
+
+
+async def test_pages_count_against_the_rate_of_their_key() -> None:
+    desk = Desk()
+    _, text = await desk.world.warden.made("default", "reader", ("read",), rate="2/min")
+    await desk.browser.post("/dashboard/sign-in", {"key": text}, csrf=None)
+    assert [(await desk.browser.get("/dashboard/sessions")).status for _ in range(3)] == [200, 200, 429]
 
 
 async def test_the_store_holds_nothing_that_lets_anybody_in() -> None:
@@ -400,9 +424,3 @@ async def test_neither_the_key_nor_the_token_reaches_a_repr() -> None:
     (session,) = await desk.world.sessions.all_of("default")
     assert KEY not in repr(desk.world.services)
     assert session.id not in repr(session)
-
-
-def _keys_of(desk: Desk) -> Any:
-    from sendwright.web.api.app import keys_of
-
-    return keys_of(desk.world.services)

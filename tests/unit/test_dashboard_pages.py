@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
+from sendwright.model.content import Attachment, Content, EmailContent
 from sendwright.model.ids import attempt_id
 from sendwright.model.records import AttemptRecord, Event
 from sendwright.model.states import AttemptState, MessageState
@@ -82,6 +84,19 @@ async def test_what_a_message_says_is_hidden_until_it_is_asked_for(desk: Desk, c
     said = capsys.readouterr()
     assert f"{message}" in said.out + said.err
     assert "hello" not in said.out + said.err
+
+
+async def test_what_a_channel_alone_says_is_shown_too_and_of_files_the_names() -> None:
+    desk = Desk()
+    await desk.browser.sign_in()
+    ntf, (message,) = desk.world.born(channel="email")
+    email = EmailContent(subject="Only by email", headers={"X-Kind": "news"}, attachments=[Attachment("bill.pdf", "c2VjcmV0")])
+    content = Content(title="A <title>", body="A body", email=email)
+    desk.world.rows.notifications[ntf] = msgspec.structs.replace(desk.world.rows.notifications[ntf], content=content)
+    await desk.browser.get(f"/dashboard/messages/{message}?content=shown")
+    said = 'title A <title> body A body email.subject Only by email email.headers {"X-Kind":"news"} email.attachments ["bill.pdf"]'
+    assert said in desk.browser.text
+    assert "c2VjcmV0" not in desk.browser.page
 
 
 @pytest.mark.parametrize(

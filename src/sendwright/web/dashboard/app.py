@@ -107,7 +107,7 @@ class House:
     """What all pages share."""
 
     def __init__(self, services: Services) -> None:
-        keys = keys_of(services)
+        self.keys = keys = keys_of(services)
         self.services = services
         self.cursors = Cursors(services.signing_key)
         self.passes = Passes(services.signing_key)
@@ -188,6 +188,7 @@ class Door:
         if by is None:
             await self._to_sign_in(headers, place, send, given)
             return
+        self._house.keys.counted(by.caller)
         query = dict(pairs(scope["query_string"]))
         if page is None or not page.live:
             around |= await self._house.around(by, scope["path"], query)

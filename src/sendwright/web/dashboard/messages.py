@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any, get_args
 from urllib.parse import urlencode
 
+import msgspec
 import structlog
-from msgspec import UNSET
 
 from sendwright.model import ids
-from sendwright.model.content import Content
+from sendwright.model.content import Attachment, Content
 from sendwright.model.records import MessageRecord
 from sendwright.model.states import MessageState, message_state
 from sendwright.policy.duration import rfc3339
@@ -102,7 +102,7 @@ async def one_message(visit: Visit) -> Shown:
         "doubled": row is not None and row.doubled,
         "accepted_at": rfc3339(ids.time_ms_of(message.id) or 0),
         "shows": shows,
-        "said": _said(content),
+        "said": _said(content, message.channel),
         "may": {
             "cancel": not state.settled,
             "resend": state.settled and state not in (MessageState.IN_DOUBT, MessageState.DELIVERED, MessageState.READ),
@@ -119,12 +119,22 @@ async def _content(visit: Visit, message: str) -> Content | None:
     return None if notification is None else notification.content
 
 
-def _said(content: Content | None) -> list[tuple[str, str]]:
-    """What was said, name by name, as text."""
+def _said(content: Content | None, channel: str | None) -> list[tuple[str, str]]:
+    """What was said, name by name, as text: for every channel, and for this one alone. Of files there are the names."""
     if content is None or content.empty:
         return []
-    named = ((name, getattr(content, name)) for name in ("title", "body", "html", "url"))
-    return [(name, str(value)) for name, value in named if value and value is not UNSET]
+    own = None if channel is None else content.own(channel)
+    said = [(name, getattr(content, name)) for name in ("title", "body", "html", "url")]
+    said += [] if own is None else [(f"{channel}.{name}", getattr(own, name)) for name in own.__struct_fields__]
+    return [(name, _text(value)) for name, value in said if value]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    files = isinstance(value, list) and bool(value) and isinstance(value[0], Attachment)
+    shown = [each.filename for each in value] if files else value  # type: ignore[attr-defined]
+    return msgspec.json.encode(shown).decode()
 
 
 async def cancel(visit: Visit) -> Away:
