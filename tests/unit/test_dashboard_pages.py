@@ -15,6 +15,7 @@ from sendwright.model.states import AttemptState, MessageState
 from sendwright.model.stats import Parked
 from sendwright.web.api.services import ProviderPatch
 from sendwright.web.dashboard.app import PAGES, Page
+from sendwright.web.dashboard.rendering import capped, shown_s, shown_share
 
 from .api_world import NOW
 from .dashboard_world import Desk
@@ -238,6 +239,24 @@ async def test_beside_the_links_stands_what_needs_somebody(desk: Desk) -> None:
     desk.world.born(number=1, state=M.FAILED, dead=True)
     await desk.browser.get("/dashboard")
     assert "Doubts 2 Dead letters 1" in desk.browser.text
+
+
+def test_a_count_that_stopped_says_so() -> None:
+    assert [capped(count) for count in (0, 999, 1000)] == ["0", "999", "999+"]
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(None, "—"), (0.0, "0 %"), (0.5, "50 %"), (0.9666, "96.7 %"), (0.9996, "99.9 %"), (1.0, "100 %")]
+)
+def test_only_all_of_it_is_a_hundred_per_cent(share: float | None, shown: str) -> None:
+    assert shown_share(share) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0 s"), (0.4, "0.4 s"), (9, "9 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (200_000, "2 d")]
+)
+def test_a_duration_is_shown_in_the_largest_unit_that_it_fills_twice(seconds: float, shown: str) -> None:
+    assert shown_s(seconds) == shown
 
 
 async def test_the_live_part_is_a_part_and_goes_with_its_page(desk: Desk) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sendwright.model.stats import COUNTED_MAX, Backlog
+from sendwright.model.stats import Backlog
+from sendwright.web.dashboard.rendering import capped
 
 
 class Link(NamedTuple):
@@ -73,4 +74,4 @@ def _count(text: str | None) -> str:
 def counts_of(backlog: Backlog) -> dict[str, str]:
     """What stands beside the links; nothing for nothing."""
     figures = {"dead": backlog.dead, "in_doubt": backlog.in_doubt}
-    return {name: f"{COUNTED_MAX - 1}+" if n >= COUNTED_MAX else str(n) for name, n in figures.items() if n}
+    return {name: capped(count) for name, count in figures.items() if count}

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+from sendwright.model.stats import COUNTED_MAX
 from sendwright.policy.duration import instant_ms
 from sendwright.web.api.shapes import AttemptView
 
@@ -79,6 +80,7 @@ def _templates() -> jinja2.Environment:
         "tone": lambda word: _STATES.get(word, "wait"),
         "words": lambda word: str(word).replace("_", " "),
         "number": lambda value: f"{value:,}",
+        "capped": capped,
         "ms": shown_ms,
         "seconds": shown_s,
         "share": shown_share,
@@ -86,6 +88,11 @@ def _templates() -> jinja2.Environment:
         "ago": shown_ago,
     }
     return templates
+
+
+def capped(count: int) -> str:
+    """A count that may have stopped."""
+    return str(count) if count < COUNTED_MAX else f"{COUNTED_MAX - 1}+"
 
 
 def shown_ms(value: float | None) -> str:
