@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants import in_buses, in_engine, in_keys, in_postgres, in_sqlite
+from tests.mutants import in_buses, in_dashboard, in_engine, in_keys, in_postgres, in_sqlite
 from tests.mutants.planting import FAILED, Mutant, copy_to, plant, run
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(300)]
 
-MUTANTS = [*in_sqlite.MUTANTS, *in_postgres.MUTANTS, *in_buses.MUTANTS, *in_engine.MUTANTS, *in_keys.MUTANTS]
+MUTANTS = [*in_sqlite.MUTANTS, *in_postgres.MUTANTS, *in_buses.MUTANTS, *in_engine.MUTANTS, *in_keys.MUTANTS, *in_dashboard.MUTANTS]
 
 
 def _chosen() -> dict[tuple[str, str], list[str]]:
