@@ -26,7 +26,7 @@ from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.people import Directory, Suppressions
 from sendwright.engine.ports import Bus, Inbox, IntakeDesk, KeyRing, Ledger, Sweeper, Switchboard, Waiting
 from sendwright.model.records import Audit
-from sendwright.web.api.services import Shown
+from sendwright.web.api.services import Sessions, Shown
 from tests.conformance import rabbit
 from tests.conformance.builders import MARKER, ManualClock
 from tests.conformance.postgres_server import UNSYNCED, empty_postgres, make_postgres, postgres_url
@@ -55,6 +55,7 @@ class UnderTest(Protocol):
     switchboard: Switchboard
     keyring: KeyRing
     inbox: Inbox
+    sessions: Sessions
     sweeper: Sweeper
     directory: Directory
     suppressions: Suppressions
@@ -84,6 +85,7 @@ class _Memory:
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
         self.sweeper, self.keyring, self.inbox = backend.sweeper, backend.keyring, backend.inbox
         self.directory, self.suppressions = backend.directory, backend.suppressions
+        self.sessions = backend.sessions
 
     async def restart(self) -> UnderTest:
         return _Memory(await self._backend.restart(), self._clock)
@@ -138,6 +140,7 @@ class _Sqlite:
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
         self.sweeper, self.keyring, self.inbox = backend.sweeper, backend.keyring, backend.inbox
         self.directory, self.suppressions = backend.directory, backend.suppressions
+        self.sessions = backend.sessions
 
     async def restart(self) -> UnderTest:
         """Opens a copy of the files as they lie on the disk now, which is what a kill would leave."""
@@ -207,6 +210,7 @@ class _Postgres:
         self.waiting, self.switchboard, self.sweeper = backend.waiting, backend.switchboard, backend.sweeper
         self.keyring, self.inbox = backend.keyring, backend.inbox
         self.directory, self.suppressions = backend.directory, backend.suppressions
+        self.sessions = backend.sessions
         self.records: Shown = _Counted(backend)
 
     async def restart(self) -> UnderTest:

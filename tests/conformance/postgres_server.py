@@ -43,6 +43,7 @@ TABLES = (
     "rates",
     "breakers",
     "standings",
+    "sessions",
 )
 _EMPTY = "; ".join([*(f"delete from {table}" for table in TABLES), "update epoch set value = 1 where value <> 1"])
 

@@ -531,8 +531,8 @@ async def test_a_receipt_whose_answer_crossed_it_is_joined_by_the_next_sweep_tho
 # Plans of statements
 
 _ARGUMENT = re.compile(r"\$(\d+)")
-_BARE = {"epoch", "event_base", "breakers", "rates"}
-"""Tables of one row, or of one for each provider, read whole."""
+_BARE = {"epoch", "event_base", "breakers", "rates", "sessions"}
+"""Tables of one row, or of one for each provider or person, read whole."""
 COLD = {"day_is_over", "delete_strays", "delete_dead_parcels", "delete_trials", "parcels_newest"}
 """Asked now and then, of small tables or of whole days."""
 

@@ -222,6 +222,8 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
     ({"doubled": True}, {"twice"}),
     ({"doubled": False, "state": M.SENT}, {"taken", "other"}),
     ({"dead": True}, {"dead"}),
+    ({"dead": True, "reason": "blocked"}, {"dead"}),
+    ({"dead": True, "reason": "rejected"}, set()),
     ({"dead": False, "channel": "sms"}, {"queued", "taken", "other", "doubted", "twice"}),
     ({"state": M.SENT, "provider": "twilio-main", "doubled": False}, {"taken"}),
 ]

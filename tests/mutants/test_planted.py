@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants import in_buses, in_engine, in_keys, in_people, in_postgres, in_push, in_sqlite
+from tests.mutants import in_buses, in_dashboard, in_engine, in_keys, in_people, in_postgres, in_push, in_sqlite
 from tests.mutants.planting import FAILED, Mutant, copy_to, plant, run
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(300)]
 
-MUTANTS = [mutant for room in (in_sqlite, in_postgres, in_buses, in_engine, in_keys, in_people, in_push) for mutant in room.MUTANTS]
+ROOMS = (in_sqlite, in_postgres, in_buses, in_engine, in_keys, in_people, in_push, in_dashboard)
+MUTANTS = [mutant for room in ROOMS for mutant in room.MUTANTS]
 
 
 def _chosen() -> dict[tuple[str, str], list[str]]:

@@ -12,6 +12,7 @@ import msgspec
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.drivers.store.memory_inbox import MemoryInbox
 from sendwright.drivers.store.memory_keyring import MemoryKeyRing
+from sendwright.drivers.store.memory_sessions import MemorySessions
 from sendwright.drivers.store.memory_tables import MemoryStore
 from sendwright.engine.warden import Warden
 from sendwright.errors import BusDown
@@ -36,6 +37,7 @@ from sendwright.model.records import (
     Violation,
 )
 from sendwright.model.states import AttemptState, MessageState
+from sendwright.model.stats import UNIT_MAX, Backlog, Parked, Sample, Strip
 from sendwright.policy.admission import Rules
 from sendwright.policy.idempotency import fingerprint
 from sendwright.policy.suppression import Marker
@@ -135,6 +137,9 @@ class Rows:
         self.pages: list[Page] = []
         self.asked_for_metadata = 0
         self.violations: tuple[Violation, ...] = ()
+        self.parked: tuple[Parked, ...] = ()
+        self.counted: list[tuple[int, int]] = []
+        """The spans that were counted."""
         self.fault: Exception | None = None
 
     async def notification(self, tenant: str, notification: str) -> NotificationRecord | None:
@@ -171,6 +176,7 @@ class Rows:
         rows = [m for m in rows if page.dead is None or m.dead == page.dead]
         rows = [m for m in rows if page.state is None or m.state == page.state]
         rows = [m for m in rows if page.provider is None or m.provider == page.provider]
+        rows = [m for m in rows if page.reason is None or m.reason == page.reason]
         return _paged(rows, page)
 
     async def list_notifications(self, page: Page) -> Listed[NotificationRecord]:
@@ -184,8 +190,27 @@ class Rows:
     async def events(self, tenant: str, after: int, limit: int) -> Sequence[Event]:
         return [e for e in self.event_rows if e.tenant == tenant and e.seq > after][:limit]
 
+    async def sampled(self, tenant: str, spans: Sequence[tuple[int, int]], most: int) -> Sequence[Strip]:
+        return [_strip(self._within(tenant, span), most) for span in spans]
+
+    async def accepted_within(self, tenant: str, spans: Sequence[tuple[int, int]], most: int = UNIT_MAX) -> Sequence[int]:
+        self.counted += spans
+        return [len(self._within(tenant, span)) for span in spans]
+
+    def _within(self, tenant: str, span: tuple[int, int]) -> list[MessageRecord]:
+        return [m for m in self.messages.values() if m.tenant == tenant and span[0] <= m.accepted_at < span[1]]
+
+    async def backlog(self, tenant: str) -> Backlog:
+        own = [m for m in self.messages.values() if m.tenant == tenant]
+        return Backlog(sum(m.dead for m in own), sum(m.state == MessageState.IN_DOUBT for m in own), self.parked)
+
     async def audit(self) -> Audit:
         return Audit(1, 1, 0, 1, {"sent": 1}, self.violations)
+
+
+def _strip(rows: Sequence[MessageRecord], most: int) -> Strip:
+    samples = tuple(Sample(m.accepted_at, m.state, "sms", m.provider, 40) for m in rows[:most])
+    return Strip(samples, samples[-1].at if len(rows) >= most else None)
 
 
 def _paged(rows: list[Any], page: Page) -> Listed[Any]:
@@ -240,7 +265,11 @@ class Lanes:
         self.published: list[tuple[str, Sighting]] = []
         self.raw: list[tuple[str, bytes]] = []
         self.down = False
+        self.waits_s: dict[str, float] = {}
         self.worker: Callable[[str, bytes], Awaitable[None]] | None = None
+
+    def oldest_s(self, lane: str) -> float:
+        return self.waits_s.get(lane, 0.0)
 
     async def publish(self, lane: str, parcels: Sequence[bytes]) -> None:
         if self.down:
@@ -319,6 +348,7 @@ class World:
         self.bus = Lanes()
         self.dead = Quarantine()
         self.people = MemoryBackend(self.clock)
+        self.sessions = MemorySessions(MemoryStore())
         self.crew = Crew()
         self.vendor = Vendor("twilio-main")
         self.pokes = 0
@@ -344,6 +374,7 @@ class World:
             directory=self.people.directory,
             suppressions=self.people.suppressions,
             marker=Marker(b"k" * 32),
+            sessions=self.sessions,
             bus=self.bus,  # type: ignore[arg-type]
             inbox=self.inbox,
             fleet=self.crew,

@@ -77,6 +77,7 @@ ENTRIES: Mapping[str, Entry] = {
     "POST /v1/inbox/mark": Entry(INBOX, {"as": "read", "all": True}),
     "GET /v1/inbox/stream": Entry(INBOX),
     "GET /v1/events": Entry("read"),
+    "GET /v1/stats": Entry("read"),
     "GET /v1/audit": Entry("admin", of_all=True),
     "GET /v1/schema/notification.json": Entry("read"),
     "GET /healthz": Entry(OPEN),

@@ -37,7 +37,7 @@ from sendwright.model.parcel import INBOUND, intake_lane, lane
 from sendwright.policy.suppression import Marker
 from sendwright.settings import Settings
 from sendwright.settings.engines import POSTGRESQL, RABBITMQ, SQS
-from sendwright.web.api.services import Shown
+from sendwright.web.api.services import Sessions, Shown
 
 _MODULES = {POSTGRESQL: "asyncpg", RABBITMQ: "aio_pika", SQS: "aiobotocore"}
 _EXTRAS = {POSTGRESQL: "postgres", RABBITMQ: "rabbitmq", SQS: "sqs"}
@@ -87,6 +87,8 @@ class Backend(Protocol):
     def directory(self) -> Directory: ...
     @property
     def suppressions(self) -> Suppressions: ...
+    @property
+    def sessions(self) -> Sessions: ...
     @property
     def registry(self) -> Registry | None:
         """Who else works; None where one process holds the store."""

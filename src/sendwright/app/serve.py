@@ -32,6 +32,8 @@ from sendwright.errors import OperatorError, Unavailable
 from sendwright.settings import Loaded, Settings, address_of, host_port
 from sendwright.web.api.app import build_served, build_watched
 from sendwright.web.api.services import Services
+from sendwright.web.dashboard.app import with_dashboard
+from sendwright.web.dashboard.signing_in import make_link
 
 READY_S = 2.0
 """How long the store may take to say how it stands."""
@@ -47,20 +49,24 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(loaded: Loaded, roles: Roles, started: Callable[[Parts, str | None], None]) -> int:
-    """Runs these roles until told to stop; returns the exit code. `started` is told the address, None for one that serves
-    nothing."""
+Started = Callable[[Parts, str | None, str | None], None]
+"""Is told the address, None for a process that serves nothing; and the path of a link that signs one person in to the
+dashboard, None but for `up`."""
+
+
+async def serve(loaded: Loaded, roles: Roles, started: Started) -> int:
+    """Runs these roles until told to stop; returns the exit code."""
     stderr = logs.set_up()
     descriptors.raise_limit()
     draining, log = asyncio.Event(), logs.Logs()
 
-    def begun(parts: Parts, address: str | None) -> None:
+    def begun(parts: Parts, address: str | None, link: str | None) -> None:
         parts.tell.add(log.tell, *log.HEARD)
         compare_clocks(parts)
         _on_signals(draining)
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
-        started(parts, address)
+        started(parts, address, link)
 
     await serve_until(draining, loaded, roles, begun, stderr=stderr)
     return 0
@@ -70,7 +76,7 @@ async def serve_until(
     draining: asyncio.Event,
     loaded: Loaded,
     roles: Roles,
-    started: Callable[[Parts, str | None], None],
+    started: Started,
     *,
     clock: Clock | None = None,
     stderr: Stderr | None = None,
@@ -92,11 +98,13 @@ async def serve_until(
         raise
     metrics = Metrics(parts, stderr)
     parts.tell.add(metrics.tell, *metrics.HEARD)
-    server, serving = None, asyncio.create_task(_wait(draining))
+    server, serving, link = None, asyncio.create_task(_wait(draining)), None
     if listening is not None:
-        server = _server_of(parts, roles, metrics, draining)
+        services = _services(parts, roles, metrics, draining)
+        server = _server_of(services, parts, roles)
+        link = await make_link(services) if roles.alone else None
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-    started(parts, address)
+    started(parts, address, link)
     await _until_told(draining, serving)
     if server is not None:
         server.should_exit = True
@@ -110,12 +118,12 @@ def _listen_of(settings: Settings, roles: Roles) -> str | None:
     return settings.worker.listen if roles.works else settings.scheduler.listen
 
 
-def _server_of(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Event) -> _Server:
-    """The API; of a process that has none, the three calls that tell how it is."""
-    services = _services(parts, roles, metrics, draining)
+def _server_of(services: Services, parts: Parts, roles: Roles) -> _Server:
+    """The API with the dashboard; of a process that has none, the three calls that tell how it is."""
     closing_s = min(CLOSING_S, parts.settings.worker.drain_s)
     if roles.serves:
-        return _Server(_config(*build_served(services), closing_s=closing_s))
+        api, front = build_served(services)
+        return _Server(_config(with_dashboard(services, api), front, closing_s=closing_s))
     return _Server(_config(build_watched(services), HttpToolsProtocol, closing_s=closing_s))
 
 
@@ -217,6 +225,7 @@ def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Ev
         directory=parts.backend.directory,
         suppressions=parts.backend.suppressions,
         marker=parts.marker,
+        sessions=parts.backend.sessions,
         bus=parts.backend.bus,
         inbox=parts.backend.inbox,
         inbox_origins=frozenset(settings.api.inbox_origins),

@@ -48,8 +48,8 @@ def up(listen: str | None) -> None:
 
     loaded = load_checked(data_folder(), listen)
 
-    def started(parts: Parts, address: str | None) -> None:
-        _started(loaded, parts, address or "")
+    def started(parts: Parts, address: str | None, link: str | None) -> None:
+        _started(loaded, parts, address or "", link or "/")
 
     click.get_current_context().exit(_run(serve(loaded, EVERYTHING, started)))
 
@@ -157,7 +157,7 @@ def _shared(name: str, listen: str | None) -> Loaded:
 def _serve_role(loaded: Loaded, roles: Roles) -> None:
     from sendwright.app.serve import serve
 
-    def started(_parts: Parts, address: str | None) -> None:
+    def started(_parts: Parts, address: str | None, _link: str | None) -> None:
         say(f"Sendwright {roles.name} runs" + (f", and listens on {address}" if address else ""))
 
     click.get_current_context().exit(_run(serve(loaded, roles, started)))
@@ -174,7 +174,7 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
     return code
 
 
-def _started(loaded: Loaded, parts: Parts, address: str) -> None:
+def _started(loaded: Loaded, parts: Parts, address: str, link: str) -> None:
     """What a person needs now. The admin key is shown once: when it was made by this start."""
     from sendwright.settings.keys import ADMIN_KEY_FILE
 
@@ -191,6 +191,7 @@ def _started(loaded: Loaded, parts: Parts, address: str) -> None:
         say(f"                made now and shown this once; kept in {place}")
     else:
         say(f"  admin key     in {place}" if kept else "  admin key     that of the settings ([api] admin_key)")
+    say(f"  dashboard     {dashboard_line(loaded.settings.api.public_url, local, link)}")
     if parts.sandbox_url is not None:
         say(f"  sandbox       {parts.sandbox_url}/  (a phone and a mailbox: nothing leaves this machine)")
     say(f"  data          {loaded.settings.data}")
@@ -199,6 +200,17 @@ def _started(loaded: Loaded, parts: Parts, address: str) -> None:
     say(f"  try           {curl_line(local, key, sandbox=_tries_safely(parts))}")
     for note in parts.keys.notes:
         say(f"  note          {note}")
+
+
+def dashboard_line(public_url: str | None, local: str, link: str) -> str:
+    """Where the dashboard is, and how to get in: at the public address where that is https, else on this machine."""
+    from sendwright.web.dashboard.place import is_loopback
+
+    if public_url is not None and public_url.startswith("https:"):
+        return f"{public_url.rstrip('/')}{link}  (signs you in once, within 15 minutes)"
+    if is_loopback(local.removeprefix("http://")):
+        return f"{local}{link}  (signs you in once, within 15 minutes)"
+    return f"{local}/  (takes HTTPS, or a tunnel to this machine: docs/dashboard.md)"
 
 
 def _engines(loaded: Loaded) -> list[tuple[str, str]]:

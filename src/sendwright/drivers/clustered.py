@@ -23,6 +23,7 @@ from sendwright.drivers.store.postgres.partitions import Partitions
 from sendwright.drivers.store.postgres.quarantine import PostgresQuarantine
 from sendwright.drivers.store.postgres.records import PostgresRecords
 from sendwright.drivers.store.postgres.registry import PostgresRegistry
+from sendwright.drivers.store.postgres.sessions import PostgresSessions
 from sendwright.drivers.store.postgres.suppressions import PostgresSuppressions
 from sendwright.drivers.store.postgres.sweeper import PostgresSweeper
 from sendwright.drivers.store.postgres.switchboard import PostgresSwitchboard
@@ -69,6 +70,7 @@ class PostgresBackend:
         self.inbox = PostgresInbox(connections)
         self.directory = PostgresDirectory(connections)
         self.suppressions = PostgresSuppressions(connections, self.partitions)
+        self.sessions = PostgresSessions(connections)
         self.checkroom = PostgresCheckroom(connections)
         self.registry: Registry | None = PostgresRegistry(connections)
         self.accord: Accord | None = PostgresAccord(connections)

@@ -24,6 +24,7 @@ from sendwright.drivers.store.sqlite.ledger import SqliteLedger
 from sendwright.drivers.store.sqlite.quarantine import SqliteQuarantine
 from sendwright.drivers.store.sqlite.reader import Reader
 from sendwright.drivers.store.sqlite.records import SqliteRecords
+from sendwright.drivers.store.sqlite.sessions import SqliteSessions
 from sendwright.drivers.store.sqlite.sql import SQL, schema
 from sendwright.drivers.store.sqlite.suppressions import SqliteSuppressions
 from sendwright.drivers.store.sqlite.sweeper import SqliteSweeper
@@ -35,7 +36,7 @@ from sendwright.engine.store_time import StoreClock
 from sendwright.errors import StoreDown, StoreUnusable
 from sendwright.policy.suppression import UNKEYED, Marker
 
-SCHEMA = 6
+SCHEMA = 7
 SWITCH_INTERVAL_S = 0.0001
 """How long the event loop may keep the interpreter while the writer wants it: the default of 5 ms is a flush's length."""
 
@@ -79,6 +80,7 @@ class SqliteBackend:
         self.inbox = SqliteInbox(writer, self._reader)
         self.directory = SqliteDirectory(writer, self._reader, serials)
         self.suppressions = SqliteSuppressions(writer, self._reader)
+        self.sessions = SqliteSessions(writer, self._slow)
 
     async def writable(self) -> bool:
         """Whether the file takes writes, as far as is known; where it last did not, it is tried."""

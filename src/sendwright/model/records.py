@@ -377,6 +377,7 @@ class Page(Struct, frozen=True):
     channel: str | None = None
     provider: str | None = None
     recipient: str | None = None
+    reason: str | None = None
     doubled: bool | None = None
     dead: bool | None = None
     key: str | None = None

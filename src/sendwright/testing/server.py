@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from sendwright.app.parts import Parts
 from sendwright.app.running import EVERYTHING
-from sendwright.app.serve import serve_until
+from sendwright.app.serve import Started, serve_until
 from sendwright.client import AsyncSendwright, Sendwright
 from sendwright.settings import Loaded, load
 from sendwright.testing.clock import FrozenClock
@@ -139,7 +139,7 @@ class Server:
 
         async def run() -> None:
             self._loop, self._draining = asyncio.get_running_loop(), asyncio.Event()
-            tell: Callable[[Parts, str | None], None] = lambda parts, address: begun.set_result((parts, address))  # noqa: E731
+            tell: Started = lambda parts, address, _link: begun.set_result((parts, address))  # noqa: E731
             await serve_until(self._draining, loaded, EVERYTHING, tell, clock=self.clock)
 
         try:

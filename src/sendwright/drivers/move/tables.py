@@ -15,8 +15,8 @@ from sendwright.drivers.store.postgres.rows import clean, day_of
 
 Row = tuple[Any, ...]
 
-ELSEWHERE = frozenset({"meta", "bundles", "trials"})
-"""Tables of the file whose rows become no rows. Trials begin anew over there."""
+ELSEWHERE = frozenset({"meta", "bundles", "trials", "sessions"})
+"""Tables of the file whose rows become no rows. Trials begin anew over there, and people sign in anew."""
 
 
 class Table(Struct, frozen=True):

@@ -7,7 +7,7 @@ committed is kept, what was open is gone, what was taken from the bus and not do
   memory_records.py  what people ask to see           memory_sweeper.py   retention
   memory_keyring.py  API keys                         memory_inbox.py     what lies in inboxes
   memory_directory.py  the recipients                 memory_suppressions.py  who must not be sent to
-  bus/memory.py      the lanes
+  memory_sessions.py who is signed in                 bus/memory.py       the lanes
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sendwright.drivers.store.memory_inbox import MemoryInbox
 from sendwright.drivers.store.memory_keyring import MemoryKeyRing
 from sendwright.drivers.store.memory_ledger import MemoryLedger
 from sendwright.drivers.store.memory_records import MemoryRecords
+from sendwright.drivers.store.memory_sessions import MemorySessions
 from sendwright.drivers.store.memory_suppressions import MemorySuppressions
 from sendwright.drivers.store.memory_sweeper import MemorySweeper
 from sendwright.drivers.store.memory_tables import KeyRow, MemoryStore
@@ -64,6 +65,7 @@ class MemoryBackend:
         self.inbox = MemoryInbox(self.store)
         self.directory = MemoryDirectory(self.store)
         self.suppressions = MemorySuppressions(self.store)
+        self.sessions = MemorySessions(self.store)
         self._clock = clock
         self._marker = marker
 

@@ -9,7 +9,8 @@ from itertools import islice
 
 from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.store.memory_tables import MemoryStore, NotificationRow, Tables
-from sendwright.model.ids import MESSAGE, NOTIFICATION, floor, notification_of
+from sendwright.drivers.store.sampling import strip_of, together
+from sendwright.model.ids import MESSAGE, NOTIFICATION, attempt_id, floor, notification_of
 from sendwright.model.notification import Priority, state_of
 from sendwright.model.parcel import INBOUND, Intake, Parcel, glimpse, split
 from sendwright.model.records import (
@@ -22,7 +23,10 @@ from sendwright.model.records import (
     Page,
     T,
     Violation,
+    Wait,
 )
+from sendwright.model.states import MessageState
+from sendwright.model.stats import COUNTED_MAX, UNIT_MAX, Backlog, Strip
 
 
 class MemoryRecords:
@@ -80,6 +84,35 @@ class MemoryRecords:
         rows = self._tables.events.rows
         newer = islice(rows, bisect_right(rows, after, key=lambda event: event.seq), None)
         return list(islice((event for event in newer if event.tenant == tenant), limit))
+
+    async def sampled(self, tenant: str, spans: Sequence[tuple[int, int]], most: int) -> Sequence[Strip]:
+        strips = []
+        for since, until in spans:
+            rows = list(islice(_newest(self._tables.messages.rows, MESSAGE, Page(tenant, since=since, until=until)), most))
+            strips.append(strip_of([(*self._sample(row), row.tenant == tenant) for row in rows], most))
+        return strips
+
+    async def accepted_within(self, tenant: str, spans: Sequence[tuple[int, int]], most: int = UNIT_MAX) -> Sequence[int]:
+        rows = self._tables.messages.rows
+        within = (list(_newest(rows, MESSAGE, Page(tenant, since=since, until=until))) for since, until in spans)
+        return [sum(row.tenant == tenant for row in reversed(found[-most:])) for found in within]
+
+    def _sample(self, row: MessageRecord) -> tuple[int, int, str | None, str | None, int | None]:
+        first = self._tables.attempts.rows.get(attempt_id(row.id, 1))
+        send_at = self._tables.notifications.rows[notification_of(row.id)].plan.send_at or 0
+        latency_ms = None if first is None else first.started_at - max(row.accepted_at, send_at)
+        return row.accepted_at, row.state.value, row.channel, row.provider, latency_ms
+
+    async def backlog(self, tenant: str) -> Backlog:
+        own = [row for row in self._tables.messages.rows.values() if row.tenant == tenant]
+        groups: dict[tuple[str, Priority], list[tuple[Wait, MessageRecord]]] = {}
+        for row in own:
+            if (waiting := self._tables.waits.rows.get(row.id)) is not None and waiting.wait.key != "time":
+                groups.setdefault((waiting.wait.key, waiting.priority), []).append((waiting.wait, row))
+        firsts = [(*min(group, key=lambda pair: pair[0].serial), len(group)) for group in groups.values()]
+        parked = [(w.kind, w.name or w.key.partition(":")[2], count, row.accepted_at) for w, row, count in firsts]
+        doubts = sum(row.state == MessageState.IN_DOUBT for row in own)
+        return Backlog(min(sum(row.dead for row in own), COUNTED_MAX), min(doubts, COUNTED_MAX), together(parked))
 
     async def audit(self) -> Audit:
         return _Recount(self._tables, self._bus).audit()
@@ -211,6 +244,7 @@ def _message_fits(row: MessageRecord, page: Page) -> bool:
         (page.channel, row.channel),
         (page.provider, row.provider),
         (page.recipient, row.recipient),
+        (page.reason, row.reason),
         (page.doubled, row.doubled),
         (page.dead, row.dead),
     )

@@ -22,6 +22,7 @@ from sendwright.model.notification import Priority
 from sendwright.model.parcel import Sighting
 from sendwright.model.people import Heard, Known, Suppression
 from sendwright.model.records import AttemptRecord, Event, MessageRecord, Plan, Switch, Wait
+from sendwright.model.sessions import Session
 from sendwright.model.states import AttemptState
 
 K = TypeVar("K")
@@ -156,6 +157,7 @@ class Tables:
         self.api_keys: Table[str, ApiKey] = Table()
         self.inbox: Table[str, tuple[Item, int]] = Table()
         """With when it was changed last."""
+        self.sessions: Table[str, Session] = Table()
         self.epochs: Table[str, int] = Table({"switches": FIRST_EPOCH})
         self.events = EventLog()
         self._serial = 0

@@ -27,12 +27,12 @@ WATCHED = frozenset({"/healthz", "/readyz", "/metrics"})
 
 def build_app(services: Services) -> App:
     """The application that serves these services, under any ASGI server."""
-    return _app(services, PostNotification(services, _keys(services)))
+    return _app(services, PostNotification(services, keys_of(services)))
 
 
 def build_served(services: Services) -> tuple[App, type[HttpToolsProtocol]]:
     """The same with its front, for uvicorn's `http` setting: the hot call's short way (front.py)."""
-    hot = PostNotification(services, _keys(services))
+    hot = PostNotification(services, keys_of(services))
     return _app(services, hot), front_of(hot, services.connections_max)
 
 
@@ -41,7 +41,8 @@ def build_watched(services: Services) -> App:
     return _routed(services, [call for call in CALLS if call.path in WATCHED])
 
 
-def _keys(services: Services) -> Keys:
+def keys_of(services: Services) -> Keys:
+    """Who may call."""
     return Keys(services.admin_key, services.metrics_key, services.warden)
 
 
@@ -62,7 +63,7 @@ def _app(services: Services, hot: PostNotification) -> App:
 
 def _routed(services: Services, calls: Sequence[Call]) -> App:
     """These rows of the table, by Starlette's router."""
-    keys, shown = _keys(services), described(CALLS, services.public_url)
+    keys, shown = keys_of(services), described(CALLS, services.public_url)
     cursors, passes = Cursors(services.signing_key), Passes(services.signing_key)
     router = Router(
         [

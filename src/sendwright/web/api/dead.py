@@ -176,5 +176,6 @@ def _page(tenant: str, filters: DeadFilters | DeadQuery, limit: int, before: str
         channel=given(filters.channel),
         provider=given(filters.provider),
         recipient=given(filters.recipient),
+        reason=given(filters.reason),
         dead=True,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UnsetType
 
 from sendwright.model import ids
-from sendwright.model.records import MessageRecord, Page
+from sendwright.model.records import Listed, MessageRecord, Page
 from sendwright.model.states import MessageState, message_state
 from sendwright.policy.duration import instant_ms
 from sendwright.web.api import problems
@@ -18,6 +18,12 @@ from sendwright.web.api.views import message_view, message_views
 
 
 async def list_messages(ask: Ask) -> MessageList:
+    listed = await listed_messages(ask)
+    return MessageList(await message_views(ask.services.records, listed.rows), sealed(ask, ask.query, listed.next))
+
+
+async def listed_messages(ask: Ask) -> Listed[MessageRecord]:
+    """The rows that a `MessagesQuery` asks for."""
     query: MessagesQuery = ask.query
     page = Page(
         tenant=ask.caller.tenant,
@@ -32,8 +38,7 @@ async def list_messages(ask: Ask) -> MessageList:
         recipient=given(query.recipient),
         doubled=None if isinstance(query.doubled, UnsetType) else query.doubled,
     )
-    listed = await ask.services.records.list_messages(page)
-    return MessageList(await message_views(ask.services.records, listed.rows), sealed(ask, query, listed.next))
+    return await ask.services.records.list_messages(page)
 
 
 async def get_message(ask: Ask) -> MessageView:

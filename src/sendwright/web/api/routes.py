@@ -20,6 +20,7 @@ from sendwright.web.api import (
     providers,
     recipients,
     shapes,
+    stats,
     suppressions,
 )
 from sendwright.web.api.docs_page import docs_page, openapi_document
@@ -448,6 +449,17 @@ CALLS: tuple[Call, ...] = (
         errors=(503,),
         headers=("Last-Event-ID",),
         head=events.last_seen,
+    ),
+    Call(
+        method="GET",
+        path="/v1/stats",
+        scope="read",
+        tag=OPERATIONS,
+        summary="How much was accepted of late, how it ended and how long it took; and what waits",
+        handler=stats.get_stats,
+        query=stats.StatsQuery,
+        answer=stats.StatsView,
+        errors=(503,),
     ),
     Call(
         method="GET",

@@ -6,6 +6,7 @@ Nothing in this room makes a connection, reads a clock of its own or keeps state
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal, Protocol
@@ -18,12 +19,16 @@ from sendwright.engine.warden import Warden
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
 from sendwright.model.records import Absent, Conflict, Running, Taken
+from sendwright.model.sessions import Session
+from sendwright.model.stats import UNIT_MAX, Backlog, Strip
 from sendwright.policy.admission import Rules
 from sendwright.policy.suppression import Marker
 from sendwright.providers.contract import Answer, Provider, Request, Secret
 
 MEGABYTE = 1 << 20
 RATE_PATTERN = "^[1-9][0-9]{0,8}/(s|min|h|day)$"
+COUNTS_KEPT_S = 900.0
+COUNTS_MAX = 20_000
 
 
 class Accepting(Protocol):
@@ -52,6 +57,65 @@ class Shown(Records, Protocol):
     async def metadata_of(self, notifications: Collection[str]) -> Mapping[str, dict[str, str]]:
         """What their callers gave along, by notification, of all of them at once."""
         ...
+
+    async def sampled(self, tenant: str, spans: Sequence[tuple[int, int]], most: int) -> Sequence[Strip]:
+        """Of each span of time (from, and before; ms since 1970; at least one span) the newest messages that were accepted in it.
+        It looks at `most` of each, whoever's they are, and shows the tenant's: so what it costs has a bound."""
+        ...
+
+    async def accepted_within(self, tenant: str, spans: Sequence[tuple[int, int]], most: int = UNIT_MAX) -> Sequence[int]:
+        """How many messages of the tenant's were accepted in each span, at least one of which is given. Of each span at most
+        `most` are counted, everybody's among them."""
+        ...
+
+    async def backlog(self, tenant: str) -> Backlog:
+        """What stands in the way now, in counts that stop somewhere: cheap, however much it is."""
+        ...
+
+
+class Sessions(Protocol):
+    """Who is signed in to the dashboard, for all processes that share the store. Whether a row is over is for the reader to say."""
+
+    def add(self, session: Session) -> Awaitable[None]:
+        """Keeps it, and forgets all whose end had come when it was made."""
+        ...
+
+    def find(self, id_: str) -> Awaitable[Session | None]: ...
+
+    def seen(self, id_: str, at: int) -> Awaitable[None]:
+        """Notes that it was used. Harmless when it is gone: it does not come back."""
+        ...
+
+    def take(self, id_: str) -> Awaitable[Session | None]:
+        """Removes a row and returns it; of several who take the same one, one gets it."""
+        ...
+
+    def all_of(self, tenant: str) -> Awaitable[Sequence[Session]]:
+        """The tenant's sessions, the latest first; links are not among them."""
+        ...
+
+    def end(self, tenant: str, id_: str | None = None) -> Awaitable[int]:
+        """Removes this session of the tenant's, or all of them; how many."""
+        ...
+
+
+class Counts:
+    """How many were accepted in spans that are over, by tenant: remembered for a while, as counting takes its time. (Not for
+    ever: what is planned late was accepted in a span that is over.)"""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, int, int], tuple[int, float]] = OrderedDict()
+
+    def known(self, tenant: str, span: tuple[int, int], now: float) -> int | None:
+        """`now`, and below, by a monotonic clock, in seconds."""
+        count, at = self._known.get((tenant, *span), (None, 0.0))
+        return count if now - at < COUNTS_KEPT_S else None
+
+    def learn(self, tenant: str, span: tuple[int, int], count: int, now: float) -> None:
+        self._known[tenant, *span] = count, now
+        self._known.move_to_end((tenant, *span))
+        while len(self._known) > COUNTS_MAX:
+            self._known.popitem(last=False)
 
 
 class ProviderStanding(Struct, frozen=True):
@@ -144,6 +208,7 @@ class Services:
     directory: Directory
     suppressions: Suppressions
     marker: Marker
+    sessions: Sessions
     bus: Bus
     inbox: Inbox
     fleet: Fleet
@@ -186,5 +251,7 @@ class Services:
     body_within_s: float = 30
     """How long a request's body may take to come."""
     heartbeat_s: float = 15
+    counts: Counts = field(default_factory=Counts)
+    """What this process remembers for its figures."""
     events_every_s: float = 0.25
     """How often an event stream looks for new events."""

@@ -231,6 +231,7 @@ class DeadFilters(Struct, frozen=True, forbid_unknown_fields=True):
     channel: Word | UnsetType = UNSET
     provider: Word | UnsetType = UNSET
     recipient: Word | UnsetType = UNSET
+    reason: Word | UnsetType = UNSET
     since: Time | UnsetType = UNSET
     until: Time | UnsetType = UNSET
 
@@ -358,6 +359,7 @@ class DeadQuery(PageQuery, frozen=True, kw_only=True):
     channel: Word | UnsetType = UNSET
     provider: Word | UnsetType = UNSET
     recipient: Word | UnsetType = UNSET
+    reason: Word | UnsetType = UNSET
     since: Time | UnsetType = UNSET
     until: Time | UnsetType = UNSET
 

@@ -755,3 +755,67 @@ delete from events e using replies r where r.mark = any($2::text[]) and e.subjec
 -- name: erase_inbox
 -- $1 tenant, $2 recipient.
 delete from inbox where tenant = $1 and recipient = $2;
+
+-- name: session_add
+-- $1 id, $2 kind, $3 tenant, $4 sealed, $5 way, $6 made_at, $7 seen_at, $8 until. Those that are over by then go.
+with gone as (delete from sessions where until <= $6 and id <> $1)
+insert into sessions (id, kind, tenant, sealed, way, made_at, seen_at, until) values ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: session_of
+-- $1 id.
+select id, kind, tenant, sealed, way, made_at, seen_at, until from sessions where id = $1;
+
+-- name: session_seen
+-- $1 id, $2 when.
+update sessions set seen_at = greatest(seen_at, $2) where id = $1;
+
+-- name: session_take
+-- $1 id.
+delete from sessions where id = $1 returning id, kind, tenant, sealed, way, made_at, seen_at, until;
+
+-- name: sessions_all
+-- $1 tenant.
+select id, kind, tenant, sealed, way, made_at, seen_at, until from sessions where tenant = $1 and kind = 'session' order by made_at desc, id desc;
+
+-- name: sessions_end
+-- $1 tenant, $2 id or null.
+delete from sessions where tenant = $1 and kind = 'session' and ($2::text is null or id = $2) returning id;
+
+-- name: backlog_counts
+-- $1 tenant, $2 where counting stops. Dead letters, doubts.
+select
+  (select count(*) from (select from messages where dead and tenant = $1 limit $2) x),
+  (select count(*) from (select from messages where listed = 30 and tenant = $1 limit $2) x);
+
+-- name: backlog_parked
+-- $1 tenant, $2 where counting stops. What of the tenant is parked under each key and priority: kind, name, how many, when the first of
+-- them was accepted.
+with recursive keys (key, priority) as (
+  (select key, priority from waits where key <> 'time' order by key, priority limit 1)
+  union all
+  select n.key, n.priority from keys k cross join lateral (
+    select w.key, w.priority from waits w where w.key <> 'time' and (w.key, w.priority) > (k.key, k.priority) order by w.key, w.priority limit 1) n
+)
+select f.kind, coalesce(f.name, split_part(k.key, ':', 2)), (
+  select count(*) from (
+    select from waits w where w.key = k.key and w.key <> 'time' and w.priority = k.priority and w.tenant = $1 limit $2) x), m.accepted_at
+from keys k
+cross join lateral (
+  select * from waits w where w.key = k.key and w.key <> 'time' and w.priority = k.priority and w.tenant = $1 order by w.serial limit 1) f
+join messages m on m.id = f.message;
+
+-- name: accepted_within
+-- $1 the lowest ids, $2 ids below, $3 where counting stops, $4 tenant. How many messages of the tenant's are in each span.
+select (select count(*) filter (where x.tenant = $4) from (select tenant from messages where id >= s.low and id < s.high limit $3) x)
+from unnest($1::text[], $2::text[]) with ordinality s (low, high, place)
+order by s.place;
+
+-- name: strip_samples
+-- $1 the lowest ids, $2 ids below, $3 how many of each, $4 tenant. The newest messages of each span: its place, then when accepted, state,
+-- channel, provider, latency, whether they are the tenant's.
+select s.place, m.accepted_at, m.state, m.channel, m.provider,
+  a.started_at - greatest(m.accepted_at, (select n.send_at from notifications n where n.id = 'ntf_' || substr(m.id, 5, 32))), m.tenant = $4
+from unnest($1::text[], $2::text[]) with ordinality s (low, high, place)
+cross join lateral (select * from messages x where x.id >= s.low and x.id < s.high order by x.id desc limit $3) m
+left join lateral (select y.started_at from attempts y where m.number > 0 and y.id = 'att_' || substr(m.id, 5) || '001' limit 1) a on true
+order by s.place, m.id desc;

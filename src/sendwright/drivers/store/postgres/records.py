@@ -26,10 +26,12 @@ from sendwright.drivers.store.postgres.rows import (
     wait_from,
 )
 from sendwright.drivers.store.postgres.sql import MESSAGE_COLUMNS
+from sendwright.drivers.store.sampling import strip_of, together
 from sendwright.model import ids
 from sendwright.model.notification import Priority, state_of
 from sendwright.model.records import AttemptRecord, Audit, Event, Listed, MessageRecord, NotificationRecord, Page
 from sendwright.model.states import MessageState
+from sendwright.model.stats import COUNTED_MAX, UNIT_MAX, Backlog, Strip
 
 SCAN_MAX = 100_000
 """Most rows that one page looks at: a filter that matches almost nothing takes several pages over much history."""
@@ -121,7 +123,7 @@ class PostgresRecords:
         if page.notification is not None and not ids.looks_like(ids.NOTIFICATION, page.notification):
             return Listed((), None)  # a range of ids made from anything else holds what nobody asked for, or all there is
         search = _Search(page, ids.MESSAGE)
-        for name in ("recipient", "channel", "provider"):
+        for name in ("recipient", "channel", "provider", "reason"):
             if (wanted := getattr(page, name)) is not None:
                 (search.base if name == "recipient" else search.filters).append(f"{name} = {search.bound(wanted)}")
         for name in ("doubled", "dead"):
@@ -220,6 +222,19 @@ class PostgresRecords:
         ((dead, doubts),) = await self._connections.query(sql)
         return dead, doubts
 
+    async def sampled(self, tenant: str, spans: Sequence[tuple[int, int]], most: int) -> Sequence[Strip]:
+        found: list[list[Sequence[Any]]] = [[] for _ in spans]
+        for place, *row in await self._connections.read("strip_samples", *_edges(spans), most, tenant):
+            found[place - 1].append(row)
+        return [strip_of(rows, most) for rows in found]
+
+    async def accepted_within(self, tenant: str, spans: Sequence[tuple[int, int]], most: int = UNIT_MAX) -> Sequence[int]:
+        return [row[0] for row in await self._connections.read("accepted_within", *_edges(spans), most, tenant)]
+
+    async def backlog(self, tenant: str) -> Backlog:
+        ((dead, in_doubt),) = await self._connections.read("backlog_counts", tenant, COUNTED_MAX)
+        return Backlog(dead, in_doubt, together(await self._connections.read("backlog_parked", tenant, COUNTED_MAX)))
+
     async def last_event(self) -> int:
         """The greatest `seq` that is shown so far."""
         horizon = await self._horizon()
@@ -227,6 +242,12 @@ class PostgresRecords:
 
     async def audit(self) -> Audit:
         return await self._connections.reading(lambda db: recount(db, self._in_flight, self._lost_ms))
+
+
+def _edges(spans: Sequence[tuple[int, int]]) -> tuple[list[str], list[str]]:
+    """Spans of time as spans of ids: where each begins, and where it ends."""
+    lows, highs = ([ids.floor(ids.MESSAGE, at) for at in edges] for edges in zip(*spans, strict=True))
+    return lows, highs
 
 
 def _message_from(row: Sequence[Any]) -> MessageRecord:

@@ -112,6 +112,19 @@ create unique index replies_by_id on replies (id);
 create index replies_by_mark on replies (mark);
 update meta set value = 6 where name = 'schema';
 
+-- name: upgrade_from_6
+create table sessions (
+  id text primary key,
+  kind text not null check (kind in ('session', 'link')),
+  tenant text not null,
+  sealed text not null,
+  way text not null,
+  made_at integer not null,
+  seen_at integer not null,
+  until integer not null
+) without rowid;
+update meta set value = 7 where name = 'schema';
+
 -- name: plan_notifications
 -- The first committed plan wins: rows that exist are left alone, and looked at afterwards.
 insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, planned, content, metadata, trace)
@@ -649,3 +662,67 @@ delete from events where tenant = ?1 and subject in (
 -- name: erase_inbox
 -- ?1 tenant, ?2 recipient.
 delete from inbox where tenant = ?1 and recipient = ?2;
+
+-- name: session_add
+-- ?1 id, ?2 kind, ?3 tenant, ?4 sealed, ?5 way, ?6 made_at, ?7 seen_at, ?8 until.
+insert into sessions (id, kind, tenant, sealed, way, made_at, seen_at, until) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
+
+-- name: sessions_over
+-- ?1 now.
+delete from sessions where until <= ?1;
+
+-- name: session_of
+-- ?1 id.
+select id, kind, tenant, sealed, way, made_at, seen_at, until from sessions where id = ?1;
+
+-- name: session_seen
+-- ?1 id, ?2 when.
+update sessions set seen_at = max(seen_at, ?2) where id = ?1;
+
+-- name: session_take
+-- ?1 id.
+delete from sessions where id = ?1 returning id, kind, tenant, sealed, way, made_at, seen_at, until;
+
+-- name: sessions_all
+-- ?1 tenant.
+select id, kind, tenant, sealed, way, made_at, seen_at, until from sessions where tenant = ?1 and kind = 'session' order by made_at desc, id desc;
+
+-- name: sessions_end
+-- ?1 tenant, ?2 id or null.
+delete from sessions where tenant = ?1 and kind = 'session' and (?2 is null or id = ?2) returning id;
+
+-- name: backlog_counts
+-- ?1 tenant, ?2 where counting stops. Dead letters, doubts.
+select
+  (select count(*) from (select 1 from messages where dead = 1 and tenant = ?1 limit ?2)),
+  (select count(*) from (select 1 from messages where state in (10, 11, 30, 50, 51, 52, 53) and state = 30 and tenant = ?1 limit ?2));
+
+-- name: backlog_parked
+-- ?1 tenant, ?2 where counting stops. What of the tenant is parked under each key and priority: kind, name, how many, when the
+-- first of them was accepted.
+with recursive keys (key) as (
+  select * from (select key from waits where key <> 'time' order by key limit 1)
+  union all
+  select (select w.key from waits w where w.key <> 'time' and w.key > k.key order by w.key limit 1) from keys k where k.key is not null
+), places (key, priority, serial) as materialized (
+  select k.key, p.value, (
+    select w.serial from waits w where w.key = k.key and w.key <> 'time' and w.priority = p.value and w.tenant = ?1 order by w.serial limit 1)
+  from keys k cross join json_each('[0, 1, 2, 3]') p where k.key is not null
+)
+select f.kind, coalesce(f.name, substr(f.key, instr(f.key, ':') + 1)), (
+  select count(*) from (
+    select 1 from waits w where w.key = f.key and w.key <> 'time' and w.priority = f.priority and w.tenant = ?1 limit ?2)), m.accepted_at
+from places s cross join waits f on f.key = s.key and f.key <> 'time' and f.priority = s.priority and f.tenant = ?1 and f.serial = s.serial
+cross join messages m on m.id = f.message;
+
+-- name: accepted_within
+-- ?1 the lowest id, ?2 ids below, ?3 where counting stops, ?4 tenant. How many messages of the tenant's are between them.
+select count(*) filter (where tenant = ?4) from (select tenant from messages where id >= ?1 and id < ?2 limit ?3);
+
+-- name: strip_samples
+-- ?1 the lowest id, ?2 ids below, ?3 how many, ?4 tenant. The newest messages between them: when accepted, state, channel, provider, latency,
+-- whether they are the tenant's.
+select m.accepted_at, m.state, m.channel, m.provider,
+  a.started_at - max(m.accepted_at, coalesce((select n.send_at from notifications n where n.id = 'ntf_' || substr(m.id, 5, 32)), 0)), m.tenant = ?4
+from (select * from messages where id >= ?1 and id < ?2 order by id desc limit ?3) m
+left join attempts a on a.id = 'att_' || substr(m.id, 5) || '001' and m.number > 0;

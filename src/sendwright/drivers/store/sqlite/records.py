@@ -12,6 +12,7 @@ from typing import Any, cast
 import apsw
 import msgspec
 
+from sendwright.drivers.store.sampling import strip_of, together
 from sendwright.drivers.store.sqlite.audit import recount
 from sendwright.drivers.store.sqlite.reader import Reader
 from sendwright.drivers.store.sqlite.sql import MESSAGE_COLUMNS, SQL
@@ -21,6 +22,7 @@ from sendwright.model.content import Content
 from sendwright.model.notification import OnDoubt, Priority, state_of
 from sendwright.model.records import AttemptRecord, Audit, Event, Listed, MessageRecord, NotificationRecord, Page
 from sendwright.model.states import MessageState
+from sendwright.model.stats import COUNTED_MAX, UNIT_MAX, Backlog, Strip
 
 SCAN_MAX = 100_000
 """Most rows that one page looks at: a filter that matches almost nothing takes several pages over much history."""
@@ -155,12 +157,35 @@ class SqliteRecords:
         dead, doubts = await self._slow.run(lambda db: db.execute(sql).fetchall()[0])
         return dead, doubts
 
+    async def sampled(self, tenant: str, spans: Sequence[tuple[int, int]], most: int) -> Sequence[Strip]:
+        """One span after the other, so that nobody else who looks waits long."""
+        return [await self._slow.run(lambda db, span=span: _strip(db, tenant, span, most)) for span in spans]  # type: ignore[misc]
+
+    async def accepted_within(self, tenant: str, spans: Sequence[tuple[int, int]], most: int = UNIT_MAX) -> Sequence[int]:
+        def count(db: apsw.Connection) -> list[int]:
+            bounds = ((ids.floor(ids.MESSAGE, since), ids.floor(ids.MESSAGE, until)) for since, until in spans)
+            return [int(db.execute(SQL["accepted_within"], (*bound, most, tenant)).get) for bound in bounds]
+
+        return await self._slow.run(count)
+
+    async def backlog(self, tenant: str) -> Backlog:
+        def look(db: apsw.Connection) -> Backlog:
+            dead, in_doubt = cast("tuple[int, int]", db.execute(SQL["backlog_counts"], (tenant, COUNTED_MAX)).fetchall()[0])
+            return Backlog(dead, in_doubt, together(db.execute(SQL["backlog_parked"], (tenant, COUNTED_MAX)).fetchall()))
+
+        return await self._slow.run(look)
+
     async def last_event(self) -> int:
         """The greatest `seq` so far."""
         return await self._reader.run(lambda db: db.execute("select coalesce(max(seq), 0) from events").get)
 
     async def audit(self) -> Audit:
         return await self._slow.run(recount)
+
+
+def _strip(db: apsw.Connection, tenant: str, span: tuple[int, int], most: int) -> Strip:
+    low, high = (ids.floor(ids.MESSAGE, at) for at in span)
+    return strip_of(db.execute(SQL["strip_samples"], (low, high, most, tenant)).fetchall(), most)
 
 
 def _record(row: _Row) -> NotificationRecord:
@@ -196,7 +221,7 @@ def _list_sql(where: str, order: str, limit: str) -> str:
 def _message_search(page: Page) -> _Search:
     bases: list[str] = []
     filters = ["tenant = :tenant"]
-    for name in ("recipient", "channel", "provider"):
+    for name in ("recipient", "channel", "provider", "reason"):
         if getattr(page, name) is not None:
             (bases if name == "recipient" else filters).append(f"{name} = :{name}")
     for name in ("doubled", "dead"):
@@ -207,7 +232,7 @@ def _message_search(page: Page) -> _Search:
         (bases if page.state in _UNUSUAL else filters).append(_in_state(page.state))
     base, *others = [*bases, "true"]
     low, high = _between(page, ids.MESSAGE)
-    args = {name: getattr(page, name) for name in ("tenant", "recipient", "channel", "provider")}
+    args = {name: getattr(page, name) for name in ("tenant", "recipient", "channel", "provider", "reason")}
     return _Search("messages", low, high, base, " and ".join([*filters, *others]), args)
 
 

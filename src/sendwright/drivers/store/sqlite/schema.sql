@@ -272,4 +272,16 @@ create table inbox (
 create index inbox_of on inbox (tenant, recipient, at, id);
 create index inbox_by_age on inbox (at);
 
-insert into meta (name, value) values ('schema', 6), ('epoch', 1);
+-- Who is signed in to the dashboard, and links to sign in by. `sealed` is in hexadecimal digits.
+create table sessions (
+  id text primary key,
+  kind text not null check (kind in ('session', 'link')),
+  tenant text not null,
+  sealed text not null,
+  way text not null,
+  made_at integer not null,
+  seen_at integer not null,
+  until integer not null
+) without rowid;
+
+insert into meta (name, value) values ('schema', 7), ('epoch', 1);
