@@ -108,7 +108,7 @@ def test_the_fixtures_come_with_the_installation(tmp_path: Path) -> None:
         "def test_another(sendwright):\n"
         "    assert sendwright.sent() == []\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "sendwright.testing.plugin", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "2 passed" in ran.stdout, ran.stdout + ran.stderr
 

@@ -101,9 +101,9 @@ MUTANTS = [
             Edit(
                 plan.Planner,
                 "plan",
-                "        plans = None if delivery.redelivered else self._read(delivery.body)",
+                "        drafts = None if delivery.redelivered else self._read(delivery.body)",
                 "        await self._bus.done(delivery)\n"
-                "        plans = None if delivery.redelivered else self._read(delivery.body)",
+                "        drafts = None if delivery.redelivered else self._read(delivery.body)",
             )
         ],
         "I1",
