@@ -23,7 +23,7 @@ from sendwright.drivers.bus.rabbitmq import RabbitBus
 from sendwright.drivers.clustered import PostgresBackend, open_postgres
 from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.drivers.store.memory import MemoryBackend
-from sendwright.engine.ports import Bus, Inbox, IntakeDesk, KeyRing, Ledger, Sweeper, Switchboard, Waiting
+from sendwright.engine.ports import Bus, Inbox, IntakeDesk, KeyRing, Ledger, Sweeper, Switchboard, Types, Waiting
 from sendwright.model.records import Audit
 from sendwright.web.api.services import Shown
 from tests.conformance import rabbit
@@ -55,6 +55,7 @@ class UnderTest(Protocol):
     keyring: KeyRing
     inbox: Inbox
     sweeper: Sweeper
+    types: Types
     hold: Callable[[str], AbstractAsyncContextManager[Held]] | None
     """None where a transaction can't be held open."""
     grace_s: float
@@ -80,6 +81,7 @@ class _Memory:
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
         self.sweeper, self.keyring, self.inbox = backend.sweeper, backend.keyring, backend.inbox
+        self.types = backend.types
 
     async def restart(self) -> UnderTest:
         return _Memory(await self._backend.restart(), self._clock)
@@ -133,6 +135,7 @@ class _Sqlite:
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.records, self.switchboard = backend.waiting, backend.records, backend.switchboard
         self.sweeper, self.keyring, self.inbox = backend.sweeper, backend.keyring, backend.inbox
+        self.types = backend.types
 
     async def restart(self) -> UnderTest:
         """Opens a copy of the files as they lie on the disk now, which is what a kill would leave."""
@@ -201,6 +204,7 @@ class _Postgres:
         self.bus, self.desk, self.ledger = backend.bus, backend.desk, backend.ledger
         self.waiting, self.switchboard, self.sweeper = backend.waiting, backend.switchboard, backend.sweeper
         self.keyring, self.inbox = backend.keyring, backend.inbox
+        self.types = backend.types
         self.records: Shown = _Counted(backend)
 
     async def restart(self) -> UnderTest:

@@ -34,6 +34,7 @@ TABLES = (
     "switches",
     "api_keys",
     "inbox",
+    "types",
     "dead_parcels",
     "trials",
     "rates",

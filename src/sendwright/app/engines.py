@@ -26,6 +26,7 @@ from sendwright.engine.ports import (
     Registry,
     Sweeper,
     Switchboard,
+    Types,
     Waiting,
 )
 from sendwright.engine.store_time import StoreClock
@@ -81,6 +82,8 @@ class Backend(Protocol):
     def keyring(self) -> KeyRing: ...
     @property
     def inbox(self) -> Inbox: ...
+    @property
+    def types(self) -> Types: ...
     @property
     def registry(self) -> Registry | None:
         """Who else works; None where one process holds the store."""

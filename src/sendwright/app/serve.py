@@ -214,6 +214,8 @@ def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Ev
         ledger=parts.backend.ledger,
         records=parts.backend.records,
         dead=parts.backend.quarantine,
+        types=parts.backend.types,
+        catalogue=parts.catalogue,
         bus=parts.backend.bus,
         inbox=parts.backend.inbox,
         inbox_origins=frozenset(settings.api.inbox_origins),

@@ -24,6 +24,7 @@ from sendwright.drivers.store.postgres.records import PostgresRecords
 from sendwright.drivers.store.postgres.registry import PostgresRegistry
 from sendwright.drivers.store.postgres.sweeper import PostgresSweeper
 from sendwright.drivers.store.postgres.switchboard import PostgresSwitchboard
+from sendwright.drivers.store.postgres.types import PostgresTypes
 from sendwright.drivers.store.postgres.waiting import PostgresWaiting
 from sendwright.engine.ports import Accord, Bus, Finder, Registry
 from sendwright.engine.store_time import StoreClock
@@ -63,6 +64,7 @@ class PostgresBackend:
         self.switchboard = PostgresSwitchboard(connections)
         self.keyring = PostgresKeyRing(connections)
         self.inbox = PostgresInbox(connections)
+        self.types = PostgresTypes(connections)
         self.checkroom = PostgresCheckroom(connections)
         self.registry: Registry | None = PostgresRegistry(connections)
         self.accord: Accord | None = PostgresAccord(connections)

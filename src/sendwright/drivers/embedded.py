@@ -26,13 +26,14 @@ from sendwright.drivers.store.sqlite.records import SqliteRecords
 from sendwright.drivers.store.sqlite.sql import SQL, schema
 from sendwright.drivers.store.sqlite.sweeper import SqliteSweeper
 from sendwright.drivers.store.sqlite.switchboard import SqliteSwitchboard
+from sendwright.drivers.store.sqlite.types import SqliteTypes
 from sendwright.drivers.store.sqlite.waiting import SqliteWaiting
 from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
 from sendwright.engine.ports import Accord, Finder, Registry
 from sendwright.engine.store_time import StoreClock
 from sendwright.errors import StoreDown, StoreUnusable
 
-SCHEMA = 5
+SCHEMA = 6
 SWITCH_INTERVAL_S = 0.0001
 """How long the event loop may keep the interpreter while the writer wants it: the default of 5 ms is a flush's length."""
 
@@ -72,6 +73,7 @@ class SqliteBackend:
         self.switchboard = SqliteSwitchboard(writer, self._reader)
         self.keyring = SqliteKeyRing(writer, self._keys)
         self.inbox = SqliteInbox(writer, self._reader)
+        self.types = SqliteTypes(writer, self._reader)
 
     async def writable(self) -> bool:
         """Whether the file takes writes, as far as is known; where it last did not, it is tried."""

@@ -17,12 +17,12 @@ from sendwright.engine.persist import persist
 from sendwright.engine.ports import Bus, Clock, Delivery, Ledger
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Settled, Tell
-from sendwright.model.notification import Payload, Priority
+from sendwright.model.notification import Priority, Stored
 from sendwright.model.parcel import Intake, Parcel, lane, pack, read, unbundle
 from sendwright.model.records import Plan
 from sendwright.policy.planning import parked, plan_of
 
-_PAYLOAD = msgspec.json.Decoder(Payload)
+_PAYLOAD = msgspec.json.Decoder(Stored)
 
 
 class Planner:

@@ -6,13 +6,13 @@ JSON arrays in the order of their fields.
 
 from __future__ import annotations
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from sendwright.model.content import Content
 from sendwright.model.notification import OnDoubt, Priority
-from sendwright.model.parcel import FRESH, Parcel, Round, Step
+from sendwright.model.parcel import FIRST, FRESH, WITH_DATA, Parcel, Round, Step
+from sendwright.model.said import Said, is_filled_in
 from sendwright.model.states import AttemptState, MessageState
 
 T = TypeVar("T")
@@ -54,6 +54,8 @@ class Birth(Struct, frozen=True):
     wait: Wait | None = None
     reason: str | None = None
     detail: str = ""
+    about: dict[str, Any] | None = None
+    """What templates see as `recipient`; None where there are none."""
 
 
 class Plan(Struct, frozen=True):
@@ -65,7 +67,7 @@ class Plan(Struct, frozen=True):
     priority: Priority
     category: str
     on_doubt: OnDoubt
-    content: Content
+    content: Said
     births: tuple[Birth, ...]
     send_at: int | None = None
     expires_at: int | None = None
@@ -75,6 +77,8 @@ class Plan(Struct, frozen=True):
     process: str = ""
     number: int = 0
     trace: str | None = None
+    type: str | None = None
+    """With its version, as `order.shipped@3`."""
 
 
 class Claim(Struct, frozen=True):
@@ -194,6 +198,8 @@ class MessageRecord(Struct, frozen=True, array_like=True):
     """Listed in the dead letters."""
     since: int = 0
     """The number of the last attempt before a person had the message sent again: its plan counts from there."""
+    about: dict[str, Any] | None = None
+    """What templates see as `recipient`."""
     wait: Wait | None = None
 
     def stands_as(self, seen: MessageRecord) -> bool:
@@ -204,7 +210,7 @@ class MessageRecord(Struct, frozen=True, array_like=True):
         return f"MessageRecord({self.id}, {self.state}, step={self.step}, number={self.number})"
 
 
-def parcel_of(message: MessageRecord, content: Content, trace: str | None = None) -> Parcel:
+def parcel_of(message: MessageRecord, content: Said, trace: str | None = None) -> Parcel:
     """The parcel that sends this message from where it stands now."""
     return Parcel(
         id=message.id,
@@ -223,6 +229,8 @@ def parcel_of(message: MessageRecord, content: Content, trace: str | None = None
         expires_at=message.expires_at,
         wait=message.wait.serial if message.wait else 0,
         trace=trace,
+        about=message.about,
+        v=WITH_DATA if is_filled_in(content) else FIRST,
     )
 
 
@@ -258,7 +266,7 @@ class NotificationRecord(Struct, frozen=True):
     priority: Priority
     category: str
     on_doubt: OnDoubt
-    content: Content | None
+    content: Said | None
     messages: int
     counts: dict[MessageState, int]
     send_at: int | None = None
@@ -266,6 +274,7 @@ class NotificationRecord(Struct, frozen=True):
     metadata: dict[str, str] = {}
     key: str | None = None
     cancelled_at: int | None = None
+    type: str | None = None
 
 
 class Event(Struct, frozen=True, array_like=True):
@@ -297,6 +306,8 @@ class Offer(Struct, frozen=True):
     """Only to hear what its key stands for: where that is nothing, nothing is taken."""
     aside: bool = False
     """Past a crowd of other tenants' on the intake lane."""
+    v: int = FIRST
+    """The version of its parcel."""
 
     def __repr__(self) -> str:
         return f"Offer({self.id})"
@@ -372,6 +383,8 @@ class Page(Struct, frozen=True):
     doubled: bool | None = None
     dead: bool | None = None
     key: str | None = None
+    type: str | None = None
+    """A type's name, or one of its versions (`order.shipped@3`)."""
 
 
 class Listed(Struct, Generic[T], frozen=True):

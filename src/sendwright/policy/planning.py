@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from sendwright.model import ids
-from sendwright.model.notification import PRIORITIES, OnDoubt, Payload, Priority, Recipient
+from sendwright.model.notification import PRIORITIES, OnDoubt, Payload, Priority, Recipient, Stored
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Intake, Step
 from sendwright.model.records import Birth, Plan, Wait
+from sendwright.model.said import Said
 from sendwright.model.states import MessageState
-from sendwright.policy.duration import duration_ms, instant_ms
+from sendwright.policy.duration import duration_ms, instant_ms, rfc3339
+from sendwright.policy.locales import only
 
 DEFAULT_ORDER = (
     "push", "webpush", "inapp", "whatsapp", "instagram", "messenger", "telegram",
@@ -22,9 +25,10 @@ DEFAULT_ORDER = (
 )  # fmt: skip
 ONLY_NAMED = frozenset({"inapp", "webhook"})
 """These join only when the notification names them."""
+_DEVICES = frozenset({"push", "webpush"})
 
 
-def plan_of(intake: Intake, payload: Payload, channels: Collection[str], ttl_ms: Mapping[str, int]) -> Plan:
+def plan_of(intake: Intake, payload: Stored, channels: Collection[str], ttl_ms: Mapping[str, int]) -> Plan:
     """The plan of an accepted notification. `channels` are those that have a provider; `ttl_ms` is by priority's name,
     with `default`. The same intake and payload always give the same ids."""
     priority = PRIORITIES[payload.priority]
@@ -40,7 +44,7 @@ def plan_of(intake: Intake, payload: Payload, channels: Collection[str], ttl_ms:
         priority=priority,
         category=payload.category,
         on_doubt=on_doubt(payload),
-        content=payload.content,
+        content=payload.content if payload.data is UNSET else _said(intake, payload, births),
         births=births,
         send_at=send_at,
         expires_at=expires_at(payload, priority, intake.at, send_at, ttl_ms),
@@ -49,6 +53,7 @@ def plan_of(intake: Intake, payload: Payload, channels: Collection[str], ttl_ms:
         process=intake.process,
         number=intake.number,
         trace=intake.trace,
+        type=None if payload.type is UNSET else payload.type,
     )
 
 
@@ -100,19 +105,41 @@ def address_on(recipient: Recipient, channel: str) -> str | None:
             return getattr(recipient, channel, None) if channel in DEFAULT_ORDER else recipient.id
 
 
+def _said(intake: Intake, payload: Stored, births: Collection[Birth]) -> Said:
+    """What its templates say, and what they are filled in with: fixed here, so that every attempt says the same."""
+    notification = {
+        "id": intake.id,
+        "type": None if payload.type is UNSET else payload.type.partition("@")[0],
+        "category": payload.category,
+        "priority": payload.priority,
+        "created_at": rfc3339(intake.at),
+        "metadata": {} if payload.metadata is UNSET else payload.metadata,
+    }
+    wanted = {birth.about.get("locale") for birth in births if birth.about is not None}
+    content = payload.content
+    return replace(content, data=payload.data, notification=notification, locales=only(content.locales, wanted))
+
+
+def about_of(recipient: Recipient) -> dict[str, Any]:
+    """What templates may say of a recipient: who it is and where, but no devices."""
+    said = {name: getattr(recipient, name) for name in recipient.__struct_fields__ if name not in _DEVICES}
+    return {name: value for name, value in said.items() if value is not None}
+
+
 def _birth(
     message: str, entry: str | Recipient, payload: Payload, channels: Collection[str], send_at: int | None, now: int
 ) -> Birth:
     if isinstance(entry, str):
         return _stillborn(message, Reason.UNKNOWN_RECIPIENT, entry)
     wanted = None if payload.channels is UNSET else payload.channels
+    about = None if payload.data is UNSET else about_of(entry)
     steps = steps_of(entry, wanted, channels)
     if not steps:
         return _stillborn(message, _why_nowhere(entry), entry.id)
     if send_at is not None and send_at > now:
         wait = Wait("time", send_at, until=send_at)
-        return Birth(message, steps, MessageState.SCHEDULED, recipient=entry.id, wait=wait)
-    return Birth(message, steps, MessageState.QUEUED, recipient=entry.id)
+        return Birth(message, steps, MessageState.SCHEDULED, recipient=entry.id, wait=wait, about=about)
+    return Birth(message, steps, MessageState.QUEUED, recipient=entry.id, about=about)
 
 
 def _why_nowhere(recipient: Recipient) -> Reason:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from sendwright.drivers.store.folio import EventRow
-from sendwright.model.parcel import Parcel
+from sendwright.model.parcel import FIRST, WITH_DATA, Parcel
 from sendwright.model.records import Plan
+from sendwright.model.said import is_filled_in
 from sendwright.model.states import MessageState
 
 
@@ -33,6 +34,8 @@ def parcels_of(plan: Plan) -> list[Parcel]:
             on_doubt=plan.on_doubt,
             expires_at=plan.expires_at,
             trace=plan.trace,
+            about=birth.about,
+            v=WITH_DATA if is_filled_in(plan.content) else FIRST,
         )
         for birth in plan.births
         if birth.state == MessageState.QUEUED and birth.wait is None

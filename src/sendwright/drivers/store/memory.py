@@ -6,7 +6,7 @@ committed is kept, what was open is gone, what was taken from the bus and not do
   memory_tables.py   the rows and the one writer      memory_ledger.py    the rows that decide
   memory_records.py  what people ask to see           memory_sweeper.py   retention
   memory_keyring.py  API keys                         memory_inbox.py     what lies in inboxes
-  bus/memory.py      the lanes
+  memory_types.py    the kinds of notifications       bus/memory.py       the lanes
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sendwright.drivers.store.memory_ledger import MemoryLedger
 from sendwright.drivers.store.memory_records import MemoryRecords
 from sendwright.drivers.store.memory_sweeper import MemorySweeper
 from sendwright.drivers.store.memory_tables import KeyRow, MemoryStore
+from sendwright.drivers.store.memory_types import MemoryTypes
 from sendwright.engine.ports import Clock
 from sendwright.model.ids import notification_of
 from sendwright.model.notification import Priority
@@ -52,6 +53,7 @@ class MemoryBackend:
         self.switchboard = MemorySwitchboard(self.store)
         self.keyring = MemoryKeyRing(self.store)
         self.inbox = MemoryInbox(self.store)
+        self.types = MemoryTypes(self.store)
         self._clock = clock
 
     async def restart(self) -> MemoryBackend:
@@ -100,6 +102,7 @@ class MemoryDesk:
                 number=number,
                 key=offer.key,
                 trace=offer.trace,
+                v=offer.v,
             )
         )
 

@@ -149,6 +149,8 @@ class Tables:
         self.inbox: Table[str, tuple[Item, int]] = Table()
         """With when it was changed last."""
         self.epochs: Table[str, int] = Table({"switches": FIRST_EPOCH})
+        self.types: Table[tuple[str, str, int], tuple[int, str | None]] = Table()
+        """(when, body) by tenant, name and version."""
         self.events = EventLog()
         self._serial = 0
 

@@ -12,7 +12,8 @@ from typing import Annotated, ClassVar, Literal, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from sendwright.engine.ports import Bus, Clock, DeadParcels, Inbox, IntakeDesk, Ledger, Records
+from sendwright.engine.catalogue import Catalogue
+from sendwright.engine.ports import Bus, Clock, DeadParcels, Inbox, IntakeDesk, Ledger, Records, Types
 from sendwright.engine.warden import Warden
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
@@ -139,6 +140,9 @@ class Services:
     ledger: Ledger
     records: Shown
     dead: DeadParcels
+    types: Types
+    catalogue: Catalogue
+    """The types as a door needs them: `seen` costs nothing."""
     bus: Bus
     inbox: Inbox
     fleet: Fleet
