@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
+from sendwright.model.types import TypeBody
 from sendwright.web.api.table import INBOX, OPEN, WATCH
 
 from .api_world import World
 
+TYPE = {"content": {"body": "Hello {{ name }}"}}
 TEXT = {"to": {"phone": "+14155550123"}, "content": {"body": "hello"}}
 
 
@@ -48,6 +51,11 @@ ENTRIES: Mapping[str, Entry] = {
     "GET /v1/dead": Entry("read"),
     "POST /v1/dead/replay": Entry("admin", {"filters": {}}),
     "POST /v1/dead/drop": Entry("admin", {"filters": {}}),
+    "GET /v1/types": Entry("read"),
+    "PUT /v1/types/{name}": Entry("admin", TYPE, names=SHARED),
+    "GET /v1/types/{name}": Entry("read", names="type"),
+    "DELETE /v1/types/{name}": Entry("admin", names="type"),
+    "POST /v1/types/{name}/preview": Entry("read", {"data": {}}, names="type"),
     "GET /v1/providers": Entry("read", shared=True),
     "GET /v1/providers/{name}": Entry("read", names=SHARED),
     "PATCH /v1/providers/{name}": Entry("admin", {"enabled": True}, names=SHARED, of_all=True),
@@ -77,8 +85,9 @@ async def furnished(world: World) -> dict[str, str]:
     """Something of each kind that a path can name, of the tenant `default`."""
     notification, (message,) = world.born()
     key, _ = await world.warden.made("default", "named in a path", ["read"])
-    return {"notification": notification, "message": message, "key": key.id, SHARED: "twilio-main"}
+    await world.types.put("default", "order.shipped", msgspec.convert(TYPE, TypeBody), world.clock.ms)
+    return {"notification": notification, "message": message, "key": key.id, "type": "order.shipped", SHARED: "twilio-main"}
 
 
-NOBODYS = {"notification": "ntf_" + "0" * 32, "message": "msg_" + "0" * 34, "key": "swk_00000000"}
+NOBODYS = {"notification": "ntf_" + "0" * 32, "message": "msg_" + "0" * 34, "key": "swk_00000000", "type": "order.returned"}
 """Ids of what never was."""

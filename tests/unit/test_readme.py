@@ -144,10 +144,10 @@ def _secrets_for(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bodies() -> Iterator[tuple[str, Any]]:
-    """What README and docs post: the bodies of curl, and the dictionaries called `notification` in Python."""
+    """What README and docs post, or put as types: the bodies of curl, and the dictionaries called `notification` in Python."""
     for page in PAGES:
         for block in _blocks(page, "sh", "console"):
-            for body in re.findall(r"/v1/notifications[^']*-d '([^']*)'", block):
+            for body in re.findall(r"/v1/(?:notifications|types)[^']*-d '([^']*)'", block):
                 yield page.name, json.loads(body)
         for block in _blocks(page, "python"):
             for node in ast.walk(ast.parse(block)):
