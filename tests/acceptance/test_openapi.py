@@ -70,7 +70,9 @@ def known(world: World) -> dict[str, list[dict[str, str]]]:
     """Parameters that stand for something, by the path's first words."""
     rows = world.house.pages("/v1/messages")
     made = [world.house.api("POST", "/v1/keys", {"name": f"key {n}", "scopes": ["read"]})[1] for n in range(3)]
+    world.house.api("PUT", "/v1/types/order.shipped", {"content": {"body": "Hello {{ recipient.id }}"}})
     return {
+        "/v1/types/": [{"name": "order.shipped"}, {"name": "order.returned"}],
         "/v1/notifications/": [{"id": row["notification"]} for row in rows],
         "/v1/messages/": [{"id": row["id"]} for row in rows],
         "/v1/keys/": [{"id": key["id"]} for key in made],

@@ -131,6 +131,12 @@ async def test_everything_that_is_wrong_with_a_type_is_told_at_once() -> None:
     assert faults(await world.client.request("PUT", "/v1/types/a", json=[])) == {("#", "invalid_type")}
 
 
+async def test_a_number_without_a_fraction_is_whole_however_it_is_written() -> None:
+    world = World()
+    put = await shipped(world, content={"push": {"title": "a", "badge": 3.0}})
+    assert put["content"]["push"]["badge"] == 3
+
+
 @pytest.mark.parametrize("reference", ["https://example.org/schema.json", "file:///etc/passwd", "#/$defs/none"])
 async def test_a_schema_refers_to_nothing_outside_of_itself(reference: str) -> None:
     answer = await World().client.request(

@@ -36,7 +36,7 @@ async def put_type(ask: Ask) -> TypeView:
         faults.insert(0, problems.of_parameter("name", "invalid_name", detail))
     if faults:
         raise Refusal(422, "invalid_request", "The type has faults.", faults)
-    body = msgspec.convert(doc, TypeBody)
+    body = msgspec.convert(_whole(doc), TypeBody)
     return _view(await services.types.put(ask.caller.tenant, name, body, services.clock.now_ms()))
 
 
@@ -68,6 +68,15 @@ async def preview_type(ask: Ask) -> Preview:
     if wrong:
         raise problems.of_faults(wrong)
     return Preview(found.pinned, [_preview(ask, found, channel) for channel in DEFAULT_ORDER])
+
+
+def _whole(value: Any) -> Any:
+    """To JSON Schema 5.0 is a whole number."""
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _preview(ask: Ask, found: TypeVersion, channel: str) -> ChannelPreview:
