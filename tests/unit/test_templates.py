@@ -246,3 +246,14 @@ def test_the_variables_can_not_be_changed_by_a_template() -> None:
         escaped=False,
     )
     assert fill("{{ order.items|length }}{{ order.items[0].name }}", given, escaped=False) == "2Tea"
+
+
+def test_a_mistake_of_the_engine_costs_its_own_template_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):
+        """As pyo3 raises it."""
+
+    def broken(*_: object, **__: object) -> str:
+        raise PanicException
+
+    monkeypatch.setattr(type(templates._environment()), "render_template", broken)
+    assert wrong("{{ order.number }}") == "a value is not of the kind that is needed"

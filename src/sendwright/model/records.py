@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sendwright.model.notification import OnDoubt, Priority
 from sendwright.model.parcel import FIRST, FRESH, WITH_DATA, Parcel, Round, Step
@@ -212,7 +213,7 @@ class MessageRecord(Struct, frozen=True, array_like=True):
 
 def parcel_of(message: MessageRecord, content: Said, trace: str | None = None) -> Parcel:
     """The parcel that sends this message from where it stands now."""
-    return Parcel(
+    parcel = Parcel(
         id=message.id,
         tenant=message.tenant,
         steps=message.steps,
@@ -229,9 +230,8 @@ def parcel_of(message: MessageRecord, content: Said, trace: str | None = None) -
         expires_at=message.expires_at,
         wait=message.wait.serial if message.wait else 0,
         trace=trace,
-        about=message.about,
-        v=WITH_DATA if is_filled_in(content) else FIRST,
     )
+    return replace(parcel, about=message.about, v=WITH_DATA) if is_filled_in(content) else parcel
 
 
 class AttemptRecord(Struct, frozen=True, array_like=True):

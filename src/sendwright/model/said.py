@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import field
-
 from sendwright.model.content import Content
 
 
@@ -20,7 +18,7 @@ class Said(Content, frozen=True):
     """The variables, at top level in a template."""
     notification: dict[str, Any] | None = None
     """What templates see as `notification`."""
-    locales: dict[str, dict[str, Any]] = field(default_factory=dict)
+    locales: dict[str, dict[str, Any]] | None = None
     """By language tag, what is said otherwise there: members of a content."""
 
     def __repr__(self) -> str:

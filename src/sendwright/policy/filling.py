@@ -40,7 +40,7 @@ def filled(content: Said, about: dict[str, Any] | None, channels: Collection[str
     for name in _BESIDE:
         doc.pop(name, None)
     about = about or {}
-    doc = in_locale(doc, content.locales, about.get("locale"))
+    doc = in_locale(doc, content.locales or {}, about.get("locale"))
     doc = {name: part for name, part in doc.items() if name not in OWN or name in channels}
     given = variables({**(content.data or {}), "recipient": about, "notification": content.notification or {}})
     doc, wrong = fill_all(doc, given, ("content",))

@@ -37,14 +37,14 @@ def plan_of(intake: Intake, payload: Stored, channels: Collection[str], ttl_ms: 
         _birth(ids.message_id(intake.id, ordinal), entry, payload, channels, send_at, intake.at)
         for ordinal, entry in enumerate(payload.recipients())
     )
-    return Plan(
+    plan = Plan(
         id=intake.id,
         tenant=intake.tenant,
         at=intake.at,
         priority=priority,
         category=payload.category,
         on_doubt=on_doubt(payload),
-        content=payload.content if payload.data is UNSET else _said(intake, payload, births),
+        content=payload.content,
         births=births,
         send_at=send_at,
         expires_at=expires_at(payload, priority, intake.at, send_at, ttl_ms),
@@ -53,8 +53,8 @@ def plan_of(intake: Intake, payload: Stored, channels: Collection[str], ttl_ms: 
         process=intake.process,
         number=intake.number,
         trace=intake.trace,
-        type=None if payload.type is UNSET else payload.type,
     )
+    return plan if payload.data is UNSET else _filled_in(plan, payload)
 
 
 def parked(plan: Plan, crowded: Collection[str]) -> Plan:
@@ -105,19 +105,28 @@ def address_on(recipient: Recipient, channel: str) -> str | None:
             return getattr(recipient, channel, None) if channel in DEFAULT_ORDER else recipient.id
 
 
-def _said(intake: Intake, payload: Stored, births: Collection[Birth]) -> Said:
-    """What its templates say, and what they are filled in with: fixed here, so that every attempt says the same."""
+def _filled_in(plan: Plan, payload: Stored) -> Plan:
+    """The plan, with what its templates are filled in with: fixed here, so that every attempt says the same."""
+    births = tuple(
+        birth if isinstance(entry, str) or not birth.steps else replace(birth, about=about_of(entry))
+        for birth, entry in zip(plan.births, payload.recipients(), strict=True)
+    )
+    type_ = None if payload.type is UNSET else payload.type
+    return replace(plan, births=births, content=_said(plan, payload, births), type=type_)
+
+
+def _said(plan: Plan, payload: Stored, births: Collection[Birth]) -> Said:
     notification = {
-        "id": intake.id,
+        "id": plan.id,
         "type": None if payload.type is UNSET else payload.type.partition("@")[0],
         "category": payload.category,
         "priority": payload.priority,
-        "created_at": rfc3339(intake.at),
-        "metadata": {} if payload.metadata is UNSET else payload.metadata,
+        "created_at": rfc3339(plan.at),
+        "metadata": plan.metadata,
     }
     wanted = {birth.about.get("locale") for birth in births if birth.about is not None}
     content = payload.content
-    return replace(content, data=payload.data, notification=notification, locales=only(content.locales, wanted))
+    return replace(content, data=payload.data, notification=notification, locales=only(content.locales or {}, wanted) or None)
 
 
 def about_of(recipient: Recipient) -> dict[str, Any]:
@@ -132,14 +141,13 @@ def _birth(
     if isinstance(entry, str):
         return _stillborn(message, Reason.UNKNOWN_RECIPIENT, entry)
     wanted = None if payload.channels is UNSET else payload.channels
-    about = None if payload.data is UNSET else about_of(entry)
     steps = steps_of(entry, wanted, channels)
     if not steps:
         return _stillborn(message, _why_nowhere(entry), entry.id)
     if send_at is not None and send_at > now:
         wait = Wait("time", send_at, until=send_at)
-        return Birth(message, steps, MessageState.SCHEDULED, recipient=entry.id, wait=wait, about=about)
-    return Birth(message, steps, MessageState.QUEUED, recipient=entry.id, about=about)
+        return Birth(message, steps, MessageState.SCHEDULED, recipient=entry.id, wait=wait)
+    return Birth(message, steps, MessageState.QUEUED, recipient=entry.id)
 
 
 def _why_nowhere(recipient: Recipient) -> Reason:

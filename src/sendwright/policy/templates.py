@@ -122,6 +122,10 @@ def fill(source: str, given: Mapping[str, Any], *, escaped: bool) -> str:
         raise Wrong(TemplateFault(0, "a value has no text: it is null, a list or an object")) from None
     except (TypeError, ValueError, OverflowError, RecursionError):
         raise Wrong(TemplateFault(0, _MISFIT)) from None
+    except BaseException as error:
+        if type(error).__name__ != _PANIC:
+            raise
+        raise Wrong(TemplateFault(0, _MISFIT)) from None
     if escaped:
         text = text.replace("&#x2f;", "/")  # minijinja escapes it too: no HTML needs that, and links stay legible
     if len(text) > OUTPUT_MAX:
@@ -219,6 +223,8 @@ class _Kept:
 
 _COMPILED = _Kept()
 
+_PANIC = "PanicException"
+"""What a mistake of minijinja's own is raised as, beside all other exceptions; pyo3 does not tell its class."""
 _MISFIT = "a value is not of the kind that is needed"
 _KINDS = {
     "OutOfFuel": "takes too long, or grows too large",
