@@ -172,7 +172,9 @@ def test_a_parcel_that_is_no_json_but_ends_takes_no_other_with_it(poison: bytes)
         read(Parcel, poison)
 
 
-@pytest.mark.parametrize("body", [b"[{},{", b'[{},"]', b"[{}]]", b"[{}],[{}]", b'[{},"\\ud800",]', b"x[{}]", b"[\\,{}]", b"]["])
+@pytest.mark.parametrize(
+    "body", [b"[{},{", b'[{},"]', b"[{}]]", b"[{}],[{}]", b'[{},"\\ud800",]', b"x[{}]", b"[\\,{}]", b"][", b"[{}}"]
+)
 def test_where_no_parcel_can_be_told_from_the_next_the_body_is_one(body: bytes) -> None:
     assert split(body) == [body]
 

@@ -284,6 +284,8 @@ def _torn(body: bytes) -> list[bytes] | None:
         if sign in b'"\\' or (depth == 0 and (sign != b"[" or found.start())):
             return None
         depth += (sign in b"[{") - (sign in b"]}")
+        if depth == 0 and sign != b"]":
+            return None
         if depth == 0 or (depth == 1 and sign == b","):
             pieces.append(body[begun : found.start()].strip(_BLANK))
             begun = found.end()
