@@ -46,6 +46,7 @@ ONCE = frozenset(
         "deliver.expiring",
         "deliver.no_provider",
         "deliver.unsayable",
+        "deliver.unfillable",
         "deliver.fail",
         "deliver.advance",
         "deliver.suppressed",
@@ -271,6 +272,7 @@ class _Run:
         bodies += [(_to("slack", number), False) for number in range(4)]
         bodies += [(_to("messenger", number), False) for number in range(3)]
         bodies += [(_hasty(number), True) for number in range(6)]
+        bodies += [({**sms(30), "content": {"body": "Hello {{ nobody }}"}, "data": {}}, True)]
         soon = rfc3339(int(time.time() * 1000) + 1500)
         bodies += [(sms(20 + number, send_at=soon), False) for number in range(2)]
         queued_up = rfc3339(int(time.time() * 1000) + 2500)  # it comes due while others wait for the one slot

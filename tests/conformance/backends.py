@@ -24,7 +24,7 @@ from sendwright.drivers.clustered import PostgresBackend, open_postgres
 from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.people import Directory, Suppressions
-from sendwright.engine.ports import Bus, Inbox, IntakeDesk, KeyRing, Ledger, Sweeper, Switchboard, Waiting
+from sendwright.engine.ports import Bus, Inbox, IntakeDesk, KeyRing, Ledger, Sweeper, Switchboard, Types, Waiting
 from sendwright.model.records import Audit
 from sendwright.web.api.services import Sessions, Shown
 from tests.conformance import rabbit
@@ -59,6 +59,7 @@ class UnderTest(Protocol):
     sweeper: Sweeper
     directory: Directory
     suppressions: Suppressions
+    types: Types
     hold: Callable[[str], AbstractAsyncContextManager[Held]] | None
     """None where a transaction can't be held open."""
     grace_s: float
@@ -86,6 +87,7 @@ class _Memory:
         self.sweeper, self.keyring, self.inbox = backend.sweeper, backend.keyring, backend.inbox
         self.directory, self.suppressions = backend.directory, backend.suppressions
         self.sessions = backend.sessions
+        self.types = backend.types
 
     async def restart(self) -> UnderTest:
         return _Memory(await self._backend.restart(), self._clock)
@@ -141,6 +143,7 @@ class _Sqlite:
         self.sweeper, self.keyring, self.inbox = backend.sweeper, backend.keyring, backend.inbox
         self.directory, self.suppressions = backend.directory, backend.suppressions
         self.sessions = backend.sessions
+        self.types = backend.types
 
     async def restart(self) -> UnderTest:
         """Opens a copy of the files as they lie on the disk now, which is what a kill would leave."""
@@ -211,6 +214,7 @@ class _Postgres:
         self.keyring, self.inbox = backend.keyring, backend.inbox
         self.directory, self.suppressions = backend.directory, backend.suppressions
         self.sessions = backend.sessions
+        self.types = backend.types
         self.records: Shown = _Counted(backend)
 
     async def restart(self) -> UnderTest:

@@ -6,11 +6,11 @@ import itertools
 from typing import Any, Protocol
 
 from sendwright.engine.ports import Ledger
-from sendwright.model.content import Content
 from sendwright.model.ids import IdMint, message_id
 from sendwright.model.notification import OnDoubt, Priority
 from sendwright.model.parcel import Parcel, Round, Sighting, Step
 from sendwright.model.records import Birth, Claim, Claimed, Decision, Offer, Plan, Refused, Settlement, Wait
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.suppression import Marker
 
@@ -69,7 +69,7 @@ def plan(*births: Birth, notification: str | None = None, steps: tuple[Step, ...
     ntf = notification or new_id(tenant, at)
     on_doubt: OnDoubt = changed.pop("on_doubt", "resend")
     priority = changed.pop("priority", Priority.NORMAL)
-    content = changed.pop("content", Content(body="Hello"))
+    content = changed.pop("content", Said(body="Hello"))
     return Plan(ntf, tenant, at, priority, "transactional", on_doubt, content, births or (birth(ntf, 0, steps),), **changed)
 
 

@@ -38,6 +38,7 @@ TABLES = (
     "erasures",
     "suppressions",
     "replies",
+    "types",
     "dead_parcels",
     "trials",
     "rates",

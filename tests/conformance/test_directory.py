@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from sendwright.model.content import Content
 from sendwright.model.ids import message_id
 from sendwright.model.inbox import Item, Said, View
 from sendwright.model.notification import PushToken, Recipient
 from sendwright.model.parcel import Step
 from sendwright.model.people import Change, Erased
 from sendwright.model.records import Page
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
@@ -156,7 +156,8 @@ async def test_an_erased_person_is_unknown_and_what_is_older_makes_them_known_to
 async def test_what_waits_for_an_erased_person_is_never_sent_and_says_no_more_who_it_was_for(backend: UnderTest) -> None:
     # given a queued and a scheduled message, and one for somebody else beside
     ntf = new_id()
-    births = [birth(ntf, 0, (SMS, EMAIL), recipient="ada"), birth(ntf, 1, recipient="kim")]
+    about = {"id": "ada", "email": "ada@example.org"}
+    births = [birth(ntf, 0, (SMS, EMAIL), recipient="ada", about=about), birth(ntf, 1, recipient="kim")]
     ((parcel, others),) = await backend.ledger.plan([plan(*births, notification=ntf)])
     later = await scheduled_for(backend, "ada")
     # when
@@ -166,13 +167,14 @@ async def test_what_waits_for_an_erased_person_is_never_sent_and_says_no_more_wh
     for message in (parcel.id, later):
         row = await message_of(backend, message)
         assert (row.state, row.recipient, row.address, row.wait) == (MessageState.CANCELLED, None, None, None)
+        assert row.about is None
         assert {step.address for step in row.steps} == {""}
     assert not await backend.ledger.revive(TENANT, parcel.id, NOW)
     assert (await message_of(backend, others)).recipient == "kim"
     # and what was said to somebody else too is kept
     found = await backend.records.notification(TENANT, ntf)
     assert found is not None
-    assert found.content == Content(body="Hello")
+    assert found.content == Said(body="Hello")
     assert (await backend.records.list_messages(Page(TENANT, recipient="ada"))).rows == ()
 
 
@@ -197,7 +199,7 @@ async def test_what_was_said_to_an_erased_person_alone_is_forgotten_with_the_ven
     assert (attempt.state, attempt.reason, attempt.detail) == (AttemptState.REJECTED, "blocked", "")
     found = await backend.records.notification(TENANT, ntf)
     assert found is not None
-    assert (found.content, found.metadata) == (Content(), {})
+    assert (found.content, found.metadata) == (Said(), {})
 
 
 async def test_evidence_of_a_call_in_flight_still_joins_after_the_erasure(backend: UnderTest) -> None:

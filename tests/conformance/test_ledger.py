@@ -10,11 +10,11 @@ import asyncio
 
 import pytest
 
-from sendwright.model.content import Content
 from sendwright.model.ids import attempt_id, message_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel
 from sendwright.model.records import Cancelled, Claimed, Refused, Switch, Wait
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
@@ -57,7 +57,7 @@ async def test_a_plan_returns_a_parcel_for_every_queued_message_in_order(backend
         id=message_id(ntf, 0),
         tenant=TENANT,
         steps=(SMS, EMAIL),
-        content=Content(body="Hello"),
+        content=Said(body="Hello"),
         at=NOW,
         priority=Priority.HIGH,
         on_doubt="hold",
@@ -107,10 +107,10 @@ async def test_several_plans_at_once_answer_in_their_order(backend: UnderTest) -
 async def test_the_first_plan_wins_and_a_redelivered_one_gets_what_is_stored(backend: UnderTest) -> None:
     # given
     ntf = new_id()
-    first = plan(birth(ntf, 0, (SMS, EMAIL)), birth(ntf, 1), notification=ntf, content=Content(body="first"), trace="00-abc")
+    first = plan(birth(ntf, 0, (SMS, EMAIL)), birth(ntf, 1), notification=ntf, content=Said(body="first"), trace="00-abc")
     (parcels,) = await backend.ledger.plan([first])
     # when
-    second = plan(birth(ntf, 0, (EMAIL,)), birth(ntf, 1), birth(ntf, 2), notification=ntf, content=Content(body="second"))
+    second = plan(birth(ntf, 0, (EMAIL,)), birth(ntf, 1), birth(ntf, 2), notification=ntf, content=Said(body="second"))
     (again,) = await backend.ledger.plan([second])
     # then
     assert list(again) == list(parcels)
@@ -260,7 +260,7 @@ async def test_two_claims_with_one_token_at_the_same_time_are_one_attempt(backen
 
 async def test_a_message_that_nobody_knows_is_refused_as_gone(backend: UnderTest) -> None:
     known = await planned(backend.ledger)
-    unknown = Parcel(message_id(new_id(), 0), TENANT, (SMS,), Content(body="?"), NOW)
+    unknown = Parcel(message_id(new_id(), 0), TENANT, (SMS,), Said(body="?"), NOW)
     assert refused(await backend.ledger.claim(claim(unknown))) == "gone"
     assert isinstance(await backend.ledger.claim(claim(known)), Claimed)
 

@@ -28,12 +28,12 @@ from sendwright.drivers.move.tables import ELSEWHERE, TABLES
 from sendwright.drivers.move.target import open_target
 from sendwright.errors import OperatorError, StoreUnusable
 from sendwright.model.api_key import ApiKey
-from sendwright.model.content import Content
 from sendwright.model.ids import reply_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import INBOUND, Intake, Parcel, bundle, pack, split, unbundle
 from sendwright.model.people import Change, Heard
 from sendwright.model.records import AttemptRecord, Cancelled, Conflict, Page, Switch, Taken, Wait
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.suppression import suppression
 from tests.conformance.builders import (
@@ -84,7 +84,7 @@ async def furnish(house: SqliteBackend) -> None:
         else:
             births = []
         doubt = "hold" if number == 3 else "resend"
-        (planned,) = await house.ledger.plan([plan(*births, on_doubt=doubt, content=Content(body=ODD), **named)])
+        (planned,) = await house.ledger.plan([plan(*births, on_doubt=doubt, content=Said(body=ODD), **named)])
         parcels.append(planned[0] if planned else None)
         await house.bus.publish("email.bulk", [pack(parcel) for parcel in planned[1:]])
     for taken in bundles:

@@ -26,11 +26,11 @@ from sendwright.drivers.store.postgres.registry import PostgresRegistry
 from sendwright.drivers.store.postgres.rows import DAY_MS
 from sendwright.drivers.store.postgres.sql import SQL
 from sendwright.errors import StoreUnusable
-from sendwright.model.content import Content
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, intake_lane, unbundle
 from sendwright.model.records import Cancelled, Claimed, Conflict, Taken, Wait
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import TaskGate, on_postgres
 from tests.conformance.builders import (
@@ -206,8 +206,8 @@ async def test_of_two_plans_that_found_a_row_one_wins_and_both_are_told_the_same
     assert await third.ledger.cancel(TENANT if taken else "stranger", ntf, NOW) == Cancelled(unplanned=1)
     gates = [about_to_look_closer(one, monkeypatch), about_to_look_closer(other, monkeypatch)]
     plans = [
-        plan(birth(ntf, 0), birth(ntf, 1), notification=ntf, content=Content(body="one"), process="one", number=1),
-        plan(birth(ntf, 0), notification=ntf, content=Content(body="two"), process="two", number=1),
+        plan(birth(ntf, 0), birth(ntf, 1), notification=ntf, content=Said(body="one"), process="one", number=1),
+        plan(birth(ntf, 0), notification=ntf, content=Said(body="two"), process="two", number=1),
     ]
     planning = [asyncio.ensure_future(backend.ledger.plan([each])) for backend, each in zip((one, other), plans, strict=True)]
     for gate in gates:

@@ -15,11 +15,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from sendwright.model.content import Content
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, Parcel, intake_lane, unbundle
 from sendwright.model.records import Cancelled, Claimed, Conflict, Refused, Running, Switch, Taken, Wait
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
@@ -218,8 +218,8 @@ async def test_a_notification_that_is_cancelled_while_it_is_planned_sends_nothin
 async def test_of_two_different_plans_one_wins_and_both_are_told_the_same(backend: UnderTest, order: Interleaving) -> None:
     # given
     ntf = new_id()
-    one = plan(birth(ntf, 0, (SMS,)), birth(ntf, 1, (SMS,)), notification=ntf, content=Content(body="one"))
-    two = plan(birth(ntf, 0, (EMAIL,)), notification=ntf, content=Content(body="two"))
+    one = plan(birth(ntf, 0, (SMS,)), birth(ntf, 1, (SMS,)), notification=ntf, content=Said(body="one"))
+    two = plan(birth(ntf, 0, (EMAIL,)), notification=ntf, content=Said(body="two"))
     # when
     raced = await race(
         backend, order, Call("plan", lambda: backend.ledger.plan([one])), Call("plan", lambda: backend.ledger.plan([two]))
@@ -237,8 +237,8 @@ async def test_of_two_different_plans_of_what_was_cancelled_one_wins(backend: Un
     # given
     ntf = new_id()
     assert await backend.ledger.cancel(TENANT, ntf, NOW) == Cancelled(unplanned=1)
-    one = plan(birth(ntf, 0, (SMS,)), birth(ntf, 1, (SMS,)), notification=ntf, content=Content(body="one"))
-    two = plan(birth(ntf, 0, (EMAIL,)), notification=ntf, content=Content(body="two"))
+    one = plan(birth(ntf, 0, (SMS,)), birth(ntf, 1, (SMS,)), notification=ntf, content=Said(body="one"))
+    two = plan(birth(ntf, 0, (EMAIL,)), notification=ntf, content=Said(body="two"))
     # when
     await race(backend, order, Call("plan", lambda: backend.ledger.plan([one])), Call("plan", lambda: backend.ledger.plan([two])))
     # then

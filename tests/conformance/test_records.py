@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from sendwright.drivers.store.sqlite import records
-from sendwright.model.content import Content
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel
 from sendwright.model.records import Event, Page, Wait
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
@@ -71,7 +71,7 @@ async def test_a_notification_shows_what_was_asked_and_how_its_messages_are(back
         notification=ntf,
         priority=Priority.HIGH,
         on_doubt="hold",
-        content=Content(title="T", body="B"),
+        content=Said(title="T", body="B"),
         send_at=NOW - 1,
         expires_at=NOW + MINUTE,
         metadata={"order": "7", "ü": "世"},
@@ -84,7 +84,7 @@ async def test_a_notification_shows_what_was_asked_and_how_its_messages_are(back
     # then
     assert record is not None
     assert (record.id, record.tenant, record.at, record.priority) == (ntf, TENANT, NOW, Priority.HIGH)
-    assert (record.category, record.on_doubt, record.content) == ("transactional", "hold", Content(title="T", body="B"))
+    assert (record.category, record.on_doubt, record.content) == ("transactional", "hold", Said(title="T", body="B"))
     assert (record.send_at, record.expires_at, record.key) == (NOW - 1, NOW + MINUTE, "order-7")
     assert (record.metadata, record.cancelled_at) == ({"order": "7", "ü": "世"}, None)
     assert record.messages == 3

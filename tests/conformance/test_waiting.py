@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from sendwright.model.content import Content
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel
 from sendwright.model.records import Wait
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
@@ -94,7 +94,7 @@ async def test_a_due_parcel_carries_what_a_worker_needs(backend: UnderTest) -> N
     # given
     ntf = new_id()
     born = birth(ntf, 0, (SMS, EMAIL), state=MessageState.SCHEDULED, wait=Wait("time", NOW))
-    content = Content(title="T", body="B")
+    content = Said(title="T", body="B")
     asked = plan(
         born, notification=ntf, priority=Priority.BULK, on_doubt="hold", expires_at=NOW + MINUTE, trace="00-abc", content=content
     )

@@ -14,10 +14,11 @@ from sendwright.drivers.store.memory_inbox import MemoryInbox
 from sendwright.drivers.store.memory_keyring import MemoryKeyRing
 from sendwright.drivers.store.memory_sessions import MemorySessions
 from sendwright.drivers.store.memory_tables import MemoryStore
+from sendwright.drivers.store.memory_types import MemoryTypes
+from sendwright.engine.catalogue import Catalogue
 from sendwright.engine.warden import Warden
 from sendwright.errors import BusDown
 from sendwright.model import ids
-from sendwright.model.content import Content
 from sendwright.model.ids import IdMint, message_id
 from sendwright.model.notification import Payload, Priority
 from sendwright.model.parcel import INBOUND, Sighting, Step
@@ -36,6 +37,7 @@ from sendwright.model.records import (
     Taken,
     Violation,
 )
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.model.stats import UNIT_MAX, Backlog, Parked, Sample, Strip
 from sendwright.policy.admission import Rules
@@ -162,7 +164,7 @@ class Rows:
 
     def forgotten(self, message: str) -> bool:
         """Whether retention has taken what a message said."""
-        return self.notifications[ids.notification_of(message)].content == Content()
+        return self.notifications[ids.notification_of(message)].content == Said()
 
     async def attempts(self, message: str) -> Sequence[AttemptRecord]:
         return [a for a in self.attempt_rows if a.message == message]
@@ -363,6 +365,7 @@ class World:
             "channels": lambda: LIVE,
             **settings,
         }
+        self.types = MemoryTypes(MemoryStore())
         self.services = Services(
             clock=self.clock,
             mint=self.mint,
@@ -375,6 +378,8 @@ class World:
             suppressions=self.people.suppressions,
             marker=Marker(b"k" * 32),
             sessions=self.sessions,
+            types=self.types,
+            catalogue=Catalogue(self.types, self.clock),
             bus=self.bus,  # type: ignore[arg-type]
             inbox=self.inbox,
             fleet=self.crew,
@@ -424,7 +429,7 @@ class World:
             priority=Priority.HIGH,
             category="transactional",
             on_doubt="resend",
-            content=Content(body="hello"),
+            content=Said(body="hello"),
             messages=count,
             counts={given["state"]: count},
             metadata={"order": "1"},

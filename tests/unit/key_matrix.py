@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from sendwright.model.people import Change
+from sendwright.model.types import TypeBody
 from sendwright.policy.suppression import suppression
 from sendwright.web.api.table import INBOX, OPEN, WATCH
 
 from .api_world import NOW, World
 
+TYPE = {"content": {"body": "Hello {{ name }}"}}
 TEXT = {"to": {"phone": "+14155550123"}, "content": {"body": "hello"}}
 
 
@@ -62,6 +65,11 @@ ENTRIES: Mapping[str, Entry] = {
     "GET /v1/dead": Entry("read"),
     "POST /v1/dead/replay": Entry("admin", {"filters": {}}),
     "POST /v1/dead/drop": Entry("admin", {"filters": {}}),
+    "GET /v1/types": Entry("read"),
+    "PUT /v1/types/{name}": Entry("admin", TYPE, names=SHARED),
+    "GET /v1/types/{name}": Entry("read", names="type"),
+    "DELETE /v1/types/{name}": Entry("admin", names="type"),
+    "POST /v1/types/{name}/preview": Entry("read", {"data": {}}, names="type"),
     "GET /v1/providers": Entry("read", shared=True),
     "GET /v1/providers/{name}": Entry("read", names=SHARED),
     "PATCH /v1/providers/{name}": Entry("admin", {"enabled": True}, names=SHARED, of_all=True),
@@ -95,7 +103,8 @@ async def furnished(world: World) -> dict[str, str]:
     await world.people.directory.write([Change("default", "ada-of-default", {"email": "ada@example.org"}, NOW, "")])
     stopped = suppression(world.services.marker, "default", "sms", "+14155550123", "opted_out", "manual", NOW)
     await world.people.suppressions.add(stopped)
-    people = {"recipient": "ada-of-default", "suppression": stopped.id}
+    await world.types.put("default", "order.shipped", msgspec.convert(TYPE, TypeBody), world.clock.ms)
+    people = {"type": "order.shipped", "recipient": "ada-of-default", "suppression": stopped.id}
     return {"notification": notification, "message": message, "key": key.id, SHARED: "twilio-main", **people}
 
 
@@ -103,6 +112,7 @@ NOBODYS = {
     "notification": "ntf_" + "0" * 32,
     "message": "msg_" + "0" * 34,
     "key": "swk_00000000",
+    "type": "order.returned",
     "recipient": "nobody",
     "suppression": "sup_" + "0" * 32,
 }

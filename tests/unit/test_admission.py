@@ -126,13 +126,15 @@ def test_a_fault_is_named_by_its_place_and_code(doc: Any, expected: set[tuple[st
     assert found(doc) == expected
 
 
-@pytest.mark.parametrize("member", ["type", "plan", "digest", "data"])
+@pytest.mark.parametrize("member", ["plan", "digest"])
 def test_what_this_version_lacks_is_refused_and_never_ignored(member: str) -> None:
     assert (f"#/{member}", "not_supported") in found({"to": "u", "content": BODY, member: {}})
 
 
-def test_a_type_instead_of_content_is_one_fault() -> None:
-    assert found({"to": "u", "type": "order.shipped"}) == {("#/type", "not_supported")}
+def test_content_or_a_type_is_one_fault() -> None:
+    assert found({"to": "u"}) == {("#/content", "required")}
+    assert found({"to": "u", "type": "order.shipped"}) == {("#/type", "unknown_type")}
+    assert found({"to": "u", "type": "order.shipped", "content": BODY}) == {("#/type", "unknown_type"), ("#/content", "conflict")}
 
 
 @pytest.mark.parametrize("channel", ["line", "discord", "teams"])

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from sendwright.model.content import Content
 from sendwright.model.ids import attempt_id, parcel_id
 from sendwright.model.parcel import INBOUND, Intake, Parcel, Step, pack, read
 from sendwright.model.people import Spoken
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.providers.contract import Inbound
 from sendwright.web.api import dead, hooks
@@ -71,7 +71,7 @@ async def test_what_it_said_is_forgotten_is_told_whoever_wants_it_sent_again() -
     world = World()
     notification, (dead, doubtful) = world.born(2, state=MessageState.FAILED, dead=True)
     world.rows.messages[doubtful] = replace(world.rows.messages[doubtful], state=MessageState.IN_DOUBT, dead=False)
-    world.rows.notifications[notification] = replace(world.rows.notifications[notification], content=Content())
+    world.rows.notifications[notification] = replace(world.rows.notifications[notification], content=Said())
     answers = [
         await world.client.post(f"/v1/messages/{dead}/resend"),
         await world.client.post(f"/v1/messages/{doubtful}/resend"),
@@ -246,7 +246,7 @@ async def test_parcels_come_with_the_first_page_only() -> None:
 
 def _broken(kind: type, **members: Any) -> tuple[bytes, str]:
     """A parcel with something in the wrong place, and what the sieve is told of it."""
-    step, content = Step("sms", PHONE), Content(body=WORDS)
+    step, content = Step("sms", PHONE), Said(body=WORDS)
     good = Parcel("msg_1", "t", (step,), content, 1) if kind is Parcel else Intake("ntf_1", "t", 1, msgspec.Raw(b"{}"))
     raw = json.dumps(json.loads(pack(good)) | members).encode()
     with pytest.raises((msgspec.MsgspecError, ValueError)) as raised:
@@ -266,7 +266,7 @@ def _broken(kind: type, **members: Any) -> tuple[bytes, str]:
         ({"steps": PHONE}, "Expected `array`, got `str` - at `$.steps`"),
         ({"steps": [[WORDS]]}, "Expected `array` of at least length 2, got 1 - at `$.steps[0]`"),
         ({"content": {"body": 493021}}, "Expected `str | null`, got `int` - at `$.content.body`"),
-        ({"v": 2}, "version 2 is not known here"),
+        ({"v": 3}, "version 3 is not known here"),
     ],
 )
 async def test_what_is_wrong_with_a_parcel_shows_nothing_out_of_it(members: dict[str, Any], problem: str) -> None:

@@ -223,11 +223,12 @@ async def test_a_notification_is_found_by_its_key_even_before_it_is_planned() ->
     assert (await world.neighbour.get("/v1/notifications?idempotency_key=k1")).json()["data"] == []
 
 
-async def test_no_notification_has_a_type_yet() -> None:
+async def test_notifications_are_asked_for_by_their_type() -> None:
     world = World()
     world.born()
-    assert (await world.client.get("/v1/notifications?type=order.shipped")).json() == {"data": [], "next_cursor": None}
-    assert len((await world.client.get("/v1/notifications")).json()["data"]) == 1
+    await world.client.get("/v1/notifications?type=order.shipped%402")
+    await world.client.get("/v1/notifications")
+    assert [page.type for page in world.rows.pages] == ["order.shipped@2", None]
 
 
 async def test_a_store_that_is_down_is_503_without_its_own_words() -> None:

@@ -48,6 +48,7 @@ def test_the_commands_of_this_version_are_there_and_no_other() -> None:
         "list",
         "tail",
         "providers",
+        "types",
         "dead",
         "doubts",
         "keys",
@@ -58,6 +59,7 @@ def test_the_commands_of_this_version_are_there_and_no_other() -> None:
     assert list(root.commands) == top
     assert {path for path in COMMANDS if len(path) == 2} == {
         *(("providers", name) for name in ("list", "disable", "enable", "test")),
+        *(("types", name) for name in ("list", "push", "pull", "diff")),
         *(("dead", name) for name in ("list", "replay", "drop")),
         *(("doubts", name) for name in ("list", "resolve")),
         *(("keys", name) for name in ("list", "create", "revoke")),

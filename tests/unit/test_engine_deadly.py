@@ -12,7 +12,7 @@ import pytest
 from sendwright.engine.readmit import readmit
 from sendwright.engine.sieve import DEADLY, TRIES
 from sendwright.model.notification import Priority
-from sendwright.model.parcel import INBOUND, Intake, Parcel, Sighting, intake_lane, lane, pack
+from sendwright.model.parcel import INBOUND, VERSION, Intake, Parcel, Sighting, intake_lane, lane, pack
 from sendwright.model.records import Plan
 from sendwright.model.states import AttemptState, MessageState
 
@@ -226,15 +226,15 @@ async def test_a_parcel_of_a_later_version_is_kept_as_it_is_until_somebody_reads
         bundle = await world.bus.take(SMS)
         raw = bundle.body[1:-1]
         await world.bus.done(bundle)
-        later = raw.replace(b'{"id"', b'{"v":2,"shape":{"of":"tomorrow"},"id"')
+        later = raw.replace(b'{"id"', b'{"v":3,"shape":{"of":"tomorrow"},"id"')
         await world.bus.publish(SMS, [later])
         await world.start()
         await world.pass_time(1)
         assert world.quarantined() == [later]
         assert one.calls == []
         # when one comes who reads that version, then not before
-        assert await world.quarantine.legible(1, 9) == []
-        ((found, kept),) = await world.quarantine.legible(2, 9)
+        assert await world.quarantine.legible(VERSION, 9) == []
+        ((found, kept),) = await world.quarantine.legible(VERSION + 1, 9)
         assert (found.lane, kept) == (SMS, later)
         # and: what is read goes back to its lane by itself
         await world.quarantine.drop(found.id)

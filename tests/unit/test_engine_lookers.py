@@ -14,9 +14,9 @@ from sendwright.engine.deliver import SLOT_WAIT_S, Deliverer
 from sendwright.engine.schedule import Promoter
 from sendwright.engine.telling import Telling
 from sendwright.engine.worker import Hand
-from sendwright.model.content import Content
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Step, lane, unbundle
+from sendwright.model.said import Said
 from sendwright.policy.breaker import Health
 
 from .concord_world import House, Process
@@ -46,7 +46,7 @@ class Parked:
     async def pull(self, key: str, priority: Priority, shares: Mapping[str, int]) -> Sequence[Parcel]:
         count = min(self.left, shares["default"])
         self.left -= count
-        content = Content(body="hello")
+        content = Said(body="hello")
         steps = (Step("sms", "+14155550100"),)
         return [Parcel(f"msg_{self.left + number}", "default", steps, content, 1) for number in range(count)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sendwright.engine.roll import BEAT_S, LEASE_S, Roll, only
 from sendwright.engine.telling import Telling
 from sendwright.errors import StoreDown
+from sendwright.model.parcel import FIRST, VERSION
 from tests.conformance.builders import ManualClock
 
 
@@ -15,6 +16,8 @@ class _Registry:
         self._clock = clock
         self.said: dict[str, float] = {}
         self.down = False
+        self.old = False
+        """Whether a process of the version before lives."""
 
     async def beat(self, process: str, lease_s: float) -> frozenset[str]:
         if self.down:
@@ -22,6 +25,9 @@ class _Registry:
         now = self._clock.monotonic()
         self.said[process] = now
         return frozenset(name for name, at in self.said.items() if now - at <= lease_s)
+
+    async def readers(self, lease_s: float) -> int:
+        return 1 if self.old else VERSION
 
     async def leave(self, process: str) -> None:
         if self.down:
@@ -115,3 +121,19 @@ def test_of_an_engine_that_one_process_holds_all_others_are_dead() -> None:
     alive = only("me")
     assert alive("me")
     assert not alive("you")
+
+
+async def test_what_all_read_who_live_is_the_first_version_until_the_last_of_the_version_before_has_gone() -> None:
+    clock = ManualClock()
+    registry = _Registry(clock)
+    roll = Roll(registry, "new", clock, lambda _: None)
+    assert roll.reads() == FIRST
+    registry.old = True
+    await roll.beat()
+    assert roll.reads() == FIRST
+    registry.old = False
+    await roll.beat()
+    assert roll.reads() == VERSION
+    registry.down = True
+    await roll.beat()
+    assert roll.reads() == VERSION

@@ -119,7 +119,7 @@ class _World:
         self.kept.append((lane, body, problem))
 
 
-def judge_any(raw: bytes, message_id: str | None) -> Wanted | Refused:
+async def judge_any(raw: bytes, message_id: str | None) -> Wanted | Refused:
     return wanted(raw, message_id, RULES, {"sms"}, NOW)
 
 

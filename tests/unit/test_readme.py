@@ -13,10 +13,13 @@ from typing import Any
 from urllib.parse import unquote
 
 import click
+import msgspec
 import pytest
 
 from sendwright.cli.root import root
-from sendwright.policy.admission import Admitted, Rules, admit
+from sendwright.model.types import TypeBody, TypeVersion
+from sendwright.policy.admission import LINK_SCHEMES, Admitted, Rules, admit, ttl_ok
+from sendwright.policy.type_rules import body_faults
 from sendwright.providers import registry
 from sendwright.providers.contract import EVERY_CHANNEL
 from sendwright.settings import load
@@ -141,10 +144,10 @@ def _secrets_for(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bodies() -> Iterator[tuple[str, Any]]:
-    """What README and docs post: the bodies of curl, and the dictionaries called `notification` in Python."""
+    """What README and docs post, or put as types: the bodies of curl, and the dictionaries called `notification` in Python."""
     for page in PAGES:
         for block in _blocks(page, "sh", "console"):
-            for body in re.findall(r"/v1/notifications[^']*-d '([^']*)'", block):
+            for body in re.findall(r"/v1/(?:notifications|types)[^']*-d '([^']*)'", block):
                 yield page.name, json.loads(body)
         for block in _blocks(page, "python"):
             for node in ast.walk(ast.parse(block)):
@@ -156,8 +159,13 @@ def test_every_notification_that_is_shown_is_taken() -> None:
     bodies = list(_bodies())
 
     assert {page for page, _ in bodies} >= {"README.md", "api.md"}
+    put: TypeVersion | None = None
     for page, body in bodies:
-        answer = admit(json.dumps(body).encode(), Rules(), EVERY_CHANNEL, NOW_MS)
+        if "to" not in body:  # a type, for what follows on its page
+            assert body_faults(body, LINK_SCHEMES, EVERY_CHANNEL, ttl_ok) == [], page
+            put = TypeVersion("put", 1, NOW_MS, msgspec.convert(body, TypeBody))
+            continue
+        answer = admit(json.dumps(body).encode(), Rules(), EVERY_CHANNEL, NOW_MS, put if "type" in body else None)
         assert isinstance(answer, Admitted), f"{page}: {answer}"
 
 

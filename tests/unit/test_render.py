@@ -7,10 +7,11 @@ import pytest
 from sendwright.engine.render import render, text_of
 from sendwright.model.content import ChatContent, Content, EmailContent, PushContent, SmsContent
 from sendwright.model.parcel import Parcel, Step
+from sendwright.model.said import Said
 
 from .engine_world import Vendor, World, in_virtual_time
 
-CONTENT = Content(title="Maintenance", body="We are away.", url="https://example.org")
+CONTENT = Said(title="Maintenance", body="We are away.", url="https://example.org")
 
 
 def parcel(channel: str, content: Content = CONTENT) -> Parcel:
@@ -28,7 +29,7 @@ async def test_a_title_is_said_once_in_its_own_place_or_in_the_text() -> None:
 
 @in_virtual_time
 async def test_a_text_of_its_own_for_sms_replaces_the_whole_text() -> None:
-    content = Content(title="Maintenance", body="We are away.", sms=SmsContent(body="Away on Sunday", sender="Acme"))
+    content = Said(title="Maintenance", body="We are away.", sms=SmsContent(body="Away on Sunday", sender="Acme"))
     async with World(Vendor(), started=False) as world:
         out = render(parcel("sms", content), world.fleet.accounts["one"], 0)
     assert (out.title, out.body, out.sender) == (None, "Away on Sunday", "Acme")
@@ -36,7 +37,7 @@ async def test_a_text_of_its_own_for_sms_replaces_the_whole_text() -> None:
 
 @pytest.mark.parametrize(
     ("content", "text"),
-    [(Content(title="Only this"), "Only this"), (Content(body="Only that"), "Only that"), (Content(html="<p>…</p>"), "")],
+    [(Said(title="Only this"), "Only this"), (Said(body="Only that"), "Only that"), (Said(html="<p>…</p>"), "")],
 )
 def test_an_sms_says_what_there_is_to_say(content: Content, text: str) -> None:
     assert text_of(content, "sms") == text
@@ -44,7 +45,7 @@ def test_an_sms_says_what_there_is_to_say(content: Content, text: str) -> None:
 
 @in_virtual_time
 async def test_what_a_channel_says_of_its_own_stands_before_what_is_said_to_all() -> None:
-    content = Content(
+    content = Said(
         title="Maintenance",
         body="We are away.",
         html="<p>We are away.</p>",

@@ -27,6 +27,7 @@ from sendwright.engine.ports import (
     Registry,
     Sweeper,
     Switchboard,
+    Types,
     Waiting,
 )
 from sendwright.engine.store_time import StoreClock
@@ -89,6 +90,8 @@ class Backend(Protocol):
     def suppressions(self) -> Suppressions: ...
     @property
     def sessions(self) -> Sessions: ...
+    @property
+    def types(self) -> Types: ...
     @property
     def registry(self) -> Registry | None:
         """Who else works; None where one process holds the store."""

@@ -11,7 +11,7 @@ from typing import Any
 from sendwright.app.parts import Parts, rules_of
 from sendwright.engine.ingest import Ingester
 from sendwright.policy.admission import Refused
-from sendwright.policy.ingress import Wanted, wanted
+from sendwright.policy.ingress import Wanted, type_of, wanted
 from sendwright.settings.engines import RABBITMQ, SQS
 
 
@@ -19,10 +19,13 @@ def loop_of(parts: Parts) -> Callable[[], Awaitable[None]] | None:
     """Takes what producers publish, as long as it runs; None on an engine that nobody else can publish to."""
     rules, live = rules_of(parts), frozenset(parts.fleet.channels)
 
-    def judge(raw: bytes, message_id: str | None) -> Wanted | Refused:
-        return wanted(raw, message_id, rules, live, parts.clock.now_ms())
-
     tenant = parts.settings.bus.ingress_tenant
+
+    async def judge(raw: bytes, message_id: str | None) -> Wanted | Refused:
+        named = type_of(raw)
+        type_ = None if named is None else await parts.catalogue.found(tenant, named)
+        return wanted(raw, message_id, rules, live, parts.clock.now_ms(), type_)
+
     ingester = Ingester(parts.accept, parts.backend.quarantine, parts.clock, parts.tell, tenant, judge)
     by_engine = {RABBITMQ: _rabbitmq, SQS: _sqs}
     found = by_engine.get(parts.settings.bus.url.engine)

@@ -22,6 +22,7 @@ from sendwright.drivers.egress.inbox import InboxLine
 from sendwright.engine.accept import Accept
 from sendwright.engine.acquaint import Acquaintance
 from sendwright.engine.aside import Aside
+from sendwright.engine.catalogue import Catalogue
 from sendwright.engine.concord import Concord
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import Drift
@@ -42,6 +43,7 @@ from sendwright.engine.tokens import Tokens
 from sendwright.engine.warden import Warden
 from sendwright.engine.worker import Flight, Worker
 from sendwright.model.ids import IdMint
+from sendwright.model.parcel import VERSION
 from sendwright.policy.admission import LINK_SCHEMES, Rules
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.limit import Reserve, parse_rate
@@ -94,6 +96,7 @@ class Parts(Struct, frozen=True):
     tokens: Tokens
     accept: Accept
     warden: Warden
+    catalogue: Catalogue
     worker: Worker
     promoter: Promoter
     repairer: Repairer
@@ -208,13 +211,18 @@ def rules_of(parts: Parts) -> Rules:
     return Rules(
         known=frozenset({*EVERY_CHANNEL, *parts.fleet.channels}),
         private=networks(tuple(network for provider in parts.providers.values() for network in private_of(provider))),
-        schemes=LINK_SCHEMES | frozenset(parts.settings.api.link_schemes),
+        schemes=schemes_of(parts.settings),
     )
 
 
 def _secrets(settings: Settings, keys: Keys) -> list[bytes]:
     """The secret key, and those of before."""
     return [secret.reveal().encode() for secret in (keys.secret_key, *settings.secrets.previous)]
+
+
+def schemes_of(settings: Settings) -> frozenset[str]:
+    """Those that links may have."""
+    return LINK_SCHEMES | frozenset(settings.api.link_schemes)
 
 
 def _delivered(settings: Settings, fleet: Fleet) -> list[str]:
@@ -256,6 +264,7 @@ def _worker(
             tell,
             poke,
             drift.held,
+            schemes_of(settings),
             tokens=tokens,
             marks=marker.addresses,
         ),
@@ -316,8 +325,17 @@ def assemble(
         fleet=fleet,
         gate=gate,
         tokens=tokens,
-        accept=Accept(backend.desk, mint, clock, Randomness(), tell, Aside(backend.bus.depth)),
         warden=Warden(backend.keyring, clock, _secrets(settings, keys), Randomness(), tell),
+        accept=Accept(
+            backend.desk,
+            mint,
+            clock,
+            Randomness(),
+            tell,
+            Aside(backend.bus.depth),
+            roll.reads if roll is not None else lambda: VERSION,
+        ),
+        catalogue=Catalogue(backend.types, clock),
         worker=_worker(settings, backend, fleet, gate, promoter, clock, drift, tell, delivered, tokens, marker),
         promoter=promoter,
         repairer=Repairer(

@@ -226,6 +226,8 @@ def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Ev
         suppressions=parts.backend.suppressions,
         marker=parts.marker,
         sessions=parts.backend.sessions,
+        types=parts.backend.types,
+        catalogue=parts.catalogue,
         bus=parts.backend.bus,
         inbox=parts.backend.inbox,
         inbox_origins=frozenset(settings.api.inbox_origins),

@@ -14,6 +14,7 @@ from sendwright.cli.moving import move
 from sendwright.cli.providing import providers
 from sendwright.cli.sending import send
 from sendwright.cli.serving import api, migrate, sandbox, scheduler, up, worker
+from sendwright.cli.types import types
 
 COMMANDS: tuple[click.Command, ...] = (
     up,
@@ -28,6 +29,7 @@ COMMANDS: tuple[click.Command, ...] = (
     list_messages,
     tail,
     providers,
+    types,
     dead,
     doubts,
     keys,

@@ -27,6 +27,7 @@ from sendwright.drivers.store.postgres.sessions import PostgresSessions
 from sendwright.drivers.store.postgres.suppressions import PostgresSuppressions
 from sendwright.drivers.store.postgres.sweeper import PostgresSweeper
 from sendwright.drivers.store.postgres.switchboard import PostgresSwitchboard
+from sendwright.drivers.store.postgres.types import PostgresTypes
 from sendwright.drivers.store.postgres.waiting import PostgresWaiting
 from sendwright.engine.ports import Accord, Bus, Finder, Registry
 from sendwright.engine.store_time import StoreClock
@@ -71,6 +72,7 @@ class PostgresBackend:
         self.directory = PostgresDirectory(connections)
         self.suppressions = PostgresSuppressions(connections, self.partitions)
         self.sessions = PostgresSessions(connections)
+        self.types = PostgresTypes(connections)
         self.checkroom = PostgresCheckroom(connections)
         self.registry: Registry | None = PostgresRegistry(connections)
         self.accord: Accord | None = PostgresAccord(connections)

@@ -29,6 +29,7 @@ from sendwright.drivers.store.sqlite.sql import SQL, schema
 from sendwright.drivers.store.sqlite.suppressions import SqliteSuppressions
 from sendwright.drivers.store.sqlite.sweeper import SqliteSweeper
 from sendwright.drivers.store.sqlite.switchboard import SqliteSwitchboard
+from sendwright.drivers.store.sqlite.types import SqliteTypes
 from sendwright.drivers.store.sqlite.waiting import SqliteWaiting
 from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
 from sendwright.engine.ports import Accord, Finder, Registry
@@ -36,7 +37,7 @@ from sendwright.engine.store_time import StoreClock
 from sendwright.errors import StoreDown, StoreUnusable
 from sendwright.policy.suppression import UNKEYED, Marker
 
-SCHEMA = 7
+SCHEMA = 8
 SWITCH_INTERVAL_S = 0.0001
 """How long the event loop may keep the interpreter while the writer wants it: the default of 5 ms is a flush's length."""
 
@@ -81,6 +82,7 @@ class SqliteBackend:
         self.directory = SqliteDirectory(writer, self._reader, serials)
         self.suppressions = SqliteSuppressions(writer, self._reader)
         self.sessions = SqliteSessions(writer, self._slow)
+        self.types = SqliteTypes(writer, self._reader)
 
     async def writable(self) -> bool:
         """Whether the file takes writes, as far as is known; where it last did not, it is tried."""

@@ -283,6 +283,7 @@ class QueueDesk:
                 number=number,
                 key=offer.key,
                 trace=offer.trace,
+                v=offer.v,
             )
         )
 

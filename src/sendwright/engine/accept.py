@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
+from msgspec import UNSET
+
 from sendwright.engine.crash import crashpoint
 from sendwright.engine.ports import Clock, IntakeDesk
 from sendwright.engine.telling import Accepted, Tell
+from sendwright.errors import Unavailable
 from sendwright.model.ids import RANDOM_BYTES, IdMint
 from sendwright.model.notification import PRIORITIES, Payload, Priority
+from sendwright.model.parcel import FIRST, VERSION, WITH_DATA
 from sendwright.model.records import Absent, Conflict, Offer, Running, Taken
 from sendwright.policy.idempotency import fingerprint
 
@@ -27,13 +32,16 @@ class Accept:
         randomness: Callable[[int], bytes],
         tell: Tell,
         aside: Callable[[str, Priority, int], bool],
+        reads: Callable[[], int] = lambda: VERSION,
     ) -> None:
+        """`reads`: the newest version of parcels that every live process reads. Costs nothing."""
         self._desk = desk
         self._mint = mint
         self._clock = clock
         self._randomness = randomness
         self._tell = tell
         self._aside = aside
+        self._reads = reads
 
     async def accept(
         self, tenant: str, payload: Payload, raw: bytes, key: str | None, trace: str | None = None, *, repeat: bool = False
@@ -50,17 +58,21 @@ class Accept:
         """The story up to its one wait, for callers that have no task to wait in. `over` must follow. A `repeat` is only
         answered, never taken anew."""
         now, priority = self._clock.now_ms(), PRIORITIES[payload.priority]
+        filled = payload.data is not UNSET or payload.type is not UNSET
+        if filled and not repeat and self._reads() < WITH_DATA:
+            raise Unavailable("templates wait until no process of the version before is left")
         offer = Offer(
             id=self._mint.notification(tenant, now, self._randomness(RANDOM_BYTES)),
             tenant=tenant,
             at=now,
             priority=priority,
-            body=raw,
+            body=raw if payload.type is UNSET else msgspec.json.encode(payload),  # with what its type says now
             key=key,
             fingerprint=fingerprint(raw) if key is not None else b"",
             trace=trace,
             repeat=repeat,
             aside=self._aside(tenant, priority, now),
+            v=WITH_DATA if filled else FIRST,
         )
         crashpoint("accept.offering")
         return self._desk.offer(offer)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from sendwright.engine.people import Directory, Key
-from sendwright.model.notification import Payload, Recipient
+from sendwright.model.notification import Recipient, Stored
 from sendwright.model.parcel import Intake
 from sendwright.model.people import Change, Known
 from sendwright.policy.directory import has_address, members_of
@@ -24,7 +24,7 @@ class Naming(Struct, frozen=True):
     """A notification that names somebody by an id."""
 
     intake: Intake
-    payload: Payload
+    payload: Stored
 
     def __repr__(self) -> str:
         return f"Naming({self.intake.id})"

@@ -19,8 +19,8 @@ from sendwright.engine.fleet import Account, Fleet, Slot
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Clock, Egress, Ledger, Line
 from sendwright.engine.ready import Ready
-from sendwright.engine.render import render
-from sendwright.engine.settle import Held, Settler, after_step
+from sendwright.engine.render import render, say
+from sendwright.engine.settle import Held, Settler, after_step, printable
 from sendwright.engine.telling import Duplicate, Parked, Settled, Tell, Trouble, Written
 from sendwright.engine.tokens import Tokens
 from sendwright.errors import Denied, Unavailable, Unreachable
@@ -29,7 +29,9 @@ from sendwright.model.outcomes import Later, Outcome, Reason, Rejected, Scope, U
 from sendwright.model.parcel import Parcel
 from sendwright.model.records import Claim, Claimed, Refused, Wait
 from sendwright.model.states import MessageState
+from sendwright.policy.admission import LINK_SCHEMES
 from sendwright.policy.breaker import Health, Permit
+from sendwright.policy.filling import Unfillable
 from sendwright.policy.lookup import FIRST_MS
 from sendwright.policy.reaction import Left, heard
 from sendwright.providers.contract import ENTROPY, OURS, Flow, NotSent, Passenger, Request, Secret, TooLong
@@ -72,6 +74,7 @@ class Deliverer:
         tell: Tell,
         poke: Callable[[], None],
         clock_held: Callable[[], bool] = never,
+        schemes: frozenset[str] = LINK_SCHEMES,
         chance: Callable[[int], bytes] = os.urandom,
         tokens: Tokens | None = None,
         marks: Callable[[str], tuple[str, ...]] = nobody,
@@ -87,6 +90,7 @@ class Deliverer:
         self._tell = tell
         self._poke = poke
         self._clock_held = clock_held
+        self._schemes = schemes
         self._chance = chance
         self._coaches = Coaches(egress, clock, tell)
         self._tokens = tokens or Tokens(fleet, egress, clock, tell)
@@ -100,8 +104,14 @@ class Deliverer:
 
     async def deliver(self, parcel: Parcel, handled: Callable[[], None]) -> None:
         """Takes one parcel as far as it can go now; `handled` is called once its row says so."""
+        said = say(parcel, self._schemes)
+        if isinstance(said, Unfillable):
+            crashpoint("deliver.unfillable")
+            await self._end(parcel, MessageState.FAILED, Reason.CONTENT.value, printable(said.detail))
+            handled()
+            return
         began = self._clock.monotonic()
-        ready = await self._prepare(parcel)
+        ready = await self._prepare(said)
         crashpoint("deliver.prepared")
         if ready is None:
             handled()

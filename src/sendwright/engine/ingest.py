@@ -48,7 +48,7 @@ class Ingester:
         clock: Clock,
         tell: Tell,
         tenant: str,
-        judge: Callable[[bytes, str | None], Wanted | Refused],
+        judge: Callable[[bytes, str | None], Awaitable[Wanted | Refused]],
     ) -> None:
         self._accept = accept
         self._dead = dead
@@ -86,7 +86,7 @@ class Ingester:
 
     async def one(self, raw: bytes, message_id: str | None) -> None:
         """One message, until it is durable here or kept with the dead."""
-        found = self._judge(raw, message_id)
+        found = await persist(lambda: self._judge(raw, message_id), self._clock, self._tell, "ingress")
         if isinstance(found, Wanted):
             refused = await self._accepted(found)
         else:

@@ -19,14 +19,14 @@ from sendwright.engine.persist import persist
 from sendwright.engine.ports import Bus, Clock, Delivery, Ledger
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Settled, Tell
-from sendwright.model.notification import Payload, Priority
+from sendwright.model.notification import Priority, Stored
 from sendwright.model.parcel import Intake, Parcel, lane, pack, read, unbundle
 from sendwright.model.records import Plan
 from sendwright.policy.planning import parked, plan_of
 
 Crowds = dict[tuple[str, Priority], bool]
 """Which lanes are crowded, as far as was found out for one bundle; they stay as they are until it is published."""
-_PAYLOAD = msgspec.json.Decoder(Payload)
+_PAYLOAD = msgspec.json.Decoder(Stored)
 
 
 class Draft(Struct, frozen=True):

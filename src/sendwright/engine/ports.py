@@ -48,6 +48,7 @@ from sendwright.model.records import (
     Wait,
 )
 from sendwright.model.states import MessageState
+from sendwright.model.types import TypeBody, TypeVersion
 from sendwright.policy.fold import Future, unknown
 from sendwright.providers.contract import Answer, Request
 
@@ -398,6 +399,26 @@ class Inbox(Protocol):
 
     def forget(self, before: int, limit: int) -> Awaitable[int]:
         """Takes away at most so many items that are older; how many it were."""
+
+
+class Types(Protocol):
+    """Kinds of notifications, every version of them. A tenant sees its own."""
+
+    async def put(self, tenant: str, name: str, body: TypeBody, now: int) -> TypeVersion:
+        """Makes the next version, from 1 on, and returns it. Of what says the same as the newest none is made: that is returned.
+        No number is given twice, though the type was deleted in between."""
+        ...
+
+    async def get(self, tenant: str, name: str, version: int | None = None) -> TypeVersion | None:
+        """One version, the newest where none is named. None where there is none, or the type was deleted since."""
+        ...
+
+    async def list(self, tenant: str, limit: int, after: str | None = None) -> Listed[TypeVersion]:
+        """The newest versions, by name, of those whose names come behind `after`."""
+        ...
+
+    async def delete(self, tenant: str, name: str) -> bool:
+        """Takes all its versions away. False where there was none."""
         ...
 
 

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from sendwright.engine.fleet import Account
 from sendwright.model import ids
 from sendwright.model.content import Content, EmailContent, MediaItem, Own
 from sendwright.model.parcel import Parcel
+from sendwright.model.said import is_filled_in
+from sendwright.policy.filling import Unfillable, filled
 from sendwright.providers.contract import Media, Outgoing, Secret
 
 LEAVES_WITHIN_MS = 250
 """A request is written within this time, else it is built anew (deliver.py): a vendor counts from when it has it, and must
 not deliver after the message's expiry. Whole seconds are all that vendors take, and one is the least of them."""
+
+
+def say(parcel: Parcel, schemes: frozenset[str]) -> Parcel | Unfillable:
+    """The parcel as its recipient gets it on any of its steps: templates filled in. One without variables says what it says.
+
+    From what the parcel carries alone, so that every attempt, and every channel, says the same."""
+    if not is_filled_in(parcel.content):
+        return parcel
+    content = filled(parcel.content, parcel.about, {step.channel for step in parcel.steps}, schemes)
+    return content if isinstance(content, Unfillable) else replace(parcel, content=content)
 
 
 def render(parcel: Parcel, account: Account, now: int, entropy: bytes = b"", token: Secret | None = None) -> Outgoing:
@@ -19,7 +33,7 @@ def render(parcel: Parcel, account: Account, now: int, entropy: bytes = b"", tok
     channel = parcel.channel
     own = content.own(channel)
     attempt = ids.attempt_id(parcel.id, parcel.number + 1)
-    title, body, html, media = _words(content, channel) if own is None else _own_words(content, channel, own)
+    title, body, html, media = words_of(content, channel)
     return Outgoing(
         attempt=attempt,
         message=parcel.id,
@@ -46,6 +60,12 @@ def render(parcel: Parcel, account: Account, now: int, entropy: bytes = b"", tok
 
 Words = tuple[str | None, str, str | None, list[MediaItem]]
 """Title, body, html and media, as one channel says them."""
+
+
+def words_of(content: Content, channel: str) -> Words:
+    """What a channel says of a content."""
+    own = content.own(channel)
+    return _words(content, channel) if own is None else _own_words(content, channel, own)
 
 
 def _words(content: Content, channel: str) -> Words:

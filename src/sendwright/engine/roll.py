@@ -12,6 +12,7 @@ from collections.abc import Callable
 from sendwright.engine.ports import Clock, Registry
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import Unavailable
+from sendwright.model.parcel import FIRST
 
 BEAT_S = 2.0
 LEASE_S = 10.0
@@ -30,6 +31,11 @@ class Roll:
         self._heard_at: float | None = None
         self._trusted_from = 0.0
         self._stopped = False
+        self._reads = FIRST
+
+    def reads(self) -> int:
+        """The newest version of parcels that all read who live, as it was heard last."""
+        return self._reads
 
     def alive(self, owner: str) -> bool:
         now = self._clock.monotonic()
@@ -48,6 +54,7 @@ class Roll:
         """Says that we live, and hears who else does."""
         try:
             living = await self._registry.beat(self._process, LEASE_S)
+            self._reads = await self._registry.readers(LEASE_S)
         except Unavailable as error:
             self._tell(Trouble("roll", str(error)))
             return

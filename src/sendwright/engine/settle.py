@@ -221,5 +221,8 @@ def why_of(outcome: Outcome) -> str:
 
 def detail_of(outcome: Outcome) -> str:
     """The vendor's own words, printable and short."""
-    text = outcome.left_out if isinstance(outcome, Accepted) else outcome.detail
+    return printable(outcome.left_out if isinstance(outcome, Accepted) else outcome.detail)
+
+
+def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:DETAIL_MAX])

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from enum import IntEnum
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
 from sendwright.model.content import Content
+from sendwright.model.said import Said
 from sendwright.model.states import MessageState, notification_state
 
 
@@ -71,7 +72,10 @@ class Payload(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /v1/notifications`, and of a message on the public intake queue."""
 
     to: str | Recipient | list[str | Recipient]
-    content: Content
+    content: Content | UnsetType = UNSET
+    """This or `type`."""
+    type: str | UnsetType = UNSET
+    data: dict[str, Any] | UnsetType = UNSET
     channels: list[str] | UnsetType = UNSET
     priority: Literal["critical", "high", "normal", "bulk"] = "normal"
     category: Category = "transactional"
@@ -95,6 +99,15 @@ class Payload(Struct, frozen=True, forbid_unknown_fields=True):
             if same not in seen or isinstance(seen[same], str):
                 seen[same] = entry  # an inline recipient says as much as its bare id, and more
         return list(seen.values())
+
+
+class Stored(Payload, frozen=True):
+    """A payload as it was accepted: what its type says, in its version of then, is part of it."""
+
+    content: Said
+
+    def __repr__(self) -> str:
+        return "Stored(…)"
 
 
 def state_of(messages: Collection[MessageState], *, cancelled: bool) -> MessageState:

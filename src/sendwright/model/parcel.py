@@ -15,13 +15,15 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from sendwright.model.content import Content
 from sendwright.model.notification import OnDoubt, Priority
 from sendwright.model.people import Spoken
+from sendwright.model.said import Said
 
 FIRST = 1
 """What a parcel is of that does not say its version."""
-VERSION = 1
+WITH_DATA = 2
+"""What a parcel is of that holds templates and their variables: who does not know of them would send them as they stand."""
+VERSION = 2
 """The newest version that is read here. A later one is kept raw until somebody comes who reads it; and it is not written before
 every live process reads it (engine/roll.py, `reads`)."""
 PARCELS_MAX = 50
@@ -126,7 +128,7 @@ class Parcel(Struct, frozen=True, omit_defaults=True):
     id: str
     tenant: str
     steps: tuple[Step, ...]
-    content: Content
+    content: Said
     at: int
     priority: Priority = Priority.NORMAL
     step: int = 0
@@ -143,6 +145,8 @@ class Parcel(Struct, frozen=True, omit_defaults=True):
     wait: int = 0
     """The serial of the wait that it was promoted from, so that only that one is deleted."""
     trace: str | None = None
+    about: dict[str, Any] | None = None
+    """What templates see as `recipient`; None where there are none."""
     v: int = FIRST
 
     def __repr__(self) -> str:
@@ -217,7 +221,7 @@ def unbundle(kind: type[T], body: bytes) -> list[T]:
     """The parcels of a bundle; raises `msgspec.DecodeError` when any of them is not one that we know (then see `split`)."""
     parcels: list[T] = _decoded(_DECODERS[kind].decode, body)
     for parcel in parcels:
-        if parcel.v != VERSION:
+        if not FIRST <= parcel.v <= VERSION:
             raise Strange(parcel.v)
     return parcels
 
@@ -228,7 +232,7 @@ def read(kind: type[T], raw: bytes) -> T:
     if version > VERSION:
         raise Strange(version)
     parcel = _decoded(_reader(kind), raw)
-    if parcel.v != VERSION:
+    if parcel.v < FIRST:
         raise msgspec.ValidationError(f"version {parcel.v} is none")
     return parcel
 
@@ -283,6 +287,8 @@ def _torn(body: bytes) -> list[bytes] | None:
         if sign in b'"\\' or (depth == 0 and (sign != b"[" or found.start())):
             return None
         depth += (sign in b"[{") - (sign in b"]}")
+        if depth == 0 and sign != b"]":
+            return None
         if depth == 0 or (depth == 1 and sign == b","):
             pieces.append(body[begun : found.start()].strip(_BLANK))
             begun = found.end()

@@ -6,13 +6,14 @@ JSON arrays in the order of their fields.
 
 from __future__ import annotations
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from sendwright.model.content import Content
 from sendwright.model.notification import OnDoubt, Priority
-from sendwright.model.parcel import FRESH, Parcel, Round, Step
+from sendwright.model.parcel import FIRST, FRESH, WITH_DATA, Parcel, Round, Step
+from sendwright.model.said import Said, is_filled_in
 from sendwright.model.states import AttemptState, MessageState
 
 T = TypeVar("T")
@@ -54,6 +55,8 @@ class Birth(Struct, frozen=True):
     wait: Wait | None = None
     reason: str | None = None
     detail: str = ""
+    about: dict[str, Any] | None = None
+    """What templates see as `recipient`; None where there are none."""
 
 
 class Plan(Struct, frozen=True):
@@ -65,7 +68,7 @@ class Plan(Struct, frozen=True):
     priority: Priority
     category: str
     on_doubt: OnDoubt
-    content: Content
+    content: Said
     births: tuple[Birth, ...]
     send_at: int | None = None
     expires_at: int | None = None
@@ -75,6 +78,8 @@ class Plan(Struct, frozen=True):
     process: str = ""
     number: int = 0
     trace: str | None = None
+    type: str | None = None
+    """With its version, as `order.shipped@3`."""
 
 
 class Claim(Struct, frozen=True):
@@ -197,6 +202,8 @@ class MessageRecord(Struct, frozen=True, array_like=True):
     """Listed in the dead letters."""
     since: int = 0
     """The number of the last attempt before a person had the message sent again: its plan counts from there."""
+    about: dict[str, Any] | None = None
+    """What templates see as `recipient`."""
     wait: Wait | None = None
 
     @property
@@ -212,9 +219,9 @@ class MessageRecord(Struct, frozen=True, array_like=True):
         return f"MessageRecord({self.id}, {self.state}, step={self.step}, number={self.number})"
 
 
-def parcel_of(message: MessageRecord, content: Content, trace: str | None = None) -> Parcel:
+def parcel_of(message: MessageRecord, content: Said, trace: str | None = None) -> Parcel:
     """The parcel that sends this message from where it stands now."""
-    return Parcel(
+    parcel = Parcel(
         id=message.id,
         tenant=message.tenant,
         steps=message.steps,
@@ -232,6 +239,7 @@ def parcel_of(message: MessageRecord, content: Content, trace: str | None = None
         wait=message.wait.serial if message.wait else 0,
         trace=trace,
     )
+    return replace(parcel, about=message.about, v=WITH_DATA) if is_filled_in(content) else parcel
 
 
 class AttemptRecord(Struct, frozen=True, array_like=True):
@@ -266,7 +274,7 @@ class NotificationRecord(Struct, frozen=True):
     priority: Priority
     category: str
     on_doubt: OnDoubt
-    content: Content | None
+    content: Said | None
     messages: int
     counts: dict[MessageState, int]
     send_at: int | None = None
@@ -274,6 +282,7 @@ class NotificationRecord(Struct, frozen=True):
     metadata: dict[str, str] = {}
     key: str | None = None
     cancelled_at: int | None = None
+    type: str | None = None
 
 
 class Event(Struct, frozen=True, array_like=True):
@@ -305,6 +314,8 @@ class Offer(Struct, frozen=True):
     """Only to hear what its key stands for: where that is nothing, nothing is taken."""
     aside: bool = False
     """Past a crowd of other tenants' on the intake lane."""
+    v: int = FIRST
+    """The version of its parcel."""
 
     def __repr__(self) -> str:
         return f"Offer({self.id})"
@@ -381,6 +392,8 @@ class Page(Struct, frozen=True):
     doubled: bool | None = None
     dead: bool | None = None
     key: str | None = None
+    type: str | None = None
+    """A type's name, or one of its versions (`order.shipped@3`)."""
 
 
 class Listed(Struct, Generic[T], frozen=True):

@@ -17,9 +17,11 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
-from sendwright.model.content import OWN, Content
+from sendwright.model.content import OWN
 from sendwright.model.notification import Payload, Recipient
+from sendwright.model.types import TypeVersion
 from sendwright.policy.address import URL_MAX, Network, e164, is_e164, is_email, is_plain_email, target_fault
 from sendwright.policy.content_faults import LINK_DETAILS, content_faults, entries
 from sendwright.policy.duration import duration_ms, instant_ms
@@ -37,6 +39,7 @@ from sendwright.policy.payload_schema import (
     shape_faults,
 )
 from sendwright.policy.strict_json import NOT_JSON, Malformed, parse, twice_named
+from sendwright.policy.type_rules import UNKNOWN, applied, faults_against, name_faults, template_faults
 from sendwright.providers.contract import EVERY_CHANNEL
 
 LINK_SCHEMES = frozenset({"http", "https", "mailto", "tel"})
@@ -90,21 +93,26 @@ class Refused(Struct, frozen=True):
     faults: tuple[Fault, ...] = ()
 
 
-def admit(raw: bytes, rules: Rules, live: Collection[str], now_ms: int) -> Admitted | Refused:
+def admit(raw: bytes, rules: Rules, live: Collection[str], now_ms: int, found: TypeVersion | None = None) -> Admitted | Refused:
     """Judges one body. `live` are the channels that have a provider, switched off or not: what is posted for one whose
-    providers are all switched off waits for them."""
+    providers are all switched off waits for them. `found` is the type that it names (type_rules.type_in), as it stands now."""
     try:
         payload = _DECODER.decode(raw)
         malformed = twice_named(raw)
     except msgspec.ValidationError:
-        return _listed(raw, rules, live, now_ms) or _NO_NOTIFICATION
+        return _listed(raw, rules, live, now_ms, found) or _NO_NOTIFICATION
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         malformed = NOT_JSON
     if malformed is not None:
         return Refused(400, malformed.code, malformed.detail)
     if not _names_nul(raw) and plain(payload, rules, live):
         return Admitted(payload, raw)
-    return _listed(raw, rules, live, now_ms) or _normalised(payload, raw)
+    return _listed(raw, rules, live, now_ms, found) or _typed(_normalised(payload, raw), found)
+
+
+def _typed(admitted: Admitted, found: TypeVersion | None) -> Admitted:
+    """With what its type says. The JSON stays what was posted: by that a repeat is known."""
+    return admitted if found is None else replace(admitted, payload=applied(admitted.payload, admitted.raw, found))
 
 
 def _names_nul(raw: bytes) -> bool:
@@ -117,7 +125,9 @@ def as_before(raw: bytes) -> Admitted | None:
     For repeats under a key: they are answered as the first was, though its `expires_at` may be past by now, or a channel
     may have lost its provider. Judged anew they would be refused, and the caller believe that nothing was sent."""
     try:
-        return _normalised(_DECODER.decode(raw), raw)
+        payload = _DECODER.decode(raw)
+        said = (payload.content is UNSET) != (payload.type is UNSET)
+        return _normalised(payload, raw) if said else None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
@@ -141,32 +151,42 @@ def plain(payload: Payload, rules: Rules, live: Collection[str]) -> bool:
         right = 0 < len(to) <= RECIPIENTS_MAX and all(_plain_to(entry, named, live) for entry in to)
     else:
         right = _plain_to(to, named, live)
-    return right and _plain_channels(payload, rules, live) and _plain_content(payload.content) and _plain_rest(payload)
+    return right and _plain_channels(payload, rules, live) and _plain_content(payload) and _plain_rest(payload)
 
 
-def faults(doc: object, rules: Rules, live: Collection[str], now_ms: int) -> list[Fault]:
+def faults(doc: object, rules: Rules, live: Collection[str], now_ms: int, type_: TypeVersion | None = None) -> list[Fault]:
     """Everything that is wrong with a parsed body, whatever its shape; the first thousand of it, one per place."""
     found: dict[str, Fault] = {}
     for fault in shape_faults(Payload, doc):
         found.setdefault(fault.pointer, fault)
     if isinstance(doc, dict):
-        if "type" in doc:
-            found.pop("#/content", None)
-        for fault in _meant(doc, rules, live, now_ms):
+        if "type" in doc and "content" in doc:
+            found["#/content"] = Fault("#/content", "conflict", "must not be given beside type")
+        for fault in (*_of_type(doc, type_, live), *_meant(doc, rules, live, now_ms, type_)):
             if len(found) == FAULTS_MAX:
                 break
             found.setdefault(fault.pointer, fault)
+        if "data" in doc:
+            template_faults(doc.get("content"), found, ("content",))
+    else:
+        found.pop("#/content", None)  # it is no object, and lacks nothing else
     return list(found.values())
+
+
+def _of_type(doc: dict[str, Any], type_: TypeVersion | None, live: Collection[str]) -> Iterator[Fault]:
+    yield from name_faults(doc.get("data"))
+    if isinstance(doc.get("type"), str):
+        yield from faults_against(doc, type_, live) if type_ is not None else (UNKNOWN,)
 
 
 _NO_NOTIFICATION = Refused(422, "invalid_request", "The body is not a notification.", (Fault("#", "invalid_value", "is refused"),))
 
 
-def _listed(raw: bytes, rules: Rules, live: Collection[str], now_ms: int) -> Refused | None:
+def _listed(raw: bytes, rules: Rules, live: Collection[str], now_ms: int, type_: TypeVersion | None) -> Refused | None:
     doc = parse(raw)
     if isinstance(doc, Malformed):
         return Refused(400, doc.code, doc.detail)
-    found = faults(doc, rules, live, now_ms)
+    found = faults(doc, rules, live, now_ms, type_)
     if _names_nul(raw):
         places = {fault.pointer for fault in found}
         found += [Fault(where, "invalid_character", "holds a NUL") for where in _nuls(doc, ()) if where not in places]
@@ -203,7 +223,10 @@ def _plain_channels(payload: Payload, rules: Rules, live: Collection[str]) -> bo
     return 0 < len(channels) == len(once) <= CHANNELS_MAX and once <= rules.known and all(channel in live for channel in once)
 
 
-def _plain_content(content: Content) -> bool:
+def _plain_content(payload: Payload) -> bool:
+    content = payload.content
+    if isinstance(content, UnsetType) or payload.data is not UNSET or payload.type is not UNSET:
+        return False
     title, body, url = content.title, content.body, content.url
     return (
         body is not None
@@ -220,7 +243,7 @@ def _plain_rest(payload: Payload) -> bool:
         return False
     if key is not UNSET and not _PLAIN_NAME.fullmatch(key):
         return False
-    if ttl is not UNSET and not _ttl_ok(ttl):
+    if ttl is not UNSET and not ttl_ok(ttl):
         return False
     if metadata is UNSET:
         return True
@@ -230,7 +253,7 @@ def _plain_rest(payload: Payload) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _ttl_ok(ttl: str) -> bool:
+def ttl_ok(ttl: str) -> bool:
     try:
         return 0 < duration_ms(ttl) <= AHEAD_MAX_MS
     except ValueError:
@@ -248,14 +271,14 @@ def _known(channels: frozenset[str]) -> str:
     return ", ".join([c for c in EVERY_CHANNEL if c in channels] + sorted(channels - set(EVERY_CHANNEL)))
 
 
-def _meant(doc: dict[str, Any], rules: Rules, live: Collection[str], now_ms: int) -> Iterator[Fault]:
+def _meant(doc: dict[str, Any], rules: Rules, live: Collection[str], now_ms: int, type_: TypeVersion | None) -> Iterator[Fault]:
     yield from _channels(doc.get("channels"), rules, live)
     yield from _times(doc, now_ms)
     yield from content_faults(doc.get("content"), rules.schemes)
     if isinstance(doc.get("idempotency_key"), str):
         yield from _named(("idempotency_key",), doc["idempotency_key"], "invalid_idempotency_key")
     to = doc.get("to")
-    named = "channels" in doc or "plan" in doc
+    named = "channels" in doc or "plan" in doc or (type_ is not None and type_.body.plan is not UNSET)
     for ordinal, entry in enumerate(to[:RECIPIENTS_MAX] if isinstance(to, list) else [to]):
         path: tuple[str | int, ...] = ("to", ordinal) if isinstance(to, list) else ("to",)
         if isinstance(entry, str):
@@ -292,7 +315,7 @@ def _times(doc: dict[str, Any], now_ms: int) -> Iterator[Fault]:
     ttl = doc.get("ttl")
     if "expires_at" in doc and "ttl" in doc:
         yield Fault("#/ttl", "conflict", "must not be given beside expires_at")
-    elif isinstance(ttl, str) and not _ttl_ok(ttl):
+    elif isinstance(ttl, str) and not ttl_ok(ttl):
         yield Fault("#/ttl", "invalid_duration", "must be a duration above zero and up to 365d, as 90s, 10m, 36h or 7d")
 
 
@@ -369,7 +392,7 @@ def _normalised(payload: Payload, raw: bytes) -> Admitted:
     written = [_in_e164(entry) for entry in given]
     if all(new is old for new, old in zip(written, given, strict=True)):
         return Admitted(payload, raw)
-    payload = msgspec.structs.replace(payload, to=written if isinstance(payload.to, list) else written[0])
+    payload = replace(payload, to=written if isinstance(payload.to, list) else written[0])
     return Admitted(payload, msgspec.json.encode(payload))
 
 
@@ -377,4 +400,4 @@ def _in_e164(entry: str | Recipient) -> str | Recipient:
     if isinstance(entry, str):
         return entry
     changed = {name: e164(text) for name in _PHONES if (text := getattr(entry, name)) is not None and not is_e164(text)}
-    return msgspec.structs.replace(entry, **changed) if changed else entry
+    return replace(entry, **changed) if changed else entry

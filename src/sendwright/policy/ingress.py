@@ -14,10 +14,12 @@ from collections.abc import Collection
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from sendwright.model.types import TypeVersion
 from sendwright.policy.admission import Admitted, Refused, Rules, admit, as_before
 from sendwright.policy.idempotency import KEY_MAX
 from sendwright.policy.payload_schema import Fault
 from sendwright.policy.strict_json import too_deep, twice_named
+from sendwright.policy.type_rules import type_in
 
 TYPE = "sendwright.notification"
 BODY_MAX = 1 << 20
@@ -47,15 +49,25 @@ class Wanted(Struct, frozen=True):
     again: Refused | None = None
 
 
-def wanted(raw: bytes, message_id: str | None, rules: Rules, live: Collection[str], now_ms: int) -> Wanted | Refused:
-    """Judges one message's body, by the same rules as a posted one."""
+def type_of(raw: bytes) -> str | None:
+    """The type that a message names, in its event or by itself."""
+    event = _event_of(raw) if len(raw) <= BODY_MAX else _NO_ID
+    if isinstance(event, Refused):
+        return None
+    return type_in(raw if event is None else bytes(event.data))  # type: ignore[arg-type]  # one without data is refused
+
+
+def wanted(
+    raw: bytes, message_id: str | None, rules: Rules, live: Collection[str], now_ms: int, type_: TypeVersion | None = None
+) -> Wanted | Refused:
+    """Judges one message's body, by the same rules as a posted one. `type_` is the type that it names (`type_of`)."""
     if len(raw) > BODY_MAX:
         return Refused(413, "too_large", f"The body must have at most {BODY_MAX} bytes.")
     event = _event_of(raw)
     if isinstance(event, Refused):
         return event
     body, named = (raw, message_id) if event is None else (bytes(event.data), f"{event.source}#{event.id}")  # type: ignore[arg-type]
-    admitted = admit(body, rules, live, now_ms)
+    admitted = admit(body, rules, live, now_ms, type_)
     before = as_before(body) if isinstance(admitted, Refused) and admitted.status == 422 else None
     found = before if isinstance(admitted, Refused) else admitted
     if found is None:

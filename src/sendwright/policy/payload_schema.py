@@ -43,6 +43,7 @@ HEADERS_MAX = 20
 HEADER_MAX = 900
 """Characters of one header field: a line of a message has 998 at most (RFC 5322, section 2.1.1)."""
 BLOCKS_MAX = 50
+LOCALES_MAX = 100
 METADATA_MAX = 50
 METADATA_KEY_MAX = 100
 METADATA_VALUE_MAX = 1000
@@ -59,12 +60,17 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
     "Payload.send_at": {"format": "date-time"},
     "Payload.expires_at": {"format": "date-time"},
     "Payload.ttl": {"pattern": DURATION_PATTERN},
+    "Payload.type": {"minLength": 1, "maxLength": 120},
     "Payload.idempotency_key": {"minLength": 1, "maxLength": KEY_MAX},
     "Payload.metadata": {
         "maxProperties": METADATA_MAX,
         "propertyNames": {"minLength": 1, "maxLength": METADATA_KEY_MAX},
         "additionalProperties": {"type": "string", "maxLength": METADATA_VALUE_MAX},
     },
+    "TypeBody.description": {"maxLength": METADATA_VALUE_MAX},
+    "TypeBody.ttl": {"pattern": DURATION_PATTERN},
+    "TypePlan.channels": {"minItems": 1, "maxItems": CHANNELS_MAX, "uniqueItems": True},
+    "TypeContent.locales": {"maxProperties": LOCALES_MAX, "propertyNames": {"minLength": 2, "maxLength": METADATA_KEY_MAX}},
     "Recipient.id": _NAME,
     "Recipient.email": {"maxLength": EMAIL_MAX, "format": "idn-email"},
     "Recipient.phone": _PHONE,
@@ -134,7 +140,8 @@ LIKE = {"RecipientBody": "Recipient"}
 """Structs with the members, and so the limits, of another."""
 
 UNSUPPORTED = {
-    "": frozenset({"type", "plan", "digest", "data"}),
+    "": frozenset({"plan", "digest"}),
+    "/plan": frozenset({"all", "steps"}),
     "/content": frozenset(EVERY_CHANNEL) - OWN,
 }
 """Members that this version knows and refuses, by the pointer of what holds them."""
@@ -153,12 +160,19 @@ def pointer(path: Iterable[str | int]) -> str:
     return "".join(["#", *("/" + quote(token, safe="~!$&'()*+,;=:@-._") for token in tokens)])
 
 
+_CONTENTS = frozenset({"TypeContent"})
+"""Structs whose members are those of a content, and more."""
+
+
 def schema_of(kind: Any, template: str = "#/$defs/{name}") -> tuple[dict[str, Any], dict[str, Any]]:
     """(schema, definitions) of a type, with the limits of the payload's members in them."""
     (schema,), definitions = msgspec.json.schema_components([kind], schema_hook=_anything, ref_template=template)
     for name, definition in definitions.items():
         for member, field in definition.get("properties", {}).items():
-            _limit(field, LIMITS.get(f"{LIKE.get(name, name)}.{member}", {}))
+            owner = "Content" if name in _CONTENTS and f"Content.{member}" in LIMITS else LIKE.get(name, name)
+            _limit(field, LIMITS.get(f"{owner}.{member}", {}))
+        if name == "Payload":
+            definition["oneOf"] = [{"required": ["content"]}, {"required": ["type"]}]
     return schema, definitions
 
 
@@ -202,6 +216,15 @@ def _limit(field: dict[str, Any], limits: Mapping[str, Any]) -> None:
                 inner.update({key: value for key, value in limits.items() if key in _BY_TYPE["string"]})
 
 
+def faults_from(errors: Iterable[Any]) -> Iterator[Fault]:
+    """The faults that a validator found by a schema of somebody else's."""
+    for error in errors:
+        if error.kind.name == "oneOf":
+            yield Fault(pointer(error.instance_path), "invalid_value", "is not allowed")
+        else:
+            yield from _faults_of(error)
+
+
 def _faults(errors: Iterable[Any]) -> Iterator[Fault]:
     for error in errors:
         yield from _faults_of(error)
@@ -212,6 +235,8 @@ def _faults_of(error: Any) -> Iterator[Fault]:
     match kind.name:
         case "anyOf":
             yield from _of_the_meant(path, kind.context)
+        case "oneOf":  # of the payload: `content` or `type`
+            yield Fault(pointer([*path, "content"]), "required", "is missing: content or type, one of the two")
         case "required":
             yield Fault(pointer([*path, kind.property]), "required", "is missing")
         case "additionalProperties":

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from sendwright.model import ids
-from sendwright.model.notification import PRIORITIES, OnDoubt, Payload, Priority, Recipient
+from sendwright.model.notification import PRIORITIES, OnDoubt, Payload, Priority, Recipient, Stored
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Intake, Step
 from sendwright.model.records import Birth, Plan, Wait
+from sendwright.model.said import Said
 from sendwright.model.states import MessageState
 from sendwright.policy.directory import has_address
-from sendwright.policy.duration import duration_ms, instant_ms
+from sendwright.policy.duration import duration_ms, instant_ms, rfc3339
+from sendwright.policy.locales import only
 
 DEFAULT_ORDER = (
     "push", "webpush", "inapp", "whatsapp", "instagram", "messenger", "telegram",
@@ -23,11 +26,12 @@ DEFAULT_ORDER = (
 )  # fmt: skip
 ONLY_NAMED = frozenset({"inapp", "webhook"})
 """These join only when the notification names them."""
+_DEVICES = frozenset({"push", "webpush"})
 
 
 def plan_of(
     intake: Intake,
-    payload: Payload,
+    payload: Stored,
     channels: Collection[str],
     ttl_ms: Mapping[str, int],
     entries: Sequence[str | Recipient] | None = None,
@@ -37,11 +41,12 @@ def plan_of(
     always give the same ids."""
     priority = PRIORITIES[payload.priority]
     send_at = None if payload.send_at is UNSET else instant_ms(payload.send_at)
+    met = payload.recipients() if entries is None else entries
     births = tuple(
         _birth(ids.message_id(intake.id, ordinal), entry, payload, channels, send_at, intake.at)
-        for ordinal, entry in enumerate(payload.recipients() if entries is None else entries)
+        for ordinal, entry in enumerate(met)
     )
-    return Plan(
+    plan = Plan(
         id=intake.id,
         tenant=intake.tenant,
         at=intake.at,
@@ -58,6 +63,7 @@ def plan_of(
         number=intake.number,
         trace=intake.trace,
     )
+    return plan if payload.data is UNSET else _filled_in(plan, payload, met)
 
 
 def parked(plan: Plan, crowded: Collection[str]) -> Plan:
@@ -106,6 +112,36 @@ def address_on(recipient: Recipient, channel: str) -> str | None:
             return msgspec.json.encode(recipient.webpush[0]).decode() if recipient.webpush else None
         case _:
             return getattr(recipient, channel, None) if channel in DEFAULT_ORDER else recipient.id
+
+
+def _filled_in(plan: Plan, payload: Stored, met: Sequence[str | Recipient]) -> Plan:
+    """The plan, with what its templates are filled in with: fixed here, so that every attempt says the same."""
+    births = tuple(
+        birth if isinstance(entry, str) or not birth.steps else replace(birth, about=about_of(entry))
+        for birth, entry in zip(plan.births, met, strict=True)
+    )
+    type_ = None if payload.type is UNSET else payload.type
+    return replace(plan, births=births, content=_said(plan, payload, births), type=type_)
+
+
+def _said(plan: Plan, payload: Stored, births: Collection[Birth]) -> Said:
+    notification = {
+        "id": plan.id,
+        "type": None if payload.type is UNSET else payload.type.partition("@")[0],
+        "category": payload.category,
+        "priority": payload.priority,
+        "created_at": rfc3339(plan.at),
+        "metadata": plan.metadata,
+    }
+    wanted = {birth.about.get("locale") for birth in births if birth.about is not None}
+    content = payload.content
+    return replace(content, data=payload.data, notification=notification, locales=only(content.locales or {}, wanted) or None)
+
+
+def about_of(recipient: Recipient) -> dict[str, Any]:
+    """What templates may say of a recipient: who it is and where, but no devices."""
+    said = {name: getattr(recipient, name) for name in recipient.__struct_fields__ if name not in _DEVICES}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _birth(

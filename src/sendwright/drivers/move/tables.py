@@ -75,7 +75,7 @@ TABLES = (
         ("id",),
         _words(
             "id tenant at priority category on_doubt send_at expires_at key process number messages planned cancelled_at content"
-            " metadata trace"
+            " metadata trace type"
         ),
         flags=frozenset({"planned"}),
     ),
@@ -84,7 +84,7 @@ TABLES = (
         ("id",),
         _words(
             "id tenant state step number calls token priority on_doubt expires_at accepted_at updated_at recipient channel address"
-            " provider reason detail doubled dead backoff_s round since steps"
+            " provider reason detail doubled dead backoff_s round since steps about"
         ),
         flags=frozenset({"doubled", "dead"}),
     ),
@@ -141,6 +141,7 @@ TABLES = (
     Table("erasures", ("tenant", "mark"), _words("tenant mark at")),
     Table("suppressions", ("id",), _words("id tenant channel mark category masked reason source created_at expires_at")),
     Table("replies", ("provider", "ref"), _words("provider ref id mark at")),
+    Table("types", ("tenant", "name", "version"), _words("tenant name version at body")),
     Table("switches", ("provider",), _words("provider enabled weight rate concurrency"), flags=frozenset({"enabled"})),
     Table("dead_parcels", ("id",), _words("id lane at problem body version"), left=frozenset({"tenant", "kind"})),
 )

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from sendwright.drivers.store.folio import EventRow
-from sendwright.model.parcel import Parcel
+from sendwright.model.parcel import WITH_DATA, Parcel
 from sendwright.model.records import Plan
+from sendwright.model.said import is_filled_in
 from sendwright.model.states import MessageState
 
 
@@ -22,7 +23,7 @@ def born_cancelled(plan: Plan) -> Plan:
 
 def parcels_of(plan: Plan) -> list[Parcel]:
     """The parcels of those that may go now."""
-    return [
+    parcels = [
         Parcel(
             id=birth.id,
             tenant=plan.tenant,
@@ -37,6 +38,10 @@ def parcels_of(plan: Plan) -> list[Parcel]:
         for birth in plan.births
         if birth.state == MessageState.QUEUED and birth.wait is None
     ]
+    if not is_filled_in(plan.content):
+        return parcels
+    about = {birth.id: birth.about for birth in plan.births}
+    return [replace(parcel, about=about[parcel.id], v=WITH_DATA) for parcel in parcels]
 
 
 def events_of(plan: Plan) -> Iterator[EventRow]:

@@ -7,7 +7,8 @@ committed is kept, what was open is gone, what was taken from the bus and not do
   memory_records.py  what people ask to see           memory_sweeper.py   retention
   memory_keyring.py  API keys                         memory_inbox.py     what lies in inboxes
   memory_directory.py  the recipients                 memory_suppressions.py  who must not be sent to
-  memory_sessions.py who is signed in                 bus/memory.py       the lanes
+  memory_sessions.py who is signed in                 memory_types.py     the kinds of notifications
+  bus/memory.py      the lanes
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from sendwright.drivers.store.memory_sessions import MemorySessions
 from sendwright.drivers.store.memory_suppressions import MemorySuppressions
 from sendwright.drivers.store.memory_sweeper import MemorySweeper
 from sendwright.drivers.store.memory_tables import KeyRow, MemoryStore
+from sendwright.drivers.store.memory_types import MemoryTypes
 from sendwright.engine.ports import Clock
 from sendwright.model.ids import notification_of
 from sendwright.model.notification import Priority
@@ -66,6 +68,7 @@ class MemoryBackend:
         self.directory = MemoryDirectory(self.store)
         self.suppressions = MemorySuppressions(self.store)
         self.sessions = MemorySessions(self.store)
+        self.types = MemoryTypes(self.store)
         self._clock = clock
         self._marker = marker
 
@@ -117,6 +120,7 @@ class MemoryDesk:
                 number=number,
                 key=offer.key,
                 trace=offer.trace,
+                v=offer.v,
             )
         )
 

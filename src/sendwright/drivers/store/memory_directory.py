@@ -83,7 +83,7 @@ def _erase(t: Tables, id_: str, now: int) -> bool:
         reason = None if cancelled else Reason.UNKNOWN_RECIPIENT.value
         standing = fold(message, attempts, now, Decision(end, message.step, calls=message.calls, reason=reason))
         message = _ended(t, message, standing, now)
-    t.messages.put(id_, replace(message, recipient=None, address=None, detail="", steps=_blank(message)))
+    t.messages.put(id_, replace(message, recipient=None, address=None, detail="", about=None, steps=_blank(message)))
     for attempt in attempts:
         t.attempts.put(attempt.id, replace(attempt, detail=""))
     return cancelled

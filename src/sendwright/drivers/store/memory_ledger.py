@@ -255,6 +255,7 @@ def _born(plan: Plan, birth: Birth, *, stopped: bool) -> MessageRecord:
         accepted_at=plan.at,
         updated_at=plan.at,
         recipient=birth.recipient,
+        about=birth.about,
         channel=birth.steps[0].channel if birth.steps else None,
         address=birth.steps[0].address if birth.steps else None,
         expires_at=plan.expires_at,

@@ -209,6 +209,7 @@ def _record(tables: Tables, row: NotificationRow) -> NotificationRecord:
         metadata=plan.metadata,
         key=plan.key,
         cancelled_at=row.cancelled_at,
+        type=plan.type,
     )
 
 
@@ -253,6 +254,8 @@ def _message_fits(row: MessageRecord, page: Page) -> bool:
 
 def _notification_fits(row: NotificationRecord, page: Page) -> bool:
     if row.tenant != page.tenant or (page.key is not None and row.key != page.key):
+        return False
+    if page.type is not None and (row.type is None or page.type not in (row.type, row.type.partition("@")[0])):
         return False
     return page.state is None or state_of(row.counts, cancelled=row.cancelled_at is not None) == page.state
 

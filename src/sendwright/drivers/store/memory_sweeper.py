@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from sendwright.drivers.store.memory_tables import MemoryStore, NotificationRow, Tables
-from sendwright.model.content import Content
+from sendwright.model.said import Said
 
 
 class MemorySweeper:
@@ -40,7 +40,7 @@ def _notifications(t: Tables, content_before: int, rows_before: int, gone: list[
             gone.append(id_)
             _forget(t, row)
         elif _over(t, row, content_before) and not row.forgotten:
-            t.notifications.put(id_, replace(row, plan=replace(row.plan, content=Content()), forgotten=True))
+            t.notifications.put(id_, replace(row, plan=replace(row.plan, content=Said()), forgotten=True))
     t.events.forget(gone)
 
 

@@ -159,6 +159,8 @@ class Tables:
         """With when it was changed last."""
         self.sessions: Table[str, Session] = Table()
         self.epochs: Table[str, int] = Table({"switches": FIRST_EPOCH})
+        self.types: Table[tuple[str, str, int], tuple[int, str | None]] = Table()
+        """(when, body) by tenant, name and version."""
         self.events = EventLog()
         self._serial = 0
 

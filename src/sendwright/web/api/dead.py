@@ -17,7 +17,7 @@ from sendwright.model.parcel import sound
 from sendwright.model.records import MessageRecord, Page, Taken
 from sendwright.policy.admission import INVALID_TIME, Refused
 from sendwright.policy.duration import instant_ms
-from sendwright.policy.ingress import wanted
+from sendwright.policy.ingress import type_of, wanted
 from sendwright.policy.payload_schema import Fault
 from sendwright.web.api import problems
 from sendwright.web.api.auth import ADMIN_TENANT
@@ -90,7 +90,9 @@ async def replay_dead(ask: Ask) -> Handled:
 async def _ingested(ask: Ask, id_: str, raw: bytes) -> bool:
     """Takes what a producer published, judged by the rules of now; its key is its own, else the dead letter's id."""
     services = ask.services
-    found = wanted(raw, id_, services.rules, services.channels(), services.clock.now_ms())
+    named = type_of(raw)
+    type_ = None if named is None else await services.catalogue.found(services.ingress_tenant, named)
+    found = wanted(raw, id_, services.rules, services.channels(), services.clock.now_ms(), type_)
     if isinstance(found, Refused) or found.again is not None:
         return False
     taken = await services.accept.accept(services.ingress_tenant, found.admitted.payload, found.admitted.raw, found.key)

@@ -17,8 +17,10 @@ from msgspec import UNSET, Struct, UnsetType
 from sendwright.errors import Unavailable
 from sendwright.model.notification import Payload
 from sendwright.model.records import Absent, Conflict, Running, Taken
+from sendwright.model.types import TypeVersion
 from sendwright.policy.admission import Admitted, Refused, admit, as_before
 from sendwright.policy.payload_schema import KEY_MAX
+from sendwright.policy.type_rules import type_in
 from sendwright.web.api import problems
 from sendwright.web.api.auth import Caller, Keys, require_own
 from sendwright.web.api.problems import Refusal, together
@@ -76,7 +78,7 @@ class PostNotification:
         require_json(headers)
         if len(raw) > services.body_max:
             raise too_large(services.body_max)
-        admitted = self._admitted(raw)
+        admitted = self._admitted(raw, self._seen(caller.tenant, raw))
         key = key_of(headers, admitted.payload.idempotency_key)
         limits = _lines(*self._keys.counted(caller)) if caller.key is not None else b""
         begun = services.accept.begin(caller.tenant, admitted.payload, admitted.raw, key, trace_of(headers))
@@ -150,8 +152,9 @@ class PostNotification:
                 lambda: key_of(headers, _key_in(raw)),
             )
 
+        type_ = await self._found(known, headers, raw)
         try:
-            (caller, _, key), admitted = together(head, lambda: self._admitted(raw))
+            (caller, _, key), admitted = together(head, lambda: self._admitted(raw, type_))
         except Refusal as refusal:
             return await self._again(head, raw, given, refusal, limits)
         begun = self._services.accept.begin(caller.tenant, admitted.payload, admitted.raw, key, trace_of(headers))
@@ -177,9 +180,30 @@ class PostNotification:
             raise refusal
         return self.over(Judged(before.payload, given, begun, _lines(*limits)), found)
 
-    def _admitted(self, raw: bytes) -> Admitted:
+    def _seen(self, tenant: str, raw: bytes) -> TypeVersion | None:
+        """The type of a body, where that can be said at once."""
+        named = type_in(raw)
+        if named is None:
+            return None
+        fresh, found = self._services.catalogue.seen(tenant, named)
+        if not fresh:
+            raise Refusal(503, "unavailable", "The type is looked up.")  # which the long way does; nobody is told this
+        return found
+
+    async def _found(self, known: Caller, headers: dict[bytes, bytes], raw: bytes) -> TypeVersion | None:
+        """The type of a body; None where none is named, or there is none, or nobody can say whose it would be."""
+        named = type_in(raw)
+        if named is None:
+            return None
+        try:
+            tenant = self._keys.acting(known, headers).tenant
+        except Refusal:
+            return None  # refused for that
+        return await self._services.catalogue.found(tenant, named)
+
+    def _admitted(self, raw: bytes, type_: TypeVersion | None) -> Admitted:
         services = self._services
-        admitted = admit(raw, services.rules, services.channels(), services.clock.now_ms())
+        admitted = admit(raw, services.rules, services.channels(), services.clock.now_ms(), type_)
         if isinstance(admitted, Refused):
             raise problems.of_body(admitted)
         return admitted

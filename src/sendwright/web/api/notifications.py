@@ -15,6 +15,7 @@ from sendwright.policy.admission import Admitted, Refused, admit, as_before
 from sendwright.policy.duration import instant_ms
 from sendwright.policy.payload_schema import Fault
 from sendwright.policy.strict_json import too_deep
+from sendwright.policy.type_rules import type_in
 from sendwright.web.api import problems
 from sendwright.web.api.hot import message_count
 from sendwright.web.api.problems import Refusal
@@ -62,8 +63,6 @@ async def post_batch(ask: Ask) -> BatchResults:
 
 async def list_notifications(ask: Ask) -> NotificationList:
     query: NotificationsQuery = ask.query
-    if query.type is not UNSET:
-        return NotificationList([], None)  # no notification has a type yet
     page = Page(
         tenant=ask.caller.tenant,
         limit=query.limit,
@@ -72,6 +71,7 @@ async def list_notifications(ask: Ask) -> NotificationList:
         until=_ms(query.until),
         state=None if isinstance(query.state, UnsetType) else message_state(query.state),
         key=None if isinstance(query.idempotency_key, UnsetType) else query.idempotency_key,
+        type=None if isinstance(query.type, UnsetType) else query.type,
     )
     listed = await ask.services.records.list_notifications(page)
     views = await asyncio.gather(*(_view(ask, row, MESSAGES_LISTED, None) for row in listed.rows))
@@ -136,7 +136,7 @@ async def _view(ask: Ask, row: NotificationRecord, limit: int, after: str | None
 async def _of_key(ask: Ask, key: str, query: NotificationsQuery) -> list[NotificationView]:
     """The notification that a key stands for, while it is on its way to the store."""
     found = await ask.services.desk.stored(ask.caller.tenant, key)
-    others = (query.state, query.since, query.until)
+    others = (query.state, query.since, query.until, query.type)
     if found is None or any(one is not UNSET for one in others):
         return []
     row = await ask.services.records.notification(ask.caller.tenant, found)
@@ -161,7 +161,9 @@ async def _judged(ask: Ask, items: Iterable[Raw]) -> list[Admitted | Again | Ref
         if len(raw) > services.body_max:
             judged.append(Refused(413, "too_large", f"A notification must have at most {services.body_max} bytes."))
         else:
-            one = admit(raw, services.rules, live, now)
+            named = type_in(raw)
+            type_ = None if named is None else await services.catalogue.found(ask.caller.tenant, named)
+            one = admit(raw, services.rules, live, now, type_)
             judged.append(_again(raw, one) if isinstance(one, Refused) else one)
         if len(judged) % _AT_ONCE == 0:
             await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from sendwright import __version__
 from sendwright.model import ids
 from sendwright.model.api_key import API_KEY, TENANT_PATTERN
 from sendwright.policy.payload_schema import schema_of
+from sendwright.policy.type_rules import NAME_PATTERN
 from sendwright.web.api import problems
 from sendwright.web.api.problems import PLACES, Problem, ProblemError
 from sendwright.web.api.table import INBOX, OPEN, WATCH, Call
@@ -25,6 +26,7 @@ _PATTERNS = {
     "/v1/messages/{id}": f"^{ids.MESSAGE}{_DIGITS}{{34}}$",
     "/v1/suppressions/{id}": "^sup_[0-9a-f]{32}$",
     "/v1/providers/{name}": "^[a-z][a-z0-9-]{0,62}$",
+    "/v1/types/{name}": NAME_PATTERN,
     "/v1/hooks/{provider}": "^[a-z][a-z0-9-]{0,62}$",
 }
 

@@ -122,13 +122,16 @@ def retry_after(seconds: float) -> tuple[tuple[bytes, bytes], ...]:
     return ((b"retry-after", str(max(1, round(seconds))).encode()),)
 
 
+def of_fault(fault: Fault) -> ProblemError:
+    return ProblemError(fault.code, fault.detail, pointer=fault.pointer)
+
+
 def of_faults(faults: Iterable[Fault], detail: str = "The request has faults.") -> Refusal:
-    return Refusal(422, "invalid_request", detail, (ProblemError(f.code, f.detail, pointer=f.pointer) for f in faults))
+    return Refusal(422, "invalid_request", detail, map(of_fault, faults))
 
 
 def of_body(refused: Refused) -> Refusal:
-    errors = (ProblemError(f.code, f.detail, pointer=f.pointer) for f in refused.faults)
-    return Refusal(refused.status, refused.code, refused.detail, errors)
+    return Refusal(refused.status, refused.code, refused.detail, map(of_fault, refused.faults))
 
 
 def together(*looks: Callable[[], Any]) -> list[Any]:

@@ -7,6 +7,7 @@ in tests/unit/key_matrix.py, and the two must agree.
 from __future__ import annotations
 
 from sendwright.model.notification import Payload
+from sendwright.model.types import TypeBody
 from sendwright.web.api import (
     dead,
     events,
@@ -22,6 +23,8 @@ from sendwright.web.api import (
     shapes,
     stats,
     suppressions,
+    type_shapes,
+    types,
 )
 from sendwright.web.api.docs_page import docs_page, openapi_document
 from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial
@@ -34,6 +37,7 @@ PROVIDERS = "Providers"
 KEYS = "Keys"
 RECIPIENTS = "Recipients"
 SUPPRESSIONS = "Suppressions"
+TYPES = "Types"
 OPERATIONS = "Operations"
 INBOXES = "Inbox"
 
@@ -290,6 +294,61 @@ CALLS: tuple[Call, ...] = (
         handler=dead.drop_dead,
         body=shapes.OneSelection,
         answer=shapes.Handled,
+        errors=(503,),
+    ),
+    Call(
+        method="GET",
+        path="/v1/types",
+        scope="read",
+        tag=TYPES,
+        summary="List types by name, the newest version of each",
+        handler=types.list_types,
+        query=type_shapes.TypesQuery,
+        answer=type_shapes.TypeList,
+        errors=(503,),
+    ),
+    Call(
+        method="PUT",
+        path="/v1/types/{name}",
+        scope="admin",
+        tag=TYPES,
+        summary="Make a version of a type; what says the same as the newest makes none",
+        handler=types.put_type,
+        body=TypeBody,
+        judged_whole=True,
+        answer=type_shapes.TypeView,
+        errors=(503,),
+    ),
+    Call(
+        method="GET",
+        path="/v1/types/{name}",
+        scope="read",
+        tag=TYPES,
+        summary="One type, in its newest version or another",
+        handler=types.get_type,
+        query=type_shapes.TypeQuery,
+        answer=type_shapes.TypeView,
+        errors=(503,),
+    ),
+    Call(
+        method="DELETE",
+        path="/v1/types/{name}",
+        scope="admin",
+        tag=TYPES,
+        summary="Delete a type; what was accepted of it goes on",
+        handler=types.delete_type,
+        status=204,
+        errors=(503,),
+    ),
+    Call(
+        method="POST",
+        path="/v1/types/{name}/preview",
+        scope="read",
+        tag=TYPES,
+        summary="What a type would say on every channel; sends nothing",
+        handler=types.preview_type,
+        body=type_shapes.PreviewWish,
+        answer=type_shapes.Preview,
         errors=(503,),
     ),
     Call(

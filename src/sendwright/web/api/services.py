@@ -13,8 +13,9 @@ from typing import Annotated, ClassVar, Literal, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from sendwright.engine.catalogue import Catalogue
 from sendwright.engine.people import Directory, Suppressions
-from sendwright.engine.ports import Bus, Clock, DeadParcels, Inbox, IntakeDesk, Ledger, Records
+from sendwright.engine.ports import Bus, Clock, DeadParcels, Inbox, IntakeDesk, Ledger, Records, Types
 from sendwright.engine.warden import Warden
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
@@ -209,6 +210,9 @@ class Services:
     suppressions: Suppressions
     marker: Marker
     sessions: Sessions
+    types: Types
+    catalogue: Catalogue
+    """The types as a door needs them: `seen` costs nothing."""
     bus: Bus
     inbox: Inbox
     fleet: Fleet

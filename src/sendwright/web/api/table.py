@@ -104,6 +104,8 @@ class Call:
     """The body is a list of items that are judged one by one, and may be as large as a batch."""
     of_all: bool = False
     """It concerns all tenants: beside the scope it takes the admin key, or a key of the tenant `default`."""
+    judged_whole: bool = False
+    """The handler gets the body's bytes, and judges the shape along with all the rest."""
     errors: tuple[int, ...] = ()
     """Statuses beyond those that follow from the row itself."""
     headers: tuple[str, ...] = ()

@@ -68,7 +68,7 @@ def notification_view(row: NotificationRecord, messages: list[MessageView], mess
     counts = {state: count for state, count in sorted(row.counts.items()) if count}
     return NotificationView(
         id=row.id,
-        type=None,
+        type=row.type,
         state=state_of(counts, cancelled=row.cancelled_at is not None).label,  # type: ignore[arg-type]
         counts={state.label: count for state, count in counts.items()},
         priority=row.priority.label,  # type: ignore[arg-type]

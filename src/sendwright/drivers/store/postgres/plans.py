@@ -74,7 +74,7 @@ def _bound(plans: Sequence[Plan]) -> list[Any]:
         ]
     if len(events) > EVENTS_MAX:
         raise TooManyEvents
-    return [*columns(notifications, 15), *columns(messages, 14), *columns(waits, 10), *columns(events, 7)]
+    return [*columns(notifications, 16), *columns(messages, 15), *columns(waits, 10), *columns(events, 7)]
 
 
 def _notification_row(p: Plan) -> tuple[Any, ...]:
@@ -94,6 +94,7 @@ def _notification_row(p: Plan) -> tuple[Any, ...]:
         text_of(p.content),
         text_of(p.metadata),
         p.trace,
+        p.type,
     )
 
 
@@ -114,4 +115,5 @@ def _message_row(plan: Plan, birth: Birth) -> tuple[Any, ...]:
         birth.reason,
         clean(birth.detail),
         text_of(birth.steps),
+        None if birth.about is None else text_of(birth.about),
     )

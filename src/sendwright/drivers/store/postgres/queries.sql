@@ -4,38 +4,38 @@
 -- that), so that no two flushes ever wait for each other in a circle. The order of locks is: notifications, messages, waits.
 
 -- name: plan_fresh
--- The first committed plan wins: of those that exist already nothing is written; but, with $47, over rows that only stand for a
+-- The first committed plan wins: of those that exist already nothing is written; but, with $49, over rows that only stand for a
 -- cancellation (a stranger's cancels nothing). Returns the ids that were planned by it.
 with n as (
-  insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, content, metadata, trace, planned)
+  insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, content, metadata, trace, type, planned)
   select *, true from unnest($1::text[], $2::text[], $3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::text[],
-    $10::text[], $11::bigint[], $12::integer[], $13::text[], $14::text[], $15::text[])
+    $10::text[], $11::bigint[], $12::integer[], $13::text[], $14::text[], $15::text[], $16::text[])
   on conflict (id) do update set
     cancelled_at = case when notifications.tenant = excluded.tenant then notifications.cancelled_at end, tenant = excluded.tenant, at = excluded.at,
     priority = excluded.priority, category = excluded.category, on_doubt = excluded.on_doubt, send_at = excluded.send_at, expires_at = excluded.expires_at,
     key = excluded.key, process = excluded.process, number = excluded.number, messages = excluded.messages, content = excluded.content,
-    metadata = excluded.metadata, trace = excluded.trace, planned = true
-  where not notifications.planned and $47::boolean
+    metadata = excluded.metadata, trace = excluded.trace, type = excluded.type, planned = true
+  where not notifications.planned and $49::boolean
   returning id
 ), m as (
-  insert into messages (id, tenant, state, priority, on_doubt, expires_at, accepted_at, updated_at, recipient, channel, address, reason, detail, dead, steps)
-  select x.id, x.tenant, x.state, x.priority, x.on_doubt, x.expires_at, x.at, x.at, x.recipient, x.channel, x.address, x.reason, x.detail, x.state = 50, x.steps
-  from unnest($16::text[], $17::text[], $18::text[], $19::smallint[], $20::smallint[], $21::text[], $22::bigint[], $23::bigint[], $24::text[],
-    $25::text[], $26::text[], $27::text[], $28::text[], $29::text[])
-    as x (notification, id, tenant, state, priority, on_doubt, expires_at, at, recipient, channel, address, reason, detail, steps)
+  insert into messages (id, tenant, state, priority, on_doubt, expires_at, accepted_at, updated_at, recipient, channel, address, reason, detail, dead, steps, about)
+  select x.id, x.tenant, x.state, x.priority, x.on_doubt, x.expires_at, x.at, x.at, x.recipient, x.channel, x.address, x.reason, x.detail, x.state = 50, x.steps, x.about
+  from unnest($17::text[], $18::text[], $19::text[], $20::smallint[], $21::smallint[], $22::text[], $23::bigint[], $24::bigint[], $25::text[],
+    $26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[])
+    as x (notification, id, tenant, state, priority, on_doubt, expires_at, at, recipient, channel, address, reason, detail, steps, about)
   where coalesce(x.notification in (select id from n), false)
   on conflict (id) do nothing
 ), w as (
   insert into waits (message, tenant, key, priority, due_at, kind, name, until, at)
   select x.message, x.tenant, x.key, x.priority, x.due_at, x.kind, x.name, x.until, x.at
-  from unnest($30::text[], $31::text[], $32::text[], $33::text[], $34::smallint[], $35::bigint[], $36::text[], $37::text[], $38::bigint[], $39::bigint[])
+  from unnest($32::text[], $33::text[], $34::text[], $35::text[], $36::smallint[], $37::bigint[], $38::text[], $39::text[], $40::bigint[], $41::bigint[])
     as x (notification, message, tenant, key, priority, due_at, kind, name, until, at)
   where coalesce(x.notification in (select id from n), false)
   on conflict (message) do nothing
 ), e as (
   insert into events (seq, day, at, tenant, type, subject, detail)
   select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + x.place - 1, x.day, x.at, x.tenant, x.type, x.subject, x.detail
-  from unnest($40::text[], $41::integer[], $42::bigint[], $43::text[], $44::text[], $45::text[], $46::text[])
+  from unnest($42::text[], $43::integer[], $44::bigint[], $45::text[], $46::text[], $47::text[], $48::text[])
     with ordinality as x (notification, day, at, tenant, type, subject, detail, place)
   where coalesce(x.notification in (select id from n), false)
 )
@@ -685,7 +685,7 @@ select id from messages where recipient = $2 and tenant = $1 order by id limit $
 
 -- name: erase_messages
 -- $1 ids, $2 steps without addresses. They are locked.
-update messages m set recipient = null, address = null, detail = '', steps = c.steps from unnest($1::text[], $2::text[]) c (id, steps) where m.id = c.id;
+update messages m set recipient = null, address = null, detail = '', about = null, steps = c.steps from unnest($1::text[], $2::text[]) c (id, steps) where m.id = c.id;
 
 -- name: erase_attempts
 -- $1 ids. Vendors quote addresses.
@@ -819,3 +819,31 @@ from unnest($1::text[], $2::text[]) with ordinality s (low, high, place)
 cross join lateral (select * from messages x where x.id >= s.low and x.id < s.high order by x.id desc limit $3) m
 left join lateral (select y.started_at from attempts y where m.number > 0 and y.id = 'att_' || substr(m.id, 5) || '001' limit 1) a on true
 order by s.place, m.id desc;
+
+-- name: type_lock
+-- Until the commit.
+select pg_advisory_xact_lock(hashtextextended($1, 0));
+
+-- name: type_newest
+-- Without a body where the type was deleted.
+select version, at, body from types where tenant = $1 and name = $2 order by version desc limit 1;
+
+-- name: type_version
+select version, at, body from types where tenant = $1 and name = $2 and version = $3;
+
+-- name: types_listed
+-- The newest version of each type behind $2, by name.
+select t.name, t.version, t.at, t.body from types t
+where t.tenant = $1 and t.name > $2 and t.body is not null
+  and t.version = (select max(x.version) from types x where x.tenant = t.tenant and x.name = t.name)
+order by t.name limit $3;
+
+-- name: type_insert
+insert into types (tenant, name, version, at, body) values ($1, $2, $3, $4, $5);
+
+-- name: type_forget
+-- The versions before $3, the newest.
+delete from types where tenant = $1 and name = $2 and version < $3;
+
+-- name: type_end
+update types set body = null where tenant = $1 and name = $2 and version = $3;

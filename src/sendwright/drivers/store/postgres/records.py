@@ -53,7 +53,7 @@ _COUNTS = (
 )
 _NOTIFICATION = (
     "select n.id, n.tenant, n.at, n.priority, n.category, n.on_doubt, n.content, n.messages,"  # noqa: S608 — names of ours
-    f" {_COUNTS}, n.send_at, n.expires_at, n.metadata, n.key, n.cancelled_at from notifications n"
+    f" {_COUNTS}, n.send_at, n.expires_at, n.metadata, n.key, n.cancelled_at, n.type from notifications n"
 )
 _METADATA = msgspec.json.Decoder(dict[str, str])
 
@@ -139,6 +139,9 @@ class PostgresRecords:
         search = _Search(page, ids.NOTIFICATION)
         if page.key is not None:
             search.base += ["tenant = $1", f"key = {search.bound(page.key)}"]
+        if page.type is not None:
+            wanted = search.bound(page.type)
+            search.extra.append(f"(n.type = {wanted} or split_part(n.type, '@', 1) = {wanted})")
         if page.state is not None:
             search.extra.append(_lowest(page.state))
         return await self._listed(
@@ -271,6 +274,7 @@ def _notification_from(row: Sequence[Any]) -> NotificationRecord:
         metadata={} if row[11] is None else _METADATA.decode(row[11]),
         key=row[12],
         cancelled_at=row[13],
+        type=row[14],
     )
 
 

@@ -11,24 +11,25 @@ from typing import Any
 
 import msgspec
 
-from sendwright.model.content import Content
 from sendwright.model.ids import message_of as message_of_attempt
 from sendwright.model.ids import subject_of, time_ms_of
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import FRESH, Parcel, Round, Step
 from sendwright.model.records import AttemptRecord, Event, MessageRecord, Wait, parcel_of
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 
 Row = Any
 """A record of asyncpg, or a part of one."""
 DAY_MS = 86_400_000
-MESSAGE_WIDTH = 24
+MESSAGE_WIDTH = 25
 """How many columns `{message}` is."""
 
 _STEPS = msgspec.json.Decoder(tuple[Step, ...])
 _ROUND = msgspec.json.Decoder(Round)
-_CONTENT = msgspec.json.Decoder(Content)
+_CONTENT = msgspec.json.Decoder(Said)
 _encode = msgspec.json.encode
+_decode = msgspec.json.decode
 
 
 def text_of(value: Any) -> str:
@@ -81,6 +82,7 @@ def message_from(row: Row, wait: Wait | None = None) -> MessageRecord:
         row[21],
         row[22],
         row[23],
+        None if row[24] is None else _decode(row[24]),
         wait,
     )
 
@@ -95,8 +97,8 @@ def wait_from(row: Row) -> Wait | None:
     return None if row[0] is None else Wait(*row)
 
 
-def content_from(text: str | None) -> Content:
-    return Content() if text is None else _CONTENT.decode(text)
+def content_from(text: str | None) -> Said:
+    return Said() if text is None else _CONTENT.decode(text)
 
 
 def parcel_from(row: Row) -> Parcel:

@@ -8,7 +8,8 @@ from sendwright.drivers.store.named import named
 
 MESSAGE_COLUMNS = (
     "m.id, m.tenant, m.state, m.step, m.number, m.steps, m.priority, m.on_doubt, m.accepted_at, m.updated_at, m.calls, m.backoff_s,"
-    " m.round, m.recipient, m.channel, m.address, m.provider, m.token, m.expires_at, m.reason, m.detail, m.doubled, m.dead, m.since"
+    " m.round, m.recipient, m.channel, m.address, m.provider, m.token, m.expires_at, m.reason, m.detail, m.doubled, m.dead,"
+    " m.since, m.about"
 )
 """A `MessageRecord` but for its wait, field by field."""
 

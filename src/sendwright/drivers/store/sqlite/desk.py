@@ -92,6 +92,7 @@ class _OfferAll(Operation):
                 number=number,
                 key=offer.key,
                 trace=offer.trace,
+                v=offer.v,
             )
             by_lane.setdefault(intake_lane(offer.priority, aside=offer.aside), []).append(pack(parcel))
         db.execute(SQL["process_counts"], (self._process, self._accepted + len(fresh), fresh[0].at))

@@ -17,7 +17,6 @@ from sendwright.drivers.store.sqlite.folio import Serials, loaded, save
 from sendwright.drivers.store.sqlite.sql import SQL
 from sendwright.drivers.store.sqlite.writer import Operation, fetch, rows_of
 from sendwright.model import ids
-from sendwright.model.content import Content
 from sendwright.model.parcel import Parcel, Sighting
 from sendwright.model.records import (
     Cancelled,
@@ -33,12 +32,13 @@ from sendwright.model.records import (
     Wait,
     parcel_of,
 )
+from sendwright.model.said import Said
 from sendwright.model.states import MessageState
 from sendwright.policy.fold import Future, out_of_time
 from sendwright.policy.lookup import next_look
 from sendwright.policy.suppression import Marker
 
-_PULLED = msgspec.json.Decoder(list[tuple[MessageRecord, Content, str | None]], strict=False)
+_PULLED = msgspec.json.Decoder(list[tuple[MessageRecord, Said, str | None]], strict=False)
 
 
 def parcels_from(text: str | None) -> list[Parcel]:
@@ -109,6 +109,7 @@ def _notification_row(p: Plan) -> tuple[Any, ...]:
         p.content,
         p.metadata,
         p.trace,
+        p.type,
     )
 
 
@@ -130,6 +131,7 @@ def _message_row(plan: Plan, birth: Any) -> tuple[Any, ...]:
         birth.detail,
         int(birth.state == MessageState.FAILED),
         birth.steps,
+        birth.about,
     )
 
 

@@ -125,10 +125,23 @@ create table sessions (
 ) without rowid;
 update meta set value = 7 where name = 'schema';
 
+-- name: upgrade_from_7
+alter table notifications add column type text;
+alter table messages add column about text;
+create table types (
+  tenant text not null,
+  name text not null,
+  version integer not null,
+  at integer not null,
+  body text,
+  primary key (tenant, name, version)
+) without rowid;
+update meta set value = 8 where name = 'schema';
+
 -- name: plan_notifications
 -- The first committed plan wins: rows that exist are left alone, and looked at afterwards.
-insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, planned, content, metadata, trace)
-select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, 1, value->12, value->13, value->>14
+insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, planned, content, metadata, trace, type)
+select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, 1, value->12, value->13, value->>14, value->>15
 from jsonb_each(?1) where true
 on conflict (id) do nothing;
 
@@ -142,13 +155,14 @@ update notifications set
   cancelled_at = iif(notifications.tenant = c.value->>1, notifications.cancelled_at, null), tenant = c.value->>1,
   priority = c.value->>3, category = c.value->>4, on_doubt = c.value->>5, send_at = c.value->>6, expires_at = c.value->>7,
   key = c.value->>8, process = c.value->>9, number = c.value->>10, messages = c.value->>11, planned = 1,
-  content = c.value->12, metadata = c.value->13, trace = c.value->>14, at = c.value->>2
+  content = c.value->12, metadata = c.value->13, trace = c.value->>14, at = c.value->>2, type = c.value->>15
 from jsonb_each(?1) c
 where notifications.id = c.value->>0 and notifications.planned = 0;
 
 -- name: plan_messages
-insert into messages (id, tenant, state, priority, on_doubt, expires_at, accepted_at, updated_at, recipient, channel, address, reason, detail, dead, steps)
-select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->14
+insert into messages (id, tenant, state, priority, on_doubt, expires_at, accepted_at, updated_at, recipient, channel, address, reason, detail, dead, steps, about)
+select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->14,
+  nullif(value->15, 'null')
 from jsonb_each(?1) where true
 on conflict (id) do nothing;
 
@@ -573,7 +587,7 @@ select json_group_array(id) from (select id from messages where recipient = ?2 a
 
 -- name: erase_messages
 -- Rows: id, steps without addresses.
-update messages set recipient = null, address = null, detail = '', steps = c.value->1 from jsonb_each(?1) c where messages.id = c.value->>0;
+update messages set recipient = null, address = null, detail = '', about = null, steps = c.value->1 from jsonb_each(?1) c where messages.id = c.value->>0;
 
 -- name: erase_attempts
 -- ?1: attempt ids. Vendors quote addresses.
@@ -726,3 +740,27 @@ select m.accepted_at, m.state, m.channel, m.provider,
   a.started_at - max(m.accepted_at, coalesce((select n.send_at from notifications n where n.id = 'ntf_' || substr(m.id, 5, 32)), 0)), m.tenant = ?4
 from (select * from messages where id >= ?1 and id < ?2 order by id desc limit ?3) m
 left join attempts a on a.id = 'att_' || substr(m.id, 5) || '001' and m.number > 0;
+
+-- name: type_newest
+-- ?1: tenant, ?2: name. Without a body where the type was deleted.
+select version, at, body from types where tenant = ?1 and name = ?2 order by version desc limit 1;
+
+-- name: type_version
+select version, at, body from types where tenant = ?1 and name = ?2 and version = ?3;
+
+-- name: types_listed
+-- The newest version of each type behind ?2, by name.
+select t.name, t.version, t.at, t.body from types t
+where t.tenant = ?1 and t.name > ?2 and t.body is not null
+  and t.version = (select max(x.version) from types x where x.tenant = t.tenant and x.name = t.name)
+order by t.name limit ?3;
+
+-- name: type_insert
+insert into types (tenant, name, version, at, body) values (?1, ?2, ?3, ?4, ?5);
+
+-- name: type_forget
+-- The versions before ?3, the newest.
+delete from types where tenant = ?1 and name = ?2 and version < ?3;
+
+-- name: type_end
+update types set body = null where tenant = ?1 and name = ?2 and version = ?3;

@@ -18,9 +18,9 @@ from sendwright.drivers.store.sqlite.reader import Reader
 from sendwright.drivers.store.sqlite.sql import MESSAGE_COLUMNS, SQL
 from sendwright.drivers.store.sqlite.writer import rows_of
 from sendwright.model import ids
-from sendwright.model.content import Content
 from sendwright.model.notification import OnDoubt, Priority, state_of
 from sendwright.model.records import AttemptRecord, Audit, Event, Listed, MessageRecord, NotificationRecord, Page
+from sendwright.model.said import Said
 from sendwright.model.states import MessageState
 from sendwright.model.stats import COUNTED_MAX, UNIT_MAX, Backlog, Strip
 
@@ -45,7 +45,7 @@ class _Row(msgspec.Struct, array_like=True):
     priority: Priority
     category: str
     on_doubt: OnDoubt
-    content: Content | None
+    content: Said | None
     messages: int
     counts: dict[str, int]
     send_at: int | None
@@ -53,6 +53,7 @@ class _Row(msgspec.Struct, array_like=True):
     metadata: dict[str, str] | None
     key: str | None
     cancelled_at: int | None
+    type: str | None
 
 
 class _Search(msgspec.Struct, frozen=True):
@@ -76,7 +77,7 @@ _NOTIFICATIONS = msgspec.json.Decoder(list[_Row], strict=False)
 _NOTIFICATION = """json_array(n.id, n.tenant, n.at, n.priority, n.category, n.on_doubt, json(n.content), n.messages,
  json((select coalesce(json_group_object(state, total), '{}') from (select state, count(*) as total from messages
    where id >= 'msg_' || substr(n.id, 5) and id < 'msg_' || substr(n.id, 5) || '~' group by state))),
- n.send_at, n.expires_at, json(n.metadata), n.key, n.cancelled_at)"""
+ n.send_at, n.expires_at, json(n.metadata), n.key, n.cancelled_at, n.type)"""
 
 
 class SqliteRecords:
@@ -204,6 +205,7 @@ def _record(row: _Row) -> NotificationRecord:
         metadata=row.metadata or {},
         key=row.key,
         cancelled_at=row.cancelled_at,
+        type=row.type,
     )
 
 
@@ -240,14 +242,15 @@ def _notification_search(page: Page) -> _Search:
     """With a state, those that have messages in it and none below, or none at all: `state_of` has the last word."""
     low, high = _between(page, ids.NOTIFICATION)
     base = "true" if page.key is None else "tenant = :tenant and key = :key"
-    args = {"tenant": page.tenant, "key": page.key}
+    args = {"tenant": page.tenant, "key": page.key, "type": page.type}
+    own_type = "true" if page.type is None else "(type = :type or substr(type, 1, instr(type, '@') - 1) = :type)"
     if page.state is None:
-        return _Search("notifications", low, high, base, "tenant = :tenant", args)
+        return _Search("notifications", low, high, base, f"tenant = :tenant and {own_type}", args)
     own = "select 1 from messages where id >= 'msg_' || substr(n.id, 5) and id < 'msg_' || substr(n.id, 5) || '~'"
     lowest = f"exists ({own} and {_in_state(page.state)}) and not exists ({own} and state < {page.state.value})"
     fitting = f"({lowest} or n.messages = 0)"
     weight = "1" if page.state in _UNUSUAL else "1 + messages"
-    return _Search("notifications", low, high, base, f"tenant = :tenant and {fitting}", args, weight)
+    return _Search("notifications", low, high, base, f"tenant = :tenant and {own_type} and {fitting}", args, weight)
 
 
 def _in_state(state: MessageState) -> str:

@@ -24,10 +24,21 @@ create table notifications (
   cancelled_at integer,
   content text,
   metadata text,
-  trace text
+  trace text,
+  type text
 ) without rowid;
 
 create index notifications_by_key on notifications (tenant, key) where key is not null;
+
+-- Kinds of notifications, every version of them. A type that was deleted has no bodies, and keeps the number of its last version.
+create table types (
+  tenant text not null,
+  name text not null,
+  version integer not null,
+  at integer not null,
+  body text,
+  primary key (tenant, name, version)
+) without rowid;
 
 -- One recipient's copy. This row decides: whoever wants to send, end, park or cancel compares and sets it.
 create table messages (
@@ -54,7 +65,8 @@ create table messages (
   backoff_s real not null default 0,
   round text not null default '[]',
   since integer not null default 0,
-  steps text not null
+  steps text not null,
+  about text
 ) without rowid;
 
 create index messages_unusual on messages (state, id) where state in (10, 11, 30, 50, 51, 52, 53);
@@ -272,16 +284,5 @@ create table inbox (
 create index inbox_of on inbox (tenant, recipient, at, id);
 create index inbox_by_age on inbox (at);
 
--- Who is signed in to the dashboard, and links to sign in by. `sealed` is in hexadecimal digits.
-create table sessions (
-  id text primary key,
-  kind text not null check (kind in ('session', 'link')),
-  tenant text not null,
-  sealed text not null,
-  way text not null,
-  made_at integer not null,
-  seen_at integer not null,
-  until integer not null
-) without rowid;
 
-insert into meta (name, value) values ('schema', 7), ('epoch', 1);
+insert into meta (name, value) values ('schema', 8), ('epoch', 1);

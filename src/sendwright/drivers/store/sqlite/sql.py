@@ -10,7 +10,7 @@ from sendwright.model.states import AttemptState, MessageState
 MESSAGE_COLUMNS = (
     "m.id, m.tenant, m.state, m.step, m.number, json(m.steps), m.priority, m.on_doubt, m.accepted_at, m.updated_at, m.calls,"
     " m.backoff_s, json(m.round), m.recipient, m.channel, m.address, m.provider, m.token, m.expires_at, m.reason, m.detail,"
-    " m.doubled, m.dead, m.since,"
+    " m.doubled, m.dead, m.since, json(m.about),"
     " json((select json_array(x.kind, x.due_at, x.key, x.name, x.until, x.serial) from waits x where x.message = m.id))"
 )
 """A `MessageRecord`, field by field."""
