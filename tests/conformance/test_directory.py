@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from sendwright.model.ids import message_id
-from sendwright.model.inbox import Item, Said, View
+from sendwright.model.inbox import Item, ItemContent, View
 from sendwright.model.notification import PushToken, Recipient
 from sendwright.model.parcel import Step
 from sendwright.model.people import Change, Erased
@@ -233,7 +233,7 @@ async def test_more_messages_than_one_slice_are_all_erased_and_a_repeat_finds_no
 async def test_the_inbox_of_an_erased_person_is_empty_and_nobody_elses(backend: UnderTest) -> None:
     ntf = new_id()
     for number, name in enumerate(("ada", "kim")):
-        await backend.inbox.add(Item(message_id(ntf, number), TENANT, name, NOW, "box", "att_1", Said(body="Hello")))
+        await backend.inbox.add(Item(message_id(ntf, number), TENANT, name, NOW, "box", "att_1", ItemContent(body="Hello")))
     await erased(backend)
     assert await backend.inbox.page(TENANT, "ada", View.ALL, NOW, 10) == []
     assert len(await backend.inbox.page(TENANT, "kim", View.ALL, NOW, 10)) == 1

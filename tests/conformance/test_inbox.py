@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from sendwright.model.content import Action
-from sendwright.model.inbox import Item, Mark, Place, Said, View
+from sendwright.model.inbox import Item, ItemContent, Mark, Place, View
 
 from .backends import UnderTest, every_backend
 from .builders import NOW
@@ -20,7 +20,9 @@ ADA = ("acme", "ada")
 
 
 def item(number: int, **changes: Any) -> Item:
-    made = Item(f"msg_{number:034}", "acme", "ada", NOW + number, "inbox-main", f"att_{number}", Said(body=f"Hello {number}"))
+    made = Item(
+        f"msg_{number:034}", "acme", "ada", NOW + number, "inbox-main", f"att_{number}", ItemContent(body=f"Hello {number}")
+    )
     return replace(made, **changes)
 
 
@@ -29,7 +31,7 @@ async def shown(backend: UnderTest, view: View = View.ALL, now: int = NOW + 1000
 
 
 async def test_what_was_put_there_is_found_whole_and_is_its_persons_alone(backend: UnderTest) -> None:
-    said = Said(
+    said = ItemContent(
         "Títle 🔔", "Body", "https://example.org/", "https://example.org/a.png", (Action("ok", "OK"),), {"n": [1, {"a": None}]}
     )
     await backend.inbox.add(item(1, said=said))
@@ -41,7 +43,7 @@ async def test_what_was_put_there_is_found_whole_and_is_its_persons_alone(backen
 async def test_putting_it_there_again_changes_nothing(backend: UnderTest) -> None:
     await backend.inbox.add(item(1))
     await backend.inbox.mark(*ADA, [item(1).id], Mark.READ, NOW + 5)
-    await asyncio.gather(*(backend.inbox.add(item(1, said=Said(body="Other"))) for _ in range(5)))
+    await asyncio.gather(*(backend.inbox.add(item(1, said=ItemContent(body="Other"))) for _ in range(5)))
     (found,) = await backend.inbox.page(*ADA, View.ALL, NOW, 10)
     assert (found.said.body, found.read_at) == ("Hello 1", NOW + 5)
 

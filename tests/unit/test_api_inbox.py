@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sendwright.model.content import Action
-from sendwright.model.inbox import Item, Said
+from sendwright.model.inbox import Item, ItemContent
 from sendwright.model.parcel import INBOUND
 from sendwright.model.states import AttemptState
 from sendwright.policy.duration import rfc3339
@@ -33,7 +33,7 @@ def app(world: World, given: str) -> Client:
 
 
 async def put(world: World, number: int, recipient: str = "ada", tenant: str = "default") -> str:
-    said = Said("Shipped", f"Order {number}", "https://example.org/", None, (Action("ok", "OK"),), {"order": number})
+    said = ItemContent("Shipped", f"Order {number}", "https://example.org/", None, (Action("ok", "OK"),), {"order": number})
     item = Item(f"msg_{number:034}", tenant, recipient, world.clock.ms + number, "inbox-main", f"att_{number}", said)
     await world.inbox.add(item)
     return item.id

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
 from sendwright.model.ids import IdMint
-from sendwright.model.notification import Payload
+from sendwright.model.notification import Recipient, Stored
 from sendwright.model.parcel import Intake
 from sendwright.model.records import Plan
 from sendwright.model.states import MessageState
@@ -21,11 +22,11 @@ TTL_MS = {"default": 72 * HOUR, "critical": 10 * MINUTE}
 EPOCH = "1970-01-01T00:00:00Z"
 
 
-def planned(**said: Any) -> Plan:
+def planned(met: Sequence[str | Recipient] | None = None, **said: Any) -> Plan:
     raw = msgspec.json.encode({"to": {"phone": "+14155550123"}, "content": {"body": "Hello"}, **said})
     id_ = IdMint(b"a secret for tests, 32 bytes long").notification("acme", NOW, b"123456789")
     intake = Intake(id=id_, tenant="acme", at=NOW, body=msgspec.Raw(raw), process="p", number=1, key=None, trace=None)
-    return plan_of(intake, msgspec.json.decode(raw, type=Payload), {"sms", "email"}, TTL_MS)
+    return plan_of(intake, msgspec.json.decode(raw, type=Stored), {"sms", "email"}, TTL_MS, met)
 
 
 @pytest.mark.parametrize(
@@ -90,3 +91,9 @@ def test_on_a_channel_that_a_plugin_added_the_address_is_the_recipients_id() -> 
     assert [(step.channel, step.address) for step in birth.steps] == [("pager", "on-call")]
     (birth,) = planned(to=[{"phone": "+14155550123", "locale": "pt-BR"}], channels=["locale"]).births
     assert birth.steps == ()
+
+
+def test_what_is_filled_in_of_a_person_is_what_the_directory_knows() -> None:
+    ada = Recipient(id="ada", phone="+14155550123", locale="pt-BR")
+    plan = planned([ada, "kim"], to=["ada", "kim"], content={"body": "Hello {{ recipient.id }}"}, data={"n": 1})
+    assert [birth.about for birth in plan.births] == [{"id": "ada", "phone": "+14155550123", "locale": "pt-BR"}, None]

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sendwright.model.content import Action
 
 
-class Said(Struct, frozen=True, omit_defaults=True):
+class ItemContent(Struct, frozen=True, omit_defaults=True):
     """What an item shows."""
 
     title: str | None = None
@@ -22,7 +22,7 @@ class Said(Struct, frozen=True, omit_defaults=True):
     data: dict[str, Any] = {}
 
     def __repr__(self) -> str:
-        return "Said(…)"
+        return "ItemContent(…)"
 
 
 class Item(Struct, frozen=True):
@@ -35,7 +35,7 @@ class Item(Struct, frozen=True):
     """When it was put there."""
     provider: str
     attempt: str
-    said: Said
+    said: ItemContent
     delivered_at: int | None = None
     """When an app of the person's first fetched it."""
     read_at: int | None = None

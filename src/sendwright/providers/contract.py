@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from msgspec import Struct, structs
 
 from sendwright.model.content import Action, Own
-from sendwright.model.inbox import Said
+from sendwright.model.inbox import ItemContent
 from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.model.states import AttemptState
 from sendwright.providers.mail import MailReply, MailRequest, RecipientReply
@@ -40,6 +40,7 @@ __all__ = [
     "HttpRequest",
     "Inbound",
     "InboxItem",
+    "ItemContent",
     "Later",
     "Lost",
     "MailReply",
@@ -59,7 +60,6 @@ __all__ = [
     "Rejected",
     "Reply",
     "Request",
-    "Said",
     "Scope",
     "Secret",
     "Token",
@@ -154,7 +154,7 @@ class InboxItem(Struct, frozen=True, tag="inbox"):
     tenant: str
     recipient: str
     attempt: str
-    said: Said
+    said: ItemContent
 
     def __repr__(self) -> str:
         return f"InboxItem({self.id})"

@@ -15,11 +15,11 @@ from sendwright.providers.contract import (
     Capabilities,
     CommonSettings,
     InboxItem,
+    ItemContent,
     Outcome,
     Outgoing,
     Provider,
     Reply,
-    Said,
     Unsure,
 )
 
@@ -52,7 +52,7 @@ class Inapp(Provider):
         if not (out.title or out.body):
             raise ValueError("an item must have a title or a body")
         pictures = [media.url for media in out.media if (media.content_type or "image/").startswith("image/")]
-        said = Said(
+        said = ItemContent(
             title=out.title,
             body=out.body,
             url=out.url,

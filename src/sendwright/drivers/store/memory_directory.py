@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from sendwright.drivers.store.memory_tables import MemoryStore, Tables
 from sendwright.engine.people import Key
-from sendwright.model.content import Content
 from sendwright.model.ids import notification_of
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Step
 from sendwright.model.people import Change, Erased, Known
 from sendwright.model.records import Decision, MessageRecord
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.directory import body_of, known_of, members_of, merged, overtaken, says_nothing_new
 from sendwright.policy.fold import Standing, fold
@@ -108,5 +108,5 @@ def _forget_content(t: Tables, notification: str) -> None:
         return
     others = (t.messages.get(id_) for id_ in row.messages)
     if all(m is None or (m.recipient is None and m.address is None) for m in others):
-        plan = replace(row.plan, content=Content(), metadata={})
+        plan = replace(row.plan, content=Said(), metadata={})
         t.notifications.put(notification, replace(row, plan=plan, forgotten=True))

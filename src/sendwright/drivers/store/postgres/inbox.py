@@ -9,9 +9,9 @@ import msgspec
 
 from sendwright.drivers.store.postgres.connections import Connections, Db
 from sendwright.drivers.store.postgres.sql import SQL
-from sendwright.model.inbox import Counts, Item, Mark, Place, Said, View, marked
+from sendwright.model.inbox import Counts, Item, ItemContent, Mark, Place, View, marked
 
-_SAID = msgspec.json.Decoder(Said)
+_SAID = msgspec.json.Decoder(ItemContent)
 _TIMES = ("delivered_at", "read_at", "archived_at", "snoozed_until")
 
 

@@ -11,9 +11,9 @@ import msgspec
 from sendwright.drivers.store.sqlite.reader import Reader
 from sendwright.drivers.store.sqlite.sql import SQL
 from sendwright.drivers.store.sqlite.writer import Operation, Writer, rows_of
-from sendwright.model.inbox import Counts, Item, Mark, Place, Said, View, marked
+from sendwright.model.inbox import Counts, Item, ItemContent, Mark, Place, View, marked
 
-_SAID = msgspec.json.Decoder(Said)
+_SAID = msgspec.json.Decoder(ItemContent)
 _Change = tuple[str, str, Collection[str] | None, Mark, int, int | None]
 
 
