@@ -93,7 +93,7 @@ class MemoryLedger:
             joined = _joined(attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail)
             t.put_attempt(joined)
             _note(t, message, attempt, joined, s.state, s.at)
-            if joined.state != attempt.state:
+            if joined.state != attempt.state and s.lasting:
                 earn(t, message, joined, s.state, s.reason, s.at, self._marker)
             state = _refold(t, message, s.at, s.decision if may_decide(message, s.token, s.number) else None).after
             for sighting in _claimed_strays(t, joined.provider, s.ref):
