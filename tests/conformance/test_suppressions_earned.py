@@ -131,6 +131,14 @@ async def test_who_opts_out_on_whatsapp_opts_out_of_marketing(backend: UnderTest
     ]
 
 
+async def test_what_only_this_sender_can_not_reach_is_not_listed(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger, steps=(PUSH,))
+    held = await claimed(backend.ledger, parcel)
+    decision = rejected(parcel, held).decision
+    await backend.ledger.settle(outcome(parcel, held, A.REJECTED, decision, reason="invalid_address", lasting=False))
+    assert await listed(backend, PUSH.address) == []
+
+
 async def test_a_lost_answer_lists_nobody(backend: UnderTest) -> None:
     parcel = await planned(backend.ledger, steps=(EMAIL,))
     await backend.ledger.settle(lost(parcel, await claimed(backend.ledger, parcel), reason="invalid_address"))

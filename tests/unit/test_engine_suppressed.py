@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sendwright.engine.telling import Settled
+from sendwright.model.outcomes import Reason, Rejected, Scope
 from sendwright.model.people import EVERY
 from sendwright.model.states import MessageState
 from sendwright.policy.suppression import suppression
@@ -99,3 +100,15 @@ async def test_an_address_that_was_erased_while_a_call_was_under_way_is_not_call
         row = world.message(notification)
         assert (row.reason, row.address, row.recipient) == ("unknown_recipient", None, None)
         assert sorted(one.addresses) == sorted([PHONE, number(2)])
+
+
+@in_virtual_time
+async def test_a_refusal_of_the_sender_alone_says_nothing_of_the_address() -> None:
+    for scope, listed in ((Scope.SENDER, 0), (Scope.RECIPIENT, 1)):
+        one = Vendor(channels=("email",))
+        async with World(one, recount=False) as world:
+            account = world.fleet.accounts["one"]
+            account.provider.parse = lambda _, scope=scope: Rejected(Reason.INVALID_ADDRESS, "no", scope)  # type: ignore[method-assign]
+            await world.settled(await world.post({"email": EMAIL}), MessageState.FAILED)
+            found = await world.backend.suppressions.page(TENANT, 10, None, NOW)
+            assert len(found) == listed

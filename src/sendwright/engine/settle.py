@@ -88,6 +88,7 @@ class Settler:
             ref=outcome.ref if isinstance(outcome, Accepted) else None,
             reason=reason_of(outcome),
             detail=detail_of(outcome),
+            lasting=not isinstance(outcome, Rejected) or outcome.scope == Scope.RECIPIENT,
         )
         crashpoint("settle.settling")
         state = await persist(lambda: self._ledger.settle(settlement), self._clock, self._tell, "settle")

@@ -170,6 +170,8 @@ class Settlement(Struct, frozen=True):
     ref: str | None = None
     reason: str | None = None
     detail: str = ""
+    lasting: bool = True
+    """What it says of the address holds whoever sends to it."""
 
 
 class MessageRecord(Struct, frozen=True, array_like=True):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from sendwright.drivers.store.memory_suppressions import put
+from sendwright.drivers.store.memory_suppressions import earn, suppressed
 from sendwright.drivers.store.memory_tables import MemoryStore, NotificationRow, Tables
 from sendwright.model.ids import MESSAGE, attempt_id, notification_of
 from sendwright.model.outcomes import Reason
@@ -49,7 +49,7 @@ from sendwright.policy.fold import (
     unknown,
 )
 from sendwright.policy.lookup import FIRST_MS, next_look
-from sendwright.policy.suppression import UNKEYED, Marker, earned_by, holds
+from sendwright.policy.suppression import UNKEYED, Marker
 
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _ARRIVED = frozenset({MessageState.DELIVERED, MessageState.READ})
@@ -81,7 +81,7 @@ class MemoryLedger:
             why = _refusal(message, claim, t.epoch)
             if why is not None:
                 return Refused(why)
-            reason = _suppressed(t, message, claim)
+            reason = suppressed(t, message, claim)
             return _grant(t, message, claim) if reason is None else Refused("suppressed", reason)
 
     async def settle(self, settlement: Settlement) -> MessageState:
@@ -93,8 +93,8 @@ class MemoryLedger:
             joined = _joined(attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail)
             t.put_attempt(joined)
             _note(t, message, attempt, joined, s.state, s.at)
-            if joined.state != attempt.state:
-                _earn(t, message, joined, s.state, s.reason, s.at, self._marker)
+            if joined.state != attempt.state and s.lasting:
+                earn(t, message, joined, s.state, s.reason, s.at, self._marker)
             state = _refold(t, message, s.at, s.decision if may_decide(message, s.token, s.number) else None).after
             for sighting in _claimed_strays(t, joined.provider, s.ref):
                 state = _sight(t, joined.id, sighting, s.at, self._marker).after
@@ -319,18 +319,6 @@ def _refusal(message: MessageRecord, claim: Claim, epoch: int) -> str | None:
     return "epoch" if claim.epoch < epoch else None
 
 
-def _suppressed(t: Tables, message: MessageRecord, claim: Claim) -> str | None:
-    """Why its address must not be sent to."""
-    row = t.notifications.get(notification_of(message.id))
-    category = "transactional" if row is None else row.plan.category
-    found = (
-        each.reason
-        for each in t.suppressions.rows.values()
-        if each.mark in claim.marks and holds(each, message.tenant, claim.parcel.channel, category, claim.now)
-    )
-    return min(found, default=None)
-
-
 def _grant(t: Tables, message: MessageRecord, claim: Claim) -> Claimed:
     parcel, number = claim.parcel, message.number + 1
     row = replace(
@@ -444,21 +432,10 @@ def _sight(t: Tables, attempt: str, sighting: Sighting, now: int, marker: Marker
         t.put_attempt(after)
     _note(t, message, before, after, AttemptState(sighting.state), now)
     if after.state != before.state or contradicts(before, AttemptState(sighting.state)):
-        _earn(t, message, after, AttemptState(sighting.state), sighting.reason, now, marker)
+        earn(t, message, after, AttemptState(sighting.state), sighting.reason, now, marker)
     if (after.state, after.twice) == (before.state, before.twice):
         return Sighted(message.id, message.state, message.state)
     return _refold(t, message, now)
-
-
-def _earn(
-    t: Tables, message: MessageRecord, attempt: AttemptRecord, said: AttemptState, reason: str | None, now: int, marker: Marker
-) -> None:
-    """Puts the attempt's address on the list, where that is what was said of it."""
-    steps = message.steps[attempt.step : attempt.step + 1]
-    for step in steps:
-        found = earned_by(marker, message.tenant, step.channel, step.address, said, reason, now)
-        if found is not None:
-            put(t, found)
 
 
 def _claimed_strays(t: Tables, provider: str, ref: str | None) -> tuple[Sighting, ...]:

@@ -7,7 +7,11 @@ from collections.abc import Collection, Sequence
 from msgspec.structs import replace
 
 from sendwright.drivers.store.memory_tables import MemoryStore, Tables
+from sendwright.model.ids import notification_of
 from sendwright.model.people import REPLIED, Heard, Suppression
+from sendwright.model.records import AttemptRecord, Claim, MessageRecord
+from sendwright.model.states import AttemptState
+from sendwright.policy.suppression import Marker, earned_by, holds
 
 
 class MemorySuppressions:
@@ -62,3 +66,26 @@ def put(t: Tables, suppression: Suppression) -> Suppression:
     row = suppression if before is None else replace(suppression, created_at=before.created_at)
     t.suppressions.put(row.id, row)
     return row
+
+
+def suppressed(t: Tables, message: MessageRecord, claim: Claim) -> str | None:
+    """Why its address must not be sent to."""
+    row = t.notifications.get(notification_of(message.id))
+    category = "transactional" if row is None else row.plan.category
+    found = (
+        each.reason
+        for each in t.suppressions.rows.values()
+        if each.mark in claim.marks and holds(each, message.tenant, claim.parcel.channel, category, claim.now)
+    )
+    return min(found, default=None)
+
+
+def earn(
+    t: Tables, message: MessageRecord, attempt: AttemptRecord, said: AttemptState, reason: str | None, now: int, marker: Marker
+) -> None:
+    """Puts the attempt's address on the list, where that is what was said of it."""
+    steps = message.steps[attempt.step : attempt.step + 1]
+    for step in steps:
+        found = earned_by(marker, message.tenant, step.channel, step.address, said, reason, now)
+        if found is not None:
+            put(t, found)

@@ -64,7 +64,7 @@ def settled(folio: Folio, s: Settlement, marker: Marker) -> MessageState | None:
     if row is None:
         return None
     decision = s.decision if may_decide(row, s.token, s.number) else None
-    if folio.join(s.message, s.attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail):
+    if folio.join(s.message, s.attempt, s.state, s.at, ref=s.ref, reason=s.reason, detail=s.detail) and s.lasting:
         _earn(folio, s.attempt, s.state, s.reason, s.at, marker)
     folio.refold(s.message, s.at, decision)
     return folio.messages[s.message].state

@@ -17,16 +17,14 @@ from sendwright.web.api import (
     messages,
     notifications,
     operations,
-    people_shapes,
     providers,
-    recipients,
     shapes,
     stats,
-    suppressions,
     type_shapes,
     types,
 )
 from sendwright.web.api.docs_page import docs_page, openapi_document
+from sendwright.web.api.people_routes import PEOPLE
 from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial
 from sendwright.web.api.table import INBOX, OPEN, WATCH, Call
 
@@ -35,8 +33,6 @@ MESSAGES = "Messages"
 DEAD = "Dead letters"
 PROVIDERS = "Providers"
 KEYS = "Keys"
-RECIPIENTS = "Recipients"
-SUPPRESSIONS = "Suppressions"
 TYPES = "Types"
 OPERATIONS = "Operations"
 INBOXES = "Inbox"
@@ -155,114 +151,7 @@ CALLS: tuple[Call, ...] = (
         answer=shapes.Moved,
         errors=(409, 503),
     ),
-    Call(
-        method="GET",
-        path="/v1/recipients",
-        scope="read",
-        tag=RECIPIENTS,
-        summary="List the recipients of the directory by id, addresses masked",
-        handler=recipients.list_recipients,
-        query=people_shapes.RecipientsQuery,
-        answer=people_shapes.RecipientList,
-        errors=(503,),
-    ),
-    Call(
-        method="POST",
-        path="/v1/recipients/batch",
-        scope="send",
-        tag=RECIPIENTS,
-        summary="Write up to 1,000 recipients, each judged alone and merged into what is known of it",
-        handler=recipients.post_recipients,
-        body=people_shapes.RecipientBatch,
-        itemised=True,
-        answer=people_shapes.RecipientResults,
-        errors=(503,),
-    ),
-    Call(
-        method="PUT",
-        path="/v1/recipients/{id}",
-        scope="send",
-        tag=RECIPIENTS,
-        summary="Write a recipient: what is not given is not known any more",
-        handler=recipients.put_recipient,
-        body=people_shapes.RecipientBody,
-        answer=people_shapes.RecipientView,
-        errors=(409, 503),
-    ),
-    Call(
-        method="PATCH",
-        path="/v1/recipients/{id}",
-        scope="send",
-        tag=RECIPIENTS,
-        summary="Change what is given of a recipient; null takes a member away",
-        handler=recipients.patch_recipient,
-        body=people_shapes.RecipientBody,
-        answer=people_shapes.RecipientView,
-        errors=(409, 503),
-    ),
-    Call(
-        method="GET",
-        path="/v1/recipients/{id}",
-        scope="read",
-        tag=RECIPIENTS,
-        summary="One recipient with all addresses",
-        handler=recipients.get_recipient,
-        answer=people_shapes.RecipientView,
-        errors=(503,),
-    ),
-    Call(
-        method="DELETE",
-        path="/v1/recipients/{id}",
-        scope="admin",
-        tag=RECIPIENTS,
-        summary="Erase a person: the recipient, and who they are in every message; what waits for them is cancelled",
-        handler=recipients.delete_recipient,
-        answer=people_shapes.ErasedView,
-        errors=(503,),
-    ),
-    Call(
-        method="POST",
-        path="/v1/suppressions",
-        scope="send",
-        tag=SUPPRESSIONS,
-        summary="Nothing is sent to this address any more: answered when no call to it can begin any more",
-        handler=suppressions.post_suppression,
-        body=people_shapes.SuppressionBody,
-        answer=people_shapes.SuppressionView,
-        errors=(503,),
-    ),
-    Call(
-        method="GET",
-        path="/v1/suppressions",
-        scope="read",
-        tag=SUPPRESSIONS,
-        summary="Who must not be sent to, why, until when",
-        handler=suppressions.list_suppressions,
-        query=people_shapes.SuppressionsQuery,
-        answer=people_shapes.SuppressionList,
-        errors=(503,),
-    ),
-    Call(
-        method="POST",
-        path="/v1/suppressions/lookup",
-        scope="read",
-        tag=SUPPRESSIONS,
-        summary="What forbids sending to an address",
-        handler=suppressions.look_up_suppressions,
-        body=people_shapes.SuppressionSearch,
-        answer=people_shapes.SuppressionsFound,
-        errors=(503,),
-    ),
-    Call(
-        method="DELETE",
-        path="/v1/suppressions/{id}",
-        scope="admin",
-        tag=SUPPRESSIONS,
-        summary="Take one off the list",
-        handler=suppressions.delete_suppression,
-        status=204,
-        errors=(503,),
-    ),
+    *PEOPLE,
     Call(
         method="GET",
         path="/v1/dead",
