@@ -11,8 +11,9 @@ document.querySelector("#make-token").textContent = `curl -sS -X POST ${location
 document.querySelector("#post").textContent = [
   `curl -sS ${location.origin}/v1/notifications \\`,
   `  ${authorized} -H "Content-Type: application/json" \\`,
-  `  -d '{"to": {"id": "ada"}, "channels": ["inapp"], "content": {"title": "Shipped",`,
-  `       "body": "Your order is on its way.", "actions": [{"id": "track", "label": "Track it"}]}}'`,
+  `  -d '{"to": {"id": "ada"}, "channels": ["inapp"], "content": {`,
+  `        "title": "Shipped", "body": "Your order is on its way.",`,
+  `        "actions": [{"id": "track", "label": "Track it"}]}}'`,
 ].join("\n");
 
 function use(token) {

@@ -21,8 +21,8 @@ STYLE_TYPE = "text/css; charset=utf-8"
 PAGE_TYPE = "text/html; charset=utf-8"
 
 DEMO_CSP = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: https: http:; base-uri 'none'; "
-    b"form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: https: http:; "
+    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 """Nothing in line, nothing from elsewhere but the items' pictures, and no markup made of text."""
 
@@ -61,16 +61,16 @@ async def inbox_element(ask: Ask) -> Answer:
     return Answer(body=file.raw, media_type=SCRIPT_TYPE, headers=kept)
 
 
-async def inbox_demo(ask: Ask) -> Answer:
+async def inbox_demo(_: Ask) -> Answer:
     """The page to try it on."""
     return Answer(body=_file("demo.html").raw, media_type=PAGE_TYPE, csp=DEMO_CSP)
 
 
-async def inbox_demo_script(ask: Ask) -> Answer:
+async def inbox_demo_script(_: Ask) -> Answer:
     return Answer(body=_file("demo.js").raw, media_type=SCRIPT_TYPE)
 
 
-async def inbox_demo_style(ask: Ask) -> Answer:
+async def inbox_demo_style(_: Ask) -> Answer:
     return Answer(body=_file("demo.css").raw, media_type=STYLE_TYPE)
 
 

@@ -65,7 +65,7 @@ const ICONS = {
   bell: "M6 8a6 6 0 0 1 12 0c0 7 3 9 3 9H3s3-2 3-9M10.3 21a1.94 1.94 0 0 0 3.4 0",
   checks: "M18 6 7 17l-5-5M22 10l-7.5 7.5L13 16",
   check: "M20 6 9 17l-5-5",
-  dot: "M12 8a4 4 0 1 0 0 8a4 4 0 1 0 0-8",
+  mail: "M3 6h18v13H3zM3 7l9 6.5L21 7",
   clock: "M12 3a9 9 0 1 0 0 18a9 9 0 1 0 0-18M12 7v5l3 2",
   archive: "M3 4h18v5H3zM5 9v11h14V9M10 13h4",
   restore: "M9 14 4 9l5-5M4 9h10.5a5.5 5.5 0 0 1 0 11H11",
@@ -141,13 +141,13 @@ h2 { margin: 0; font-size: 1.143em; font-weight: 650; letter-spacing: -.01em; fl
 .tabs button:hover { color: var(--_text); }
 .tabs [aria-selected=true] { color: var(--_text); }
 .tabs [aria-selected=true]::after {
-  content: ""; position: absolute; inset-inline: 6px; inset-block-end: -1px; height: 2px; border-radius: 2px; background: var(--_accent);
+  content: ""; position: absolute; inset-inline: 6px; inset-block-end: 0; height: 2px; border-radius: 2px 2px 0 0; background: var(--_accent);
 }
 .pill {
   font-size: 11px; font-weight: 600; line-height: 18px; min-width: 18px; padding: 0 5px; border-radius: 9px; text-align: center;
   font-variant-numeric: tabular-nums; color: var(--_accent); background: color-mix(in srgb, var(--_accent) 13%, transparent);
 }
-.scroll { overflow-y: auto; overscroll-behavior: contain; flex: 1; min-height: 0; scrollbar-width: thin; scrollbar-color: var(--_line) transparent; }
+.scroll { overflow-y: auto; overscroll-behavior: contain; flex: 0 1 auto; min-height: min(300px, 45vh); scrollbar-width: thin; scrollbar-color: var(--_line) transparent; }
 .scroll:focus-visible { outline-offset: -3px; }
 ul { list-style: none; margin: 0; padding: 0; }
 .item { position: relative; border-bottom: 1px solid var(--_line); transition: background .12s; }
@@ -174,7 +174,11 @@ ul { list-style: none; margin: 0; padding: 0; }
 .whole .body { display: block; }
 .bare .body { color: var(--_text); margin: 0; flex: 1; min-width: 0; }
 .until { display: inline-flex; align-items: center; gap: 5px; margin-top: 5px; font-size: .857em; color: var(--_muted); }
-.actions { display: flex; flex-wrap: wrap; gap: 8px; padding: 0 18px 14px 66px; margin-top: -3px; }
+.actions, .later { display: flex; flex-wrap: wrap; align-items: center; gap: 8px; padding-block: 0 14px; padding-inline: 66px 18px; }
+.actions { margin-top: -3px; }
+.later { color: var(--_muted); font-size: .929em; gap: 6px; }
+.later svg { font-size: 16px; }
+.later .button { border-radius: 99px; font-size: 1em; }
 .button {
   display: inline-block; padding: 5px 12px; border-radius: var(--_inner); border: 1px solid var(--_line); background: var(--_bg); color: var(--_text);
   font-size: .929em; font-weight: 550; line-height: 1.4; max-width: 100%; overflow-wrap: anywhere; transition: filter .12s, background .12s;
@@ -188,7 +192,6 @@ ul { list-style: none; margin: 0; padding: 0; }
 }
 .tools .icon { width: 28px; height: 28px; font-size: 16px; }
 .item:hover .tools, .item:focus-within .tools { opacity: 1; pointer-events: auto; }
-.later { display: flex; flex-wrap: wrap; gap: 8px; padding: 0 18px 14px 66px; }
 .state { display: grid; justify-items: center; gap: 3px; padding: 52px 28px 60px; text-align: center; color: var(--_muted); }
 .state strong { color: var(--_text); font-weight: 600; }
 .state .face { width: 52px; height: 52px; font-size: 24px; margin-bottom: 12px; }
@@ -205,13 +208,15 @@ ul { list-style: none; margin: 0; padding: 0; }
 .note button { color: var(--_accent); font-weight: 600; padding: 2px 6px; border-radius: 6px; }
 
 @media (hover: none) {
-  .tools { position: static; opacity: 1; pointer-events: auto; border: 0; box-shadow: none; background: none; padding: 0 14px 8px 58px; margin-top: -6px; }
-  .tools .icon { width: 40px; height: 36px; font-size: 18px; }
+  .foot { display: flex; flex-wrap: wrap; align-items: center; padding-inline: 62px 6px; padding-bottom: 5px; margin-top: -8px; }
+  .foot .actions { padding: 0; margin: 0; }
+  .tools, .item:hover .tools { position: static; opacity: 1; pointer-events: auto; border: 0; box-shadow: none; background: none; margin-inline-start: auto; }
+  .tools .icon { width: 36px; height: 36px; font-size: 18px; }
 }
 @media (max-width: 480px) {
   .panel { left: 8px; width: calc(100vw - 16px); max-height: var(--_room, 80vh); }
   .main { padding-inline: 14px; } header { padding-inline: 16px 8px; } .tabs { padding-inline: 10px; }
-  .actions, .later { padding-inline: 62px 14px; }
+  .later { padding-inline: 14px; }
 }
 @media (prefers-reduced-motion: no-preference) {
   .panel.open { animation: appear .16s cubic-bezier(.2, .8, .3, 1); }
@@ -847,7 +852,7 @@ class SendwrightInbox extends HTMLElement {
     return make("li", {
       class: names.filter(Boolean).join(" "), part: item.read_at ? "item" : "item unread", "data-id": item.id,
       onfocusin: () => this.#at(item.id),
-    }, main, this.#buttons(item), item.id === this.#snoozing ? this.#times(item) : null, this.#tools(item));
+    }, main, make("div", { class: "foot" }, this.#buttons(item), this.#tools(item)), item.id === this.#snoozing ? this.#times(item) : null);
   }
 
   #face(item) {
@@ -876,7 +881,7 @@ class SendwrightInbox extends HTMLElement {
   #times(item) {
     const times = ["snoozeHour", "snoozeTomorrow", "snoozeWeek"].map((when) =>
       make("button", { type: "button", class: "button", "data-do": when, onclick: () => this.#snooze(item, when) }, this.#labels[when]));
-    return make("div", { class: "later", role: "group", "aria-label": this.#labels.snooze, id: "later" }, ...times);
+    return make("div", { class: "later", role: "group", "aria-label": this.#labels.snooze }, icon("clock"), ...times);
   }
 
   #tools(item) {
@@ -887,7 +892,7 @@ class SendwrightInbox extends HTMLElement {
       return made;
     };
     const toggles = item.read_at
-      ? tool("toggle", "dot", say.markUnread, () => this.#mark("unread", [item]))
+      ? tool("toggle", "mail", say.markUnread, () => this.#mark("unread", [item]))
       : tool("toggle", "check", say.markRead, () => this.#mark("read", [item]));
     const moves = this.#view === "archived" || this.#view === "snoozed"
       ? [tool("restore", "restore", say.restore, () => this.#move("restored", item, say.doneRestored))]
