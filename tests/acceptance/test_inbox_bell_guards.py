@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.server
+import json
 import re
+import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from tests.ports import free_port
 
 from .bell import INBOX, Bell, Person
 from .browser import Window, open_browser
-from .harness import House, wait_until
+from .harness import ADMIN_KEY, House, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -193,7 +195,7 @@ def test_another_persons_token_shows_nothing_of_the_first(window: Window, ada: P
 def test_a_tab_that_nobody_sees_asks_for_nothing(window: Window, ada: Person) -> None:
     bell = Bell(window, ada)
     bell.counts(0)
-    expect(bell.page.locator("#stands")).to_contain_text("Trying")
+    expect(bell.page.locator("#stands")).to_contain_text("0 unread of 0")
     ada.post()
     bell.counts(1)
     bell.page.evaluate(_HIDE, True)  # noqa: FBT003 — the page's own argument
@@ -320,3 +322,23 @@ def test_a_page_of_another_origin_under_a_strict_policy_embeds_it(tmp_path: Path
         assert [said for said in window.checked() if not said.startswith(f"request: {house.url}/")] == []
         window.close()
     house.stop()
+
+
+def test_the_walk_through_of_the_page_works_word_by_word(house: House, window: Window) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "inbox.md").read_text()
+    steps = re.findall(r"^```sh\n(.*?)^```$", page.split("five minutes\n")[1].split("\n## ")[0], re.MULTILINE | re.DOTALL)
+    started, opened, posted, shown = (
+        step.replace("http://127.0.0.1:8420", house.url).replace("$(cat data/admin_key)", ADMIN_KEY) for step in steps
+    )
+    assert started == "make up\n"
+
+    def typed(step: str) -> str:
+        return subprocess.run(["bash", "-euc", step], capture_output=True, text=True, check=True, timeout=30).stdout
+
+    window.page.goto(typed(opened).strip())
+    expect(window.page.get_by_text("The inbox is open: 0 unread of 0.")).to_be_visible()
+    assert json.loads(typed(posted))["state"] == "accepted"
+    expect(window.page.locator("sendwright-inbox .badge")).to_have_text("1")
+    window.page.locator("sendwright-inbox button.bell").click()
+    window.page.get_by_role("dialog").get_by_role("button", name="Shipped").click()
+    wait_until(lambda: json.loads(typed(shown))["data"][0]["state"] == "read", 10, "it is read")

@@ -164,14 +164,14 @@ ul { list-style: none; margin: 0; padding: 0; }
 .face img { width: 100%; height: 100%; object-fit: cover; display: block; }
 .words { flex: 1; min-width: 0; display: block; overflow-wrap: anywhere; }
 .first { display: flex; gap: 10px; align-items: baseline; }
-.title { flex: 1; min-width: 0; font-weight: 600; }
+.title { flex: 1; min-width: 0; font-weight: 600; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
 .read .title { font-weight: 500; }
 .at { flex: none; display: flex; align-items: center; gap: 7px; font-size: .857em; color: var(--_muted); white-space: nowrap; font-variant-numeric: tabular-nums; }
 .unread .at::after { content: ""; width: 8px; height: 8px; border-radius: 50%; background: var(--_accent); }
 .body {
   margin-top: 1px; color: var(--_muted); white-space: pre-line; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 4; overflow: hidden;
 }
-.whole .body { display: block; }
+.whole .title, .whole .body { display: block; }
 .bare .body { color: var(--_text); margin: 0; flex: 1; min-width: 0; }
 .until { display: inline-flex; align-items: center; gap: 5px; margin-top: 5px; font-size: .857em; color: var(--_muted); }
 .actions, .later { display: flex; flex-wrap: wrap; align-items: center; gap: 8px; padding-block: 0 14px; padding-inline: 66px 18px; }
@@ -190,6 +190,7 @@ ul { list-style: none; margin: 0; padding: 0; }
   position: absolute; inset-block-start: 8px; inset-inline-end: 12px; display: flex; padding: 2px; border-radius: calc(var(--_inner) + 2px);
   background: var(--_bg); border: 1px solid var(--_line); box-shadow: 0 2px 8px rgb(0 0 0 / .08); opacity: 0; pointer-events: none; transition: opacity .1s;
 }
+.tools .icon:focus-visible { outline-offset: -2px; }
 .tools .icon { width: 28px; height: 28px; font-size: 16px; }
 .item:hover .tools, .item:focus-within .tools { opacity: 1; pointer-events: auto; }
 .state { display: grid; justify-items: center; gap: 3px; padding: 52px 28px 60px; text-align: center; color: var(--_muted); }
@@ -210,7 +211,7 @@ ul { list-style: none; margin: 0; padding: 0; }
 @media (hover: none) {
   .foot { display: flex; flex-wrap: wrap; align-items: center; padding-inline: 62px 6px; padding-bottom: 5px; margin-top: -8px; }
   .foot .actions { padding: 0; margin: 0; }
-  .tools, .item:hover .tools { position: static; opacity: 1; pointer-events: auto; border: 0; box-shadow: none; background: none; margin-inline-start: auto; }
+  .tools, .item:hover .tools { position: static; opacity: 1; pointer-events: auto; border: 0; padding: 0; box-shadow: none; background: none; margin-inline-start: auto; }
   .tools .icon { width: 36px; height: 36px; font-size: 18px; }
 }
 @media (max-width: 480px) {
@@ -314,7 +315,8 @@ class SendwrightInbox extends HTMLElement {
   #waiting = 0;
   #unread = 0;
   #total = 0;
-  #known = false;
+  #known = false; // whether the counts are
+  #told = false; // and whether the page has been told of them, since it was last told otherwise
   #view = "all";
   #items = [];
   #rows = new Map();
@@ -421,7 +423,7 @@ class SendwrightInbox extends HTMLElement {
     this.#items = [];
     this.#cursor = null;
     this.#phase = "idle";
-    this.#known = false;
+    this.#known = this.#told = false;
     this.#wait = WAIT_MIN;
     this.#counted(0, 0);
     this.#listen();
@@ -474,6 +476,7 @@ class SendwrightInbox extends HTMLElement {
       this.#hush();
       this.#counted(0, 0);
     }
+    this.#told = false;
     this.#tell("sendwright-error", { status: error?.status ?? 0, code: error?.code ?? "network" });
   }
 
@@ -526,7 +529,8 @@ class SendwrightInbox extends HTMLElement {
   #news({ unread, total }) {
     const rings = this.#known && unread > this.#unread;
     this.#known = true;
-    this.#counted(unread, total);
+    this.#counted(unread, total, !this.#told || undefined);
+    this.#told = true;
     if (rings) this.#ring();
     if (this.opened) this.#load(true);
   }
@@ -538,8 +542,7 @@ class SendwrightInbox extends HTMLElement {
     bell.classList.add("ringing");
   }
 
-  #counted(unread, total = this.#total) {
-    const changed = unread !== this.#unread || total !== this.#total;
+  #counted(unread, total = this.#total, changed = unread !== this.#unread || total !== this.#total) {
     this.#unread = unread;
     this.#total = total;
     this.#count();
@@ -564,6 +567,10 @@ class SendwrightInbox extends HTMLElement {
       this.#cursor = page.next_cursor;
       this.#phase = "there";
       this.#counted(page.unread);
+      if (this.#signedOut) {
+        this.#signedOut = false;
+        this.#listen();
+      }
     } catch (error) {
       if (round !== this.#round) return;
       this.#fault(error);
