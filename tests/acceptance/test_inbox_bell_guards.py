@@ -48,6 +48,11 @@ _FRESH = """() => {
   window.asked = 0;
   document.querySelector("sendwright-inbox").getToken = async () => { window.asked += 1; return window.fresh(); };
 }"""
+_TAKE_OVER = """(token) => {
+  window.heard = [];
+  document.querySelector("sendwright-inbox").token = token;
+  return document.querySelector("sendwright-inbox").shadowRoot.textContent;
+}"""
 _HIDE = """(hidden) => {
   Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
   document.dispatchEvent(new Event("visibilitychange"));
@@ -186,10 +191,32 @@ def test_another_persons_token_shows_nothing_of_the_first(window: Window, ada: P
     bell = Bell(window, ada)
     bell.open()
     expect(bell.row("For Ada alone")).to_be_visible()
-    bell.page.evaluate("""(token) => { document.querySelector("sendwright-inbox").token = token; }""", Person(ada.house).token)
+    assert "For Ada alone" not in bell.page.evaluate(_TAKE_OVER, Person(ada.house).token), "it is gone at once"
     expect(bell.panel.get_by_text("You're all caught up")).to_be_visible()
     expect(bell.rows).to_have_count(0)
     bell.counts(0)
+
+
+def test_an_answer_that_comes_after_the_person_has_changed_is_not_heard(window: Window, ada: Person) -> None:
+    ada.post("The first")
+    ada.post("The second")
+    other = Person(ada.house)
+
+    def late(route: Route) -> None:
+        answer = route.fetch()
+        window.page.evaluate(_TAKE_OVER, other.token)
+        route.fulfill(response=answer)
+
+    window.page.route("**/v1/inbox/mark", late)
+    bell = Bell(window, ada)
+    bell.counts(2)
+    bell.hears("sendwright-count")
+    bell.open()
+    bell.tool("The first", "Mark as read")
+    expect(bell.panel.get_by_text("You're all caught up")).to_be_visible()
+    bell.page.wait_for_timeout(500)
+    assert {heard["unread"] for heard in bell.heard()} == {0}
+    expect(bell.rows).to_have_count(0)
 
 
 def test_a_tab_that_nobody_sees_asks_for_nothing(window: Window, ada: Person) -> None:

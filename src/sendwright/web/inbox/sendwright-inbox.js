@@ -308,6 +308,7 @@ class SendwrightInbox extends HTMLElement {
   #labels = LABELS;
   #token = null;
   #asking = null; // the one call of getToken that all wait for
+  #era = 0; // another one whenever it begins anew: what was asked in an earlier one is not heard
   #signedOut = false;
   #life = null; // ends everything of one connection to the page
   #stream = null; // ends the stream
@@ -417,6 +418,8 @@ class SendwrightInbox extends HTMLElement {
   /** From nothing: another token may be another person. */
   #begin() {
     this.#hush();
+    this.#era += 1;
+    this.#asking = null;
     this.#token = this.getAttribute("token");
     this.#signedOut = false;
     this.#round += 1;
@@ -432,18 +435,25 @@ class SendwrightInbox extends HTMLElement {
   }
 
   #fresh() {
+    const era = this.#era;
     this.#asking ??= Promise.resolve()
       .then(() => this.#getToken())
       .then((token) => {
+        this.#still(era);
         if (typeof token !== "string" || token === "") throw new Refused(401, "no_token");
         this.#token = token;
       })
-      .finally(() => { this.#asking = null; });
+      .finally(() => { if (era === this.#era) this.#asking = null; });
     return this.#asking;
+  }
+
+  #still(era) {
+    if (era !== this.#era) throw new DOMException("It was asked for somebody else", "AbortError");
   }
 
   async #call(path, options = {}) {
     const { json, ...more } = options;
+    const era = this.#era;
     const ask = () => fetch(this.base + path, {
       cache: "no-store",
       credentials: "omit",
@@ -460,10 +470,12 @@ class SendwrightInbox extends HTMLElement {
     }
     const used = this.#token;
     let response = await ask();
+    this.#still(era);
     if (response.status === 401 && asks) {
       if (this.#token === used) await this.#fresh(); // else somebody else has, meanwhile
       response = await ask();
     }
+    this.#still(era);
     if (response.ok) return response;
     const problem = await response.json().catch(() => ({}));
     throw new Refused(response.status, problem.code ?? "unknown");
@@ -478,6 +490,13 @@ class SendwrightInbox extends HTMLElement {
     }
     this.#told = false;
     this.#tell("sendwright-error", { status: error?.status ?? 0, code: error?.code ?? "network" });
+  }
+
+  /** The same for what a person has asked for. */
+  #sorry(error) {
+    if (error?.name === "AbortError") return;
+    this.#fault(error);
+    this.#say(this.#labels.notDone);
   }
 
   #tell(name, detail) {
@@ -594,8 +613,7 @@ class SendwrightInbox extends HTMLElement {
     } catch (error) {
       if (round !== this.#round) return;
       this.#more = false;
-      this.#fault(error);
-      this.#say(this.#labels.notDone);
+      this.#sorry(error);
     }
   }
 
@@ -624,9 +642,9 @@ class SendwrightInbox extends HTMLElement {
       if (this.opened && !this.#stream) this.#load(true);
       return true;
     } catch (error) {
+      if (error?.name === "AbortError") return false;
       this.#items = before;
-      this.#fault(error);
-      this.#say(this.#labels.notDone);
+      this.#sorry(error);
       this.#render();
       return false;
     }
@@ -639,8 +657,7 @@ class SendwrightInbox extends HTMLElement {
       this.#say(this.#labels.doneAllRead);
       this.#load(true);
     } catch (error) {
-      this.#fault(error);
-      this.#say(this.#labels.notDone);
+      this.#sorry(error);
     }
   }
 
@@ -972,6 +989,8 @@ class SendwrightInbox extends HTMLElement {
 
   // ---- Keyboard and place
 
+  get #rtl() { return getComputedStyle(this).direction === "rtl"; }
+
   #show(view) {
     if (view !== this.#view) {
       this.#view = view;
@@ -986,10 +1005,9 @@ class SendwrightInbox extends HTMLElement {
   }
 
   #tabKey(event) {
-    const forward = getComputedStyle(this).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
     const here = VIEWS.indexOf(this.#view);
     const there = { ArrowLeft: here - 1, ArrowRight: here + 1, Home: 0, End: VIEWS.length - 1 };
-    if (forward === "ArrowLeft") [there.ArrowLeft, there.ArrowRight] = [there.ArrowRight, there.ArrowLeft];
+    if (this.#rtl) [there.ArrowLeft, there.ArrowRight] = [there.ArrowRight, there.ArrowLeft];
     if (event.key in there) this.#show(VIEWS.at(there[event.key] % VIEWS.length));
     else if (event.key === "ArrowDown" && this.#items.length) this.#focusRow(this.#current);
     else return;
@@ -1005,7 +1023,7 @@ class SendwrightInbox extends HTMLElement {
       else this.#focusRow(this.#items[there[event.key]].id);
     } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
       const controls = [...event.currentTarget.querySelectorAll(`[data-id="${this.#current}"] [data-do]`)];
-      const step = event.key === "ArrowRight" ? 1 : -1;
+      const step = (event.key === "ArrowRight") === this.#rtl ? -1 : 1;
       controls[controls.indexOf(this.shadowRoot.activeElement) + step]?.focus();
     } else return;
     event.preventDefault();
@@ -1086,8 +1104,7 @@ class SendwrightInbox extends HTMLElement {
     const { bell, panel } = this.#ui;
     const at = bell.getBoundingClientRect();
     const wide = panel.offsetWidth;
-    const rtl = getComputedStyle(this).direction === "rtl";
-    const aim = (this.getAttribute("align") === "start") !== rtl ? at.left : at.right - wide;
+    const aim = (this.getAttribute("align") === "start") !== this.#rtl ? at.left : at.right - wide;
     const left = Math.max(8, Math.min(aim, document.documentElement.clientWidth - wide - 8));
     const top = Math.max(8, Math.min(at.bottom + 8, innerHeight - 240));
     this.#place.replaceSync(`.panel { --_left: ${left}px; --_top: ${top}px; --_room: ${Math.max(200, innerHeight - top - 8)}px; }`);
