@@ -125,7 +125,7 @@ class _Exchange:
         headers = self.sent[0]["headers"]
         assert all(name == name.lower() for name, _ in headers)
         lengths = [value for name, value in headers if name == b"content-length"]
-        if self.sent[0]["status"] == 204 or (b"content-type", b"text/event-stream") in headers:
+        if self.sent[0]["status"] in {204, 304} or (b"content-type", b"text/event-stream") in headers:
             assert lengths == []
         else:
             assert lengths == [str(len(self.body)).encode()]

@@ -170,7 +170,8 @@ class Endpoint:
         if isinstance(done, Struct) and not isinstance(done, Answer):
             done = Answer(call.status, _ENCODER.encode(done))
         common = guards if done.csp is None else always(self._services.public_url, done.csp)
-        headers = [*common, *done.headers, (b"request-id", given.encode())]
+        own = {name for name, _ in done.headers}
+        headers = [*(field for field in common if field[0] not in own), *done.headers, (b"request-id", given.encode())]
         if done.status != HTTPStatus.NO_CONTENT:
             headers.append((b"content-type", done.media_type.encode()))
         await answer(send, done.status, headers, done.body)

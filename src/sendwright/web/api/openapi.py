@@ -40,6 +40,7 @@ def _header(description: str, schema: dict[str, Any], *, always: bool = False) -
 _HEADERS = {
     "Idempotency-Key": _header("1 to 255 printable ASCII characters; quotes around it are dropped.", _TEXT),
     "traceparent": _header("W3C Trace Context, carried to the attempts; a malformed one is ignored.", _TEXT),
+    "If-None-Match": _header("The ETag of what the caller has.", _TEXT),
     "Last-Event-ID": _header("Go on after this event.", {"type": "string", "pattern": "^[0-9]{1,18}$"}),
     "Sendwright-Tenant": _header(
         "The admin key acts for this tenant; no other key may send it.", {"type": "string", "pattern": TENANT_PATTERN}
@@ -184,6 +185,8 @@ def _success(call: Call, components: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refusal(call: Call, status: int) -> dict[str, Any]:
+    if status == HTTPStatus.NOT_MODIFIED:
+        return {"description": HTTPStatus(status).phrase, "headers": {"Request-Id": _ANSWER_HEADERS["Request-Id"]}}
     headers = ["Request-Id", *_OF_STATUS.get(status, ())]
     media, schema = problems.MEDIA_TYPE, {"$ref": _REF.format(name="Problem")}
     if call.path == "/readyz":

@@ -27,6 +27,7 @@ from sendwright.web.api.docs_page import docs_page, openapi_document
 from sendwright.web.api.people_routes import PEOPLE
 from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial
 from sendwright.web.api.table import INBOX, OPEN, WATCH, Call
+from sendwright.web.inbox import files
 
 NOTIFICATIONS = "Notifications"
 MESSAGES = "Messages"
@@ -384,6 +385,44 @@ CALLS: tuple[Call, ...] = (
         handler=inbox.stream_inbox,
         media_type="text/event-stream",
         errors=(503,),
+    ),
+    Call(
+        method="GET",
+        path="/inbox/sendwright-inbox.js",
+        scope=OPEN,
+        tag=INBOXES,
+        summary="The element that shows an inbox in a web page of any origin",
+        handler=files.inbox_element,
+        media_type=files.SCRIPT_TYPE,
+        errors=(304,),
+        headers=("If-None-Match",),
+    ),
+    Call(
+        method="GET",
+        path="/inbox/demo",
+        scope=OPEN,
+        tag=INBOXES,
+        summary="A page to try the element on",
+        handler=files.inbox_demo,
+        media_type=files.PAGE_TYPE,
+    ),
+    Call(
+        method="GET",
+        path="/inbox/demo.js",
+        scope=OPEN,
+        tag=INBOXES,
+        summary="That page's script",
+        handler=files.inbox_demo_script,
+        media_type=files.SCRIPT_TYPE,
+    ),
+    Call(
+        method="GET",
+        path="/inbox/demo.css",
+        scope=OPEN,
+        tag=INBOXES,
+        summary="That page's style",
+        handler=files.inbox_demo_style,
+        media_type=files.STYLE_TYPE,
     ),
     Call(
         method="GET",

@@ -64,6 +64,7 @@ class Answer(Struct, frozen=True):
     body: bytes = b""
     media_type: str = "application/json"
     headers: tuple[Header, ...] = ()
+    """Beside those of every answer, or in the place of those that have the same name."""
     csp: bytes | None = None
 
 

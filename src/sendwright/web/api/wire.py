@@ -140,7 +140,7 @@ async def answer(send: Send, status: int, headers: Iterable[Header], body: bytes
         {
             "type": "http.response.start",
             "status": status,
-            "headers": [*headers, (b"content-length", str(len(body)).encode())] if status != 204 else [*headers],
+            "headers": [*headers, (b"content-length", str(len(body)).encode())] if status not in {204, 304} else [*headers],
         }
     )
     await send({"type": "http.response.body", "body": body, "more_body": more})
