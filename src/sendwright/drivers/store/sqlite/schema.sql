@@ -285,4 +285,16 @@ create index inbox_of on inbox (tenant, recipient, at, id);
 create index inbox_by_age on inbox (at);
 
 
+-- Who is signed in to the dashboard, and links to sign in by. `sealed` is in hexadecimal digits.
+create table sessions (
+  id text primary key,
+  kind text not null check (kind in ('session', 'link')),
+  tenant text not null,
+  sealed text not null,
+  way text not null,
+  made_at integer not null,
+  seen_at integer not null,
+  until integer not null
+) without rowid;
+
 insert into meta (name, value) values ('schema', 8), ('epoch', 1);
