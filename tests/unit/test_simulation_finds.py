@@ -46,8 +46,8 @@ MUTANTS = [
             Edit(
                 D,
                 "deliver",
-                "        ready = await self._prepare(parcel)",
-                "        handled()\n        ready = await self._prepare(parcel)",
+                "        ready = await self._prepare(said)",
+                "        handled()\n        ready = await self._prepare(said)",
             )
         ],
         "I1",

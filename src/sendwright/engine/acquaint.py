@@ -40,8 +40,8 @@ class Acquaintance:
     async def entries(self, namings: Sequence[Naming]) -> list[list[str | Recipient]]:
         """Of each notification its recipients, each once, in order: who is named and says no address, as the directory knows them.
 
-        What an inline recipient with an id says is kept first. Whom nobody knows, and who was erased since the notification
-        was accepted, stands there by the bare id."""
+        What an inline recipient with an id says is kept first. Of whom nobody knows there is the id, which is an address in the
+        app; who was erased since the notification was accepted stands there by the bare id, which is none."""
         named = [(naming, entry) for naming in namings for entry in naming.payload.recipients()]
         changes = list(self._changes(named))
         erased = set[Key]()
@@ -81,4 +81,4 @@ def _met(tenant: str, entry: str | Recipient, known: Mapping[Key, Known], erased
     if _bare(entry) is None:
         return entry
     found = known.get((tenant, id_))
-    return id_ if found is None else found.recipient
+    return Recipient(id=id_) if found is None else found.recipient
