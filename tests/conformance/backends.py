@@ -24,7 +24,7 @@ from sendwright.drivers.clustered import PostgresBackend, open_postgres
 from sendwright.drivers.embedded import SqliteBackend, open_sqlite
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.people import Directory, Suppressions
-from sendwright.engine.ports import Bus, Inbox, IntakeDesk, KeyRing, Ledger, Sweeper, Switchboard, Types, Waiting
+from sendwright.engine.ports import Bus, Endpoints, Inbox, IntakeDesk, KeyRing, Ledger, Sweeper, Switchboard, Types, Waiting
 from sendwright.model.records import Audit
 from sendwright.web.api.services import Sessions, Shown
 from tests.conformance import rabbit
@@ -56,6 +56,7 @@ class UnderTest(Protocol):
     keyring: KeyRing
     inbox: Inbox
     sessions: Sessions
+    endpoints: Endpoints
     sweeper: Sweeper
     directory: Directory
     suppressions: Suppressions
@@ -88,6 +89,7 @@ class _Memory:
         self.directory, self.suppressions = backend.directory, backend.suppressions
         self.sessions = backend.sessions
         self.types = backend.types
+        self.endpoints = backend.endpoints
 
     async def restart(self) -> UnderTest:
         return _Memory(await self._backend.restart(), self._clock)
@@ -144,6 +146,7 @@ class _Sqlite:
         self.directory, self.suppressions = backend.directory, backend.suppressions
         self.sessions = backend.sessions
         self.types = backend.types
+        self.endpoints = backend.endpoints
 
     async def restart(self) -> UnderTest:
         """Opens a copy of the files as they lie on the disk now, which is what a kill would leave."""
@@ -215,6 +218,7 @@ class _Postgres:
         self.directory, self.suppressions = backend.directory, backend.suppressions
         self.sessions = backend.sessions
         self.types = backend.types
+        self.endpoints = backend.endpoints
         self.records: Shown = _Counted(backend)
 
     async def restart(self) -> UnderTest:

@@ -39,6 +39,8 @@ TABLES = (
     "suppressions",
     "replies",
     "types",
+    "endpoints",
+    "postings",
     "dead_parcels",
     "trials",
     "rates",

@@ -28,6 +28,7 @@ from sendwright.drivers.move.tables import ELSEWHERE, TABLES
 from sendwright.drivers.move.target import open_target
 from sendwright.errors import OperatorError, StoreUnusable
 from sendwright.model.api_key import ApiKey
+from sendwright.model.endpoint import Endpoint, Posting, Tried, Try, posting_id
 from sendwright.model.ids import reply_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import INBOUND, Intake, Parcel, bundle, pack, split, unbundle
@@ -132,6 +133,16 @@ async def peopled(house: SqliteBackend) -> None:
             suppression(MARKER, TENANT, channel, SMS.address, "opted_out", "manual", NOW, "marketing", NOW + MINUTE)
         )
     await house.suppressions.hear(Heard(reply_id(NOW, "p", "r1"), TENANT, "p", "r1", "m", NOW, "{}"))
+    await point(house)
+
+
+async def point(house: SqliteBackend) -> None:
+    """An endpoint, and something on its way there."""
+    made = Endpoint("end_1", TENANT, "https://example.org/", ODD[:4], ("message.sent",), b"\x01\x00", b"\xff", 9, None, NOW, 2)
+    await house.endpoints.add(made)
+    first, second = (Posting(posting_id("end_1", seq), "end_1", seq, "message.sent", NOW, "{}", due_at=NOW) for seq in (3, 4))
+    await house.endpoints.spread("end_1", 2, 4, [first, second])
+    await house.endpoints.tried(Tried(replace(first, count=1, tries=(Try(NOW, 500, "no", 3),)), NOW, ok=False))
 
 
 @pytest.fixture(scope="session")
@@ -301,6 +312,8 @@ async def everything(house: Any) -> dict[str, Any]:
         "api keys": await house.keyring.page(None, 10),
         "recipients": await house.directory.page(TENANT, 100, None),
         "suppressions": await house.suppressions.page(TENANT, 100, None, NOW),
+        "endpoints": await house.endpoints.page(TENANT, 10),
+        "postings": await house.endpoints.postings("end_1", None, 10),
         "next": await house.waiting.next_due(),
         "parked": await house.waiting.parked(),
     }

@@ -19,6 +19,7 @@ from sendwright.engine.ports import (
     Accord,
     Bus,
     DeadParcels,
+    Endpoints,
     Finder,
     Inbox,
     IntakeDesk,
@@ -92,6 +93,8 @@ class Backend(Protocol):
     def sessions(self) -> Sessions: ...
     @property
     def types(self) -> Types: ...
+    @property
+    def endpoints(self) -> Endpoints: ...
     @property
     def registry(self) -> Registry | None:
         """Who else works; None where one process holds the store."""

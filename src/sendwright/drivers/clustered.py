@@ -13,6 +13,7 @@ from sendwright.drivers.store.postgres.audit import InFlight
 from sendwright.drivers.store.postgres.checkroom import PostgresCheckroom
 from sendwright.drivers.store.postgres.connections import CONNECTIONS_MAX, Connections, first
 from sendwright.drivers.store.postgres.directory import PostgresDirectory
+from sendwright.drivers.store.postgres.endpoints import PostgresEndpoints
 from sendwright.drivers.store.postgres.finder import PostgresFinder
 from sendwright.drivers.store.postgres.inbox import PostgresInbox
 from sendwright.drivers.store.postgres.keyring import PostgresKeyRing
@@ -73,6 +74,7 @@ class PostgresBackend:
         self.suppressions = PostgresSuppressions(connections, self.partitions)
         self.sessions = PostgresSessions(connections)
         self.types = PostgresTypes(connections)
+        self.endpoints = PostgresEndpoints(connections)
         self.checkroom = PostgresCheckroom(connections)
         self.registry: Registry | None = PostgresRegistry(connections)
         self.accord: Accord | None = PostgresAccord(connections)

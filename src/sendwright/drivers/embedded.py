@@ -16,6 +16,7 @@ from sendwright.drivers.bus.sqlite import SqliteBus
 from sendwright.drivers.bus.sqlite_lanes import Lanes
 from sendwright.drivers.store.sqlite.desk import SqliteDesk
 from sendwright.drivers.store.sqlite.directory import SqliteDirectory
+from sendwright.drivers.store.sqlite.endpoints import SqliteEndpoints
 from sendwright.drivers.store.sqlite.fence import refuse_moved
 from sendwright.drivers.store.sqlite.folio import Serials
 from sendwright.drivers.store.sqlite.inbox import SqliteInbox
@@ -37,7 +38,7 @@ from sendwright.engine.store_time import StoreClock
 from sendwright.errors import StoreDown, StoreUnusable
 from sendwright.policy.suppression import UNKEYED, Marker
 
-SCHEMA = 8
+SCHEMA = 9
 SWITCH_INTERVAL_S = 0.0001
 """How long the event loop may keep the interpreter while the writer wants it: the default of 5 ms is a flush's length."""
 
@@ -83,6 +84,7 @@ class SqliteBackend:
         self.suppressions = SqliteSuppressions(writer, self._reader)
         self.sessions = SqliteSessions(writer, self._slow)
         self.types = SqliteTypes(writer, self._reader)
+        self.endpoints = SqliteEndpoints(writer, self._reader)
 
     async def writable(self) -> bool:
         """Whether the file takes writes, as far as is known; where it last did not, it is tried."""

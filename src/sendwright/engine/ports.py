@@ -17,6 +17,8 @@ from msgspec import Struct
 from sendwright.model.accord import Bar, Block, Change, Picture, Standing
 from sendwright.model.api_key import ApiKey
 from sendwright.model.api_key import Place as KeyPlace
+from sendwright.model.endpoint import Endpoint, Posting, Tried
+from sendwright.model.endpoint import Place as EndpointPlace
 from sendwright.model.inbox import Counts, Item, Mark, Place, View
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Sighting
@@ -419,6 +421,69 @@ class Types(Protocol):
 
     async def delete(self, tenant: str, name: str) -> bool:
         """Takes all its versions away. False where there was none."""
+        ...
+
+
+class Endpoints(Protocol):
+    """The operator's own services, and what is on its way to them."""
+
+    def add(self, endpoint: Endpoint) -> Awaitable[bool]:
+        """Keeps a new endpoint. False, and nothing changed, where its id is taken."""
+        ...
+
+    def find(self, tenant: str, id_: str) -> Awaitable[Endpoint | None]: ...
+
+    def page(self, tenant: str, limit: int, after: EndpointPlace | None = None) -> Awaitable[Sequence[Endpoint]]:
+        """A tenant's endpoints, newest first: at most `limit` that come after that one."""
+        ...
+
+    def save(self, endpoint: Endpoint) -> Awaitable[bool]:
+        """Replaces all but `seen` of an endpoint whose version is one less. False, and nothing changed, where it is another's."""
+        ...
+
+    def remove(self, tenant: str, id_: str) -> Awaitable[bool]:
+        """Forgets an endpoint; nothing more is written for it once this returns. False where there is none."""
+        ...
+
+    def purge(self, endpoint: str, limit: int) -> Awaitable[int]:
+        """Takes away at most so many postings of an endpoint; how many it were."""
+        ...
+
+    def live(self) -> Awaitable[Sequence[Endpoint]]:
+        """Everybody's endpoints that are posted to. Cheap where there are none: asked every second."""
+        ...
+
+    def spread(self, id_: str, seen: int, upto: int, postings: Sequence[Posting]) -> Awaitable[bool]:
+        """Moves an endpoint's `seen` on, from there to there, and writes the postings of the events between, all or nothing.
+        One that is there already stays as it is. False, and nothing changed, where it stands elsewhere or is gone: so of two
+        who read the same events one writes."""
+        ...
+
+    def waiting(self, endpoints: Collection[str], now: int) -> Awaitable[Sequence[str]]:
+        """Those of them for which a posting is due."""
+        ...
+
+    def take(self, shares: Mapping[str, int], now: int, until: int) -> Awaitable[Sequence[Posting]]:
+        """Due postings, at most so many of each endpoint, the longest due first. Nobody else is given them before `until`: then
+        they are due again, for whoever took them died over them."""
+        ...
+
+    def tried(self, tried: Tried) -> Awaitable[Endpoint | None]:
+        """Replaces a posting that has one try less, and judges its endpoint by it (`policy.posting.judged`), all or nothing. The
+        endpoint then; None, and nothing changed, where somebody else has tried it meanwhile or it is gone."""
+        ...
+
+    def postings(self, endpoint: str, state: str | None, limit: int, before: int | None = None) -> Awaitable[Sequence[Posting]]:
+        """An endpoint's postings, or those in that state, the newest event first: at most `limit` of events before that one."""
+        ...
+
+    def replay(self, endpoint: str, ids: Collection[str] | None, now: int, limit: int) -> Awaitable[Sequence[str]]:
+        """Makes postings due at once that are over, with a schedule that begins anew: those of these ids, or at most `limit` of
+        all that failed, the oldest event first. Returns their ids."""
+        ...
+
+    def forget(self, before: int, limit: int) -> Awaitable[int]:
+        """Takes away at most so many postings of events that are older; how many it were."""
         ...
 
 

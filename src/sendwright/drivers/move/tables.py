@@ -142,6 +142,15 @@ TABLES = (
     Table("suppressions", ("id",), _words("id tenant channel mark category masked reason source created_at expires_at")),
     Table("replies", ("provider", "ref"), _words("provider ref id mark at")),
     Table("types", ("tenant", "name", "version"), _words("tenant name version at body")),
+    Table(
+        "endpoints",
+        ("id",),
+        _words(
+            "id tenant url description types secret previous previous_until disabled_for created_at seen failing_since failed_at"
+            " version"
+        ),
+    ),
+    Table("postings", ("id",), _words("id endpoint seq type at body state due_at count began tries")),
     Table("switches", ("provider",), _words("provider enabled weight rate concurrency"), flags=frozenset({"enabled"})),
     Table("dead_parcels", ("id",), _words("id lane at problem body version"), left=frozenset({"tenant", "kind"})),
 )

@@ -8,6 +8,7 @@ committed is kept, what was open is gone, what was taken from the bus and not do
   memory_keyring.py  API keys                         memory_inbox.py     what lies in inboxes
   memory_directory.py  the recipients                 memory_suppressions.py  who must not be sent to
   memory_sessions.py who is signed in                 memory_types.py     the kinds of notifications
+  memory_endpoints.py  the operator's own services
   bus/memory.py      the lanes
 """
 
@@ -22,6 +23,7 @@ from msgspec.structs import replace
 
 from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.store.memory_directory import MemoryDirectory
+from sendwright.drivers.store.memory_endpoints import MemoryEndpoints
 from sendwright.drivers.store.memory_inbox import MemoryInbox
 from sendwright.drivers.store.memory_keyring import MemoryKeyRing
 from sendwright.drivers.store.memory_ledger import MemoryLedger
@@ -69,6 +71,7 @@ class MemoryBackend:
         self.suppressions = MemorySuppressions(self.store)
         self.sessions = MemorySessions(self.store)
         self.types = MemoryTypes(self.store)
+        self.endpoints = MemoryEndpoints(self.store)
         self._clock = clock
         self._marker = marker
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from sendwright.errors import StoreDown
 from sendwright.model.api_key import ApiKey
+from sendwright.model.endpoint import Endpoint, Posting
 from sendwright.model.ids import attempt_id
 from sendwright.model.inbox import Item
 from sendwright.model.notification import Priority
@@ -158,6 +159,8 @@ class Tables:
         self.inbox: Table[str, tuple[Item, int]] = Table()
         """With when it was changed last."""
         self.sessions: Table[str, Session] = Table()
+        self.endpoints: Table[str, Endpoint] = Table()
+        self.postings: Table[str, Posting] = Table()
         self.epochs: Table[str, int] = Table({"switches": FIRST_EPOCH})
         self.types: Table[tuple[str, str, int], tuple[int, str | None]] = Table()
         """(when, body) by tenant, name and version."""

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, UnsetType
 
+from sendwright.engine.feed import newest
 from sendwright.engine.hear import ReplyTold
-from sendwright.engine.ports import Records
 from sendwright.model.people import REPLIED
 from sendwright.model.records import Event
 from sendwright.policy.duration import rfc3339
@@ -56,18 +56,6 @@ async def stream_events(ask: Ask) -> Stream:
     if after is None:
         after = await newest(ask.services.records, ask.caller.tenant)
     return Stream(_told(ask.services, ask.caller.tenant, after, types), "text/event-stream", ((b"x-accel-buffering", b"no"),))
-
-
-async def newest(records: Records, tenant: str) -> int:
-    """The number of the tenant's newest event, found by halving: about forty look-ups in an index."""
-    low, high = 0, 1
-    while rows := await records.events(tenant, high, 1):
-        low, high = rows[0].seq, rows[0].seq * 2
-    while low < high:
-        middle = (low + high) // 2
-        rows = await records.events(tenant, middle, 1)
-        low, high = (rows[0].seq, high) if rows else (low, middle)
-    return low
 
 
 def last_seen(headers: Mapping[bytes, bytes]) -> int | None:

@@ -847,3 +847,94 @@ delete from types where tenant = $1 and name = $2 and version < $3;
 
 -- name: type_end
 update types set body = null where tenant = $1 and name = $2 and version = $3;
+
+-- name: endpoint_add
+-- $1 … $14: the endpoint, as its columns stand.
+insert into endpoints (id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) on conflict (id) do nothing returning id;
+
+-- name: endpoint_found
+-- $1 tenant, $2 id.
+select id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version
+from endpoints where tenant = $1 and id = $2;
+
+-- name: endpoint_any
+-- $1 id, whoever's. Locked: whoever judges it judges what the one before has left.
+select id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version
+from endpoints where id = $1 for update;
+
+-- name: endpoints_page
+-- $1 tenant; $2, $3: older than this one, null for the newest; $4 how many.
+select id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version
+from endpoints where tenant = $1 and ($2::bigint is null or (created_at, id) < ($2, $3::text)) order by created_at desc, id desc limit $4;
+
+-- name: endpoints_live
+-- Without arguments. Few rows: a scan.
+select id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version
+from endpoints where disabled_for is null order by id;
+
+-- name: endpoint_save
+-- $1 id, $2 url, $3 description, $4 types, $5 secret, $6 previous, $7 previous_until, $8 disabled_for, $9 failing_since, $10 failed_at,
+-- $11 version. Where nobody else has changed it.
+update endpoints set url = $2, description = $3, types = $4, secret = $5, previous = $6, previous_until = $7, disabled_for = $8,
+  failing_since = $9, failed_at = $10, version = $11
+where id = $1 and version = $11::bigint - 1 returning id;
+
+-- name: endpoint_remove
+-- $1 tenant, $2 id.
+delete from endpoints where tenant = $1 and id = $2 returning id;
+
+-- name: endpoint_seen
+-- $1 id, $2 where it stands, $3 where it stands then.
+update endpoints set seen = $3 where id = $1 and seen = $2 returning id;
+
+-- name: endpoint_judged
+-- $1 id, $2 failing_since, $3 failed_at, $4 disabled_for, $5 version.
+update endpoints set failing_since = $2, failed_at = $3, disabled_for = $4, version = $5 where id = $1;
+
+-- name: postings_add
+-- $1 … $11: id, endpoint, seq, type, at, body, state, due_at, count, began, tries, of each.
+insert into postings (id, endpoint, seq, type, at, body, state, due_at, count, began, tries)
+select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::int[],
+  $10::int[], $11::text[])
+on conflict (id) do nothing;
+
+-- name: postings_waiting
+-- $1 endpoints, $2 now. Which of them have something due.
+select e.id from unnest($1::text[]) e (id)
+where exists (select from postings p where p.endpoint = e.id collate "C" and p.due_at <= $2::bigint);
+
+-- name: postings_take
+-- $1 endpoints, $2 how many of each, $3 now, $4 until when nobody else is given them.
+update postings set due_at = $4 from (
+  select p.id from unnest($1::text[], $2::int[]) s (endpoint, most) cross join lateral (
+    select id from postings where endpoint = s.endpoint collate "C" and due_at <= $3::bigint order by due_at, seq limit s.most
+    for update skip locked
+  ) p
+) t where postings.id = t.id
+returning postings.id, postings.endpoint, postings.seq, postings.type, postings.at, postings.body, postings.state, postings.due_at, postings.count, postings.began, postings.tries;
+
+-- name: posting_tried
+-- $1 id, $2 state, $3 due_at, $4 count, $5 tries. Where nobody else has tried it.
+update postings set state = $2, due_at = $3, count = $4, tries = $5 where id = $1 and count = $4::int - 1 returning id;
+
+-- name: postings_page
+-- $1 endpoint, $2 state, null for any; $3: before this event, null for the newest; $4 how many.
+select id, endpoint, seq, type, at, body, state, due_at, count, began, tries
+from postings where endpoint = $1 and ($2::text is null or state = $2) and ($3::bigint is null or seq < $3) order by seq desc limit $4;
+
+-- name: postings_replay
+-- $1 endpoint, $2 ids, null for what failed; $3 now, $4 how many.
+update postings set state = 'pending', due_at = $3, began = count where id in (
+  select id from postings where endpoint = $1
+    and case when $2::text[] is null then state = 'failed' else state <> 'pending' and id = any($2) end
+  order by seq limit $4 for update
+) returning id;
+
+-- name: postings_purge
+-- $1 endpoint, $2 how many.
+delete from postings where id in (select id from postings where endpoint = $1 limit $2 for update skip locked) returning id;
+
+-- name: postings_forget
+-- $1 time, $2 how many.
+delete from postings where id in (select id from postings where at < $1 order by at limit $2 for update skip locked) returning id;

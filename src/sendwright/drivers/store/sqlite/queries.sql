@@ -138,6 +138,42 @@ create table types (
 ) without rowid;
 update meta set value = 8 where name = 'schema';
 
+-- name: upgrade_from_8
+create table endpoints (
+  id text primary key,
+  tenant text not null,
+  url text not null,
+  description text not null,
+  types text not null,
+  secret blob not null,
+  previous blob,
+  previous_until integer,
+  disabled_for text,
+  created_at integer not null,
+  seen integer not null,
+  failing_since integer,
+  failed_at integer,
+  version integer not null
+) without rowid;
+create index endpoints_of on endpoints (tenant, created_at, id);
+create table postings (
+  id text primary key,
+  endpoint text not null,
+  seq integer not null,
+  type text not null,
+  at integer not null,
+  body text not null,
+  state text not null,
+  due_at integer,
+  count integer not null,
+  began integer not null,
+  tries text not null
+) without rowid;
+create index postings_of on postings (endpoint, seq);
+create index postings_due on postings (endpoint, due_at, seq) where due_at is not null;
+create index postings_by_age on postings (at);
+update meta set value = 9 where name = 'schema';
+
 -- name: plan_notifications
 -- The first committed plan wins: rows that exist are left alone, and looked at afterwards.
 insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, planned, content, metadata, trace, type)
@@ -764,3 +800,88 @@ delete from types where tenant = ?1 and name = ?2 and version < ?3;
 
 -- name: type_end
 update types set body = null where tenant = ?1 and name = ?2 and version = ?3;
+
+-- name: endpoint_add
+-- ?1 … ?14: the endpoint, as its columns stand.
+insert into endpoints (id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) on conflict (id) do nothing;
+
+-- name: endpoint_found
+-- ?1 tenant, ?2 id.
+select id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version
+from endpoints where tenant = ?1 and id = ?2;
+
+-- name: endpoint_any
+-- ?1 id, whoever's.
+select id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version
+from endpoints where id = ?1;
+
+-- name: endpoints_page
+-- ?1 tenant; ?2, ?3: older than this one, null for the newest; ?4 how many.
+select id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version
+from endpoints where tenant = ?1 and (?2 is null or (created_at, id) < (?2, ?3)) order by created_at desc, id desc limit ?4;
+
+-- name: endpoints_live
+-- Without arguments. Few rows: a scan.
+select id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version
+from endpoints where disabled_for is null order by id;
+
+-- name: endpoint_save
+-- ?1 id, ?2 url, ?3 description, ?4 types, ?5 secret, ?6 previous, ?7 previous_until, ?8 disabled_for, ?9 failing_since, ?10 failed_at,
+-- ?11 version. Where nobody else has changed it.
+update endpoints set url = ?2, description = ?3, types = ?4, secret = ?5, previous = ?6, previous_until = ?7, disabled_for = ?8,
+  failing_since = ?9, failed_at = ?10, version = ?11
+where id = ?1 and version = ?11 - 1;
+
+-- name: endpoint_remove
+-- ?1 tenant, ?2 id.
+delete from endpoints where tenant = ?1 and id = ?2;
+
+-- name: endpoint_seen
+-- ?1 id, ?2 where it stands, ?3 where it stands then.
+update endpoints set seen = ?3 where id = ?1 and seen = ?2;
+
+-- name: endpoint_judged
+-- ?1 id, ?2 failing_since, ?3 failed_at, ?4 disabled_for, ?5 version.
+update endpoints set failing_since = ?2, failed_at = ?3, disabled_for = ?4, version = ?5 where id = ?1;
+
+-- name: postings_add
+-- ?1: [id, endpoint, seq, type, at, body, state, due_at, count, began, tries], of each.
+insert into postings (id, endpoint, seq, type, at, body, state, due_at, count, began, tries)
+select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10
+from json_each(?1) where true on conflict (id) do nothing;
+
+-- name: postings_waiting
+-- ?1: endpoints; ?2 now. Which of them have something due.
+select e.value from json_each(?1) e where exists (select 1 from postings where endpoint = e.value and due_at <= ?2);
+
+-- name: postings_take
+-- ?1 endpoint, ?2 how many, ?3 now, ?4 until when nobody else is given them.
+update postings set due_at = ?4
+where id in (select id from postings where endpoint = ?1 and due_at <= ?3 order by due_at, seq limit ?2)
+returning id, endpoint, seq, type, at, body, state, due_at, count, began, tries;
+
+-- name: posting_tried
+-- ?1 id, ?2 state, ?3 due_at, ?4 count, ?5 tries. Where nobody else has tried it.
+update postings set state = ?2, due_at = ?3, count = ?4, tries = ?5 where id = ?1 and count = ?4 - 1;
+
+-- name: postings_page
+-- ?1 endpoint, ?2 state, null for any; ?3: before this event, null for the newest; ?4 how many.
+select id, endpoint, seq, type, at, body, state, due_at, count, began, tries
+from postings where endpoint = ?1 and (?2 is null or state = ?2) and (?3 is null or seq < ?3) order by seq desc limit ?4;
+
+-- name: postings_replay
+-- ?1 endpoint, ?2 ids, null for what failed; ?3 now, ?4 how many.
+update postings set state = 'pending', due_at = ?3, began = count where id in (
+  select id from postings where endpoint = ?1
+    and case when ?2 is null then state = 'failed' else state <> 'pending' and id in (select value from json_each(?2)) end
+  order by seq limit ?4
+) returning id;
+
+-- name: postings_purge
+-- ?1 endpoint, ?2 how many.
+delete from postings where id in (select id from postings where endpoint = ?1 limit ?2);
+
+-- name: postings_forget
+-- ?1 time, ?2 how many.
+delete from postings where id in (select id from postings where at < ?1 order by at limit ?2);

@@ -284,7 +284,6 @@ create table inbox (
 create index inbox_of on inbox (tenant, recipient, at, id);
 create index inbox_by_age on inbox (at);
 
-
 -- Who is signed in to the dashboard, and links to sign in by. `sealed` is in hexadecimal digits.
 create table sessions (
   id text primary key,
@@ -297,4 +296,43 @@ create table sessions (
   until integer not null
 ) without rowid;
 
-insert into meta (name, value) values ('schema', 8), ('epoch', 1);
+-- The operator's own services. Secrets are sealed under a key that is not in the file. `types` are words.
+create table endpoints (
+  id text primary key,
+  tenant text not null,
+  url text not null,
+  description text not null,
+  types text not null,
+  secret blob not null,
+  previous blob,
+  previous_until integer,
+  disabled_for text,
+  created_at integer not null,
+  seen integer not null,
+  failing_since integer,
+  failed_at integer,
+  version integer not null
+) without rowid;
+
+create index endpoints_of on endpoints (tenant, created_at, id);
+
+-- Events on their way to them. `seq` is the event's; `tries` is JSON.
+create table postings (
+  id text primary key,
+  endpoint text not null,
+  seq integer not null,
+  type text not null,
+  at integer not null,
+  body text not null,
+  state text not null,
+  due_at integer,
+  count integer not null,
+  began integer not null,
+  tries text not null
+) without rowid;
+
+create index postings_of on postings (endpoint, seq);
+create index postings_due on postings (endpoint, due_at, seq) where due_at is not null;
+create index postings_by_age on postings (at);
+
+insert into meta (name, value) values ('schema', 9), ('epoch', 1);
