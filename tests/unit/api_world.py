@@ -10,12 +10,16 @@ from typing import Any
 import msgspec
 
 from sendwright.drivers.store.memory import MemoryBackend
+from sendwright.drivers.store.memory_endpoints import MemoryEndpoints
 from sendwright.drivers.store.memory_inbox import MemoryInbox
 from sendwright.drivers.store.memory_keyring import MemoryKeyRing
 from sendwright.drivers.store.memory_sessions import MemorySessions
 from sendwright.drivers.store.memory_tables import MemoryStore
 from sendwright.drivers.store.memory_types import MemoryTypes
 from sendwright.engine.catalogue import Catalogue
+from sendwright.engine.postman import Postman
+from sendwright.engine.receivers import Receivers
+from sendwright.engine.sealing import Sealer
 from sendwright.engine.warden import Warden
 from sendwright.errors import BusDown
 from sendwright.model import ids
@@ -44,6 +48,7 @@ from sendwright.policy.admission import Rules
 from sendwright.policy.idempotency import fingerprint
 from sendwright.policy.suppression import Marker
 from sendwright.providers.contract import (
+    Answer,
     Capabilities,
     CommonSettings,
     Hook,
@@ -51,6 +56,7 @@ from sendwright.providers.contract import (
     Provider,
     Receipt,
     Reply,
+    Request,
     Secret,
     Verdict,
 )
@@ -338,6 +344,24 @@ class Crew:
         return Trial("accepted", ref="SM1") if to.startswith("+") else Unfit("invalid_address", "is not a number")
 
 
+class Out:
+    """ports.Egress and its one line: what was posted, and what is answered."""
+
+    def __init__(self) -> None:
+        self.posts: list[Any] = []
+        self.answer: Answer = Reply(204)
+
+    async def open(self, provider: str, request: Request, within_s: float) -> Any:
+        return self
+
+    async def send(self, request: Request, within_s: float) -> Answer:
+        self.posts.append(request)
+        return self.answer
+
+    def release(self) -> None:
+        pass
+
+
 class World:
     """The application with everything that it stands on."""
 
@@ -358,6 +382,11 @@ class World:
         self.draining = asyncio.Event()
         self.keyring = MemoryKeyRing(MemoryStore())
         self.inbox = MemoryInbox(MemoryStore())
+        self.endpoints = MemoryEndpoints(MemoryStore())
+        self.out = Out()
+        sealer = Sealer([b"k" * 32], os.urandom)
+        postman = Postman(self.out, sealer, self.clock)
+        self.receivers = Receivers(self.endpoints, self.rows, sealer, postman, self.clock, os.urandom)
         self.warden = Warden(self.keyring, self.clock, [b"k" * 32], os.urandom, lambda _: None)
         given: dict[str, Any] = {
             "public_url": "https://notify.example.com",
@@ -382,6 +411,8 @@ class World:
             catalogue=Catalogue(self.types, self.clock),
             bus=self.bus,  # type: ignore[arg-type]
             inbox=self.inbox,
+            endpoints=self.endpoints,
+            receivers=self.receivers,
             fleet=self.crew,
             providers={"twilio-main": self.vendor},
             poke=self._poke,

@@ -88,6 +88,15 @@ ENTRIES: Mapping[str, Entry] = {
     "GET /inbox/demo": Entry(OPEN),
     "GET /inbox/demo.js": Entry(OPEN),
     "GET /inbox/demo.css": Entry(OPEN),
+    "POST /v1/endpoints": Entry("admin", {"url": "https://example.org/hook"}),
+    "GET /v1/endpoints": Entry("read"),
+    "GET /v1/endpoints/{id}": Entry("read", names="endpoint"),
+    "PATCH /v1/endpoints/{id}": Entry("admin", {"enabled": False}, names="endpoint"),
+    "DELETE /v1/endpoints/{id}": Entry("admin", names="endpoint"),
+    "POST /v1/endpoints/{id}/rotate": Entry("admin", names="endpoint"),
+    "POST /v1/endpoints/{id}/test": Entry("admin", names="endpoint"),
+    "GET /v1/endpoints/{id}/deliveries": Entry("read", names="endpoint"),
+    "POST /v1/endpoints/{id}/replay": Entry("admin", names="endpoint"),
     "GET /v1/events": Entry("read"),
     "GET /v1/stats": Entry("read"),
     "GET /v1/audit": Entry("admin", of_all=True),
@@ -109,7 +118,9 @@ async def furnished(world: World) -> dict[str, str]:
     await world.people.suppressions.add(stopped)
     await world.types.put("default", "order.shipped", msgspec.convert(TYPE, TypeBody), world.clock.ms)
     people = {"type": "order.shipped", "recipient": "ada-of-default", "suppression": stopped.id}
-    return {"notification": notification, "message": message, "key": key.id, SHARED: "twilio-main", **people}
+    endpoint, _ = await world.receivers.made("default", "https://example.org/hook", "named in a path", [], enabled=True)
+    things = {"notification": notification, "message": message, "key": key.id, "endpoint": endpoint.id}
+    return {**things, SHARED: "twilio-main", **people}
 
 
 NOBODYS = {
@@ -119,5 +130,6 @@ NOBODYS = {
     "type": "order.returned",
     "recipient": "nobody",
     "suppression": "sup_" + "0" * 32,
+    "endpoint": "end_" + "0" * 32,
 }
 """Ids of what never was."""

@@ -28,13 +28,17 @@ from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import Drift
 from sendwright.engine.fleet import Account, Fleet
 from sendwright.engine.hear import Listener
+from sendwright.engine.herald import MOST, Herald
 from sendwright.engine.inquire import Inquirer
 from sendwright.engine.observe import Observer
 from sendwright.engine.plan import Planner
 from sendwright.engine.ports import Clock
+from sendwright.engine.postman import ROUTE, Postman
+from sendwright.engine.receivers import Receivers
 from sendwright.engine.repair import Repairer
 from sendwright.engine.roll import Roll, only
 from sendwright.engine.schedule import Promoter
+from sendwright.engine.sealing import Sealer
 from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.store_time import StoreTime
@@ -53,6 +57,8 @@ from sendwright.providers.contract import EVERY_CHANNEL, Provider, Secret
 from sendwright.settings import Keys, Settings, address_of
 
 SANDBOX = "sandbox"
+TESTS = 8
+"""Tests of endpoints that have a line at a time, beside the herald's posts."""
 
 
 class Subscribers:
@@ -101,6 +107,8 @@ class Parts(Struct, frozen=True):
     promoter: Promoter
     repairer: Repairer
     inquirer: Inquirer
+    herald: Herald
+    receivers: Receivers
     roll: Roll | None
     """None where one process holds the store."""
     concord: Concord | None
@@ -182,6 +190,11 @@ def routes_out(providers: Mapping[str, Provider]) -> dict[str, Route]:
     """Every provider's, and those of the calls that callbacks take."""
     fetching = {line_name(name): route_for_callbacks(each) for name, each in providers.items() if each.capabilities.fetches}
     return {name: route_of(provider) for name, provider in providers.items()} | fetching
+
+
+def route_to_endpoints(settings: Settings) -> Route:
+    """The way to the operator's own services, whose addresses callers of the API name."""
+    return Route(concurrency=MOST + TESTS, guarded=True, allow_private=settings.api.endpoint_private)
 
 
 def private_of(provider: Provider) -> tuple[str, ...]:
@@ -295,11 +308,14 @@ def assemble(
     clock = clock or SystemClock()
     clock = clock if store_clock is None else StoreTime(clock, store_clock)
     drift = Drift(clock, tell)
-    gate = Gate(routes_out(providers), inbox=partial(InboxLine, backend.inbox, clock))
+    ways = routes_out(providers) | {ROUTE: route_to_endpoints(settings)}
+    gate = Gate(ways, inbox=partial(InboxLine, backend.inbox, clock))
 
     def lines(name: str, concurrency: int) -> None:
         gate.configure(name, replace(route_of(providers[name]), concurrency=concurrency))
 
+    sealer = Sealer(_secrets(settings, keys), Randomness())
+    postman = Postman(gate, sealer, clock)
     accounts = _accounts(settings, providers.values())
     fleet = Fleet(accounts, routes_of(settings, providers), backend.switchboard, tell, lines)
     tokens = Tokens(fleet, gate, clock, tell)
@@ -349,6 +365,8 @@ def assemble(
             held=drift.held,
         ),
         inquirer=Inquirer(backend.ledger, fleet, gate, clock, tell, drift.held),
+        herald=Herald(backend.endpoints, backend.records, postman, clock, random.SystemRandom().random, tell, drift.held),
+        receivers=Receivers(backend.endpoints, backend.records, sealer, postman, clock, Randomness()),
         roll=roll,
         concord=concord,
         sandbox_url=sandbox_url,

@@ -109,7 +109,7 @@ class Running:
         if roles.schedules:
             loops |= {"promoter": parts.promoter.run, "repair": parts.repairer.run}
             loops |= {"audit": partial(upkeep.keep_audit, parts), "sweep": partial(upkeep.sweep, parts)}
-            loops["inquire"] = parts.inquirer.run
+            loops |= {"inquire": parts.inquirer.run, "herald": parts.herald.run}
             finder = parts.backend.finder
             loops |= {"lost": partial(upkeep.find_lost, parts, finder)} if finder is not None else {}
         elif roles.works:

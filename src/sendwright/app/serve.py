@@ -22,11 +22,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from sendwright.app import descriptors, logs
 from sendwright.app.fetching import Fetches
 from sendwright.app.metrics import Metrics
-from sendwright.app.parts import SANDBOX, Parts, rules_of
+from sendwright.app.parts import SANDBOX, Parts, route_to_endpoints, rules_of
 from sendwright.app.running import Roles, Running
 from sendwright.app.standings import Standings
 from sendwright.app.stderr import Stderr
 from sendwright.app.upkeep import compare_clocks
+from sendwright.drivers.egress.address import networks
 from sendwright.engine.ports import Clock
 from sendwright.errors import OperatorError, Unavailable
 from sendwright.settings import Loaded, Settings, address_of, host_port
@@ -230,6 +231,9 @@ def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Ev
         catalogue=parts.catalogue,
         bus=parts.backend.bus,
         inbox=parts.backend.inbox,
+        endpoints=parts.backend.endpoints,
+        receivers=parts.receivers,
+        endpoint_private=networks(settings.api.endpoint_private),
         inbox_origins=frozenset(settings.api.inbox_origins),
         fleet=Standings(parts),
         providers=parts.providers,
@@ -252,9 +256,10 @@ def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Ev
 
 
 def _lines(parts: Parts) -> int:
-    """Descriptors of all providers' lines. Our own sandbox has the other end of its lines too."""
+    """Descriptors of all providers' and endpoints' lines. Our own sandbox has the other end of its lines too."""
     ours = {name for name, provider in parts.providers.items() if provider.kind == SANDBOX and parts.sandbox_url is not None}
-    return sum(parts.fleet.accounts[name].concurrency * (2 if name in ours else 1) for name in parts.providers)
+    providers = sum(parts.fleet.accounts[name].concurrency * (2 if name in ours else 1) for name in parts.providers)
+    return providers + route_to_endpoints(parts.settings).concurrency
 
 
 def _is_loopback(host: str) -> bool:

@@ -30,6 +30,8 @@ LOOK_S = 1.0
 SWEEP_S = 60.0
 INBOX_SLICE = 500
 """Items of inboxes that are forgotten at a time."""
+POSTINGS_SLICE = 500
+"""Postings to endpoints that are forgotten at a time."""
 SLICE_S = 0.05
 """Pause between two slices of one sweep."""
 FIND_S = 60.0
@@ -192,7 +194,9 @@ async def sweep(parts: Parts) -> None:
                 content_before=now - settings.retention.content_s * 1000,
                 rows_before=now - settings.retention.events_s * 1000,
             )
-            more |= await parts.backend.inbox.forget(now - settings.retention.events_s * 1000, INBOX_SLICE) == INBOX_SLICE
+            old = now - settings.retention.events_s * 1000
+            more |= await parts.backend.inbox.forget(old, INBOX_SLICE) == INBOX_SLICE
+            more |= await parts.backend.endpoints.forget(old, POSTINGS_SLICE) == POSTINGS_SLICE
         except Unavailable as error:
             parts.tell(Trouble("sweep", str(error)))
             more = False

@@ -12,8 +12,9 @@ for itself alone. Without an endpoint no event is read and nothing is written.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -26,6 +27,7 @@ from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import Unavailable
 from sendwright.model.endpoint import DELIVERED, FAILED, TRIES_KEPT, Endpoint, Posting, Tried, posting_id
 from sendwright.model.outcomes import Reason
+from sendwright.model.people import REPLIED
 from sendwright.model.records import Event
 from sendwright.policy.duration import rfc3339
 from sendwright.policy.posting import wait_s
@@ -74,25 +76,31 @@ class Herald:
         self._places: Counter[str] = Counter()
         """Posts under way, by endpoint."""
         self._failing: set[str] = set()
+        self._news = asyncio.Event()
+        """Something came due, or there is room for more of it."""
 
     async def run(self) -> None:
         """Reads and tells, each at its own pace, until it is cancelled; posts under way end with it."""
         try:
-            await asyncio.gather(self._again(self.read), self._again(self.tell_due))
+            await asyncio.gather(self._again(self.read, asyncio.Event()), self._again(self.tell_due, self._news))
         finally:
             for task in self._under_way:
                 task.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def _again(self, turn: Callable[[], Any]) -> None:
+    async def _again(self, turn: Callable[[], Awaitable[bool]], news: asyncio.Event) -> None:
+        """Turn after turn, with a pause where there was nothing left to do, or until there is news."""
         while True:
+            news.clear()
             try:
                 more = await turn()
             except Unavailable as error:
                 self._tell(Trouble("endpoints", str(error)))
                 more = False
             if not more:
-                await self._clock.sleep(EVERY_S)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(EVERY_S):
+                        await news.wait()
 
     async def read(self) -> bool:
         """One page of what every endpoint has not seen; True where there is more."""
@@ -118,14 +126,20 @@ class Herald:
                 if endpoint.wants(e.type)
             ]
             await self._endpoints.spread(endpoint.id, seen, events[-1].seq, postings)
+            if postings:
+                self._news.set()
 
     async def _bodies(self, tenant: str, events: Sequence[Event]) -> dict[int, str]:
         """What is posted, by the event's number: the same in every try, and for every endpoint."""
-        metadata = await self._records.metadata_of({event.notification for event in events})
+        metadata = await self._records.metadata_of({event.notification for event in events if event.type != REPLIED})
         names = {event.message for event in events if event.message is not None}
         messages = {name: await self._records.message(tenant, name) for name in names}
         found = {}
         for event in events:
+            if event.type == REPLIED:
+                reply = msgspec.json.decode(event.detail, type=dict[str, Any])
+                found[event.seq] = event_body(event.type, event.at, {"id": event.notification} | reply)
+                continue
             data: dict[str, Any] = {"notification": event.notification}
             if event.message is not None:
                 message = messages[event.message]
@@ -144,8 +158,8 @@ class Herald:
         return found
 
     async def tell_due(self) -> bool:
-        """Begins to post what is due, as far as there is room; True where it has begun something. Right after a step of the
-        wall clock nothing is due (drift.py)."""
+        """Begins to post what is due, as far as there is room; False, for it wants to be called again when there is news. Right
+        after a step of the wall clock nothing is due (drift.py)."""
         if self._held():
             return False
         live = {endpoint.id: endpoint for endpoint in await self._endpoints.live()}
@@ -163,7 +177,7 @@ class Herald:
             task = asyncio.create_task(self._post(live[posting.endpoint], posting))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
-        return bool(taken)
+        return False
 
     def _room(self, endpoint: str) -> int:
         return (1 if endpoint in self._failing else EACH) - self._places[endpoint]
@@ -193,6 +207,8 @@ class Herald:
         except Exception as error:  # noqa: BLE001 — one post's mistake must cost itself: it comes again when its lease is over
             self._tell(Trouble("endpoints", f"a post to {endpoint.id} broke off: {type(error).__name__}"))
         finally:
+            if self._room(posting.endpoint) <= 0:
+                self._news.set()
             self._places[posting.endpoint] -= 1
             if self._places[posting.endpoint] <= 0:
                 del self._places[posting.endpoint]

@@ -24,6 +24,7 @@ class Api(Struct, frozen=True, kw_only=True):
     idempotency_keep_s: int
     link_schemes: tuple[str, ...]
     inbox_origins: tuple[str, ...]
+    endpoint_private: tuple[str, ...]
     trusted_proxies: tuple[str, ...]
     metrics_key: Secret | None
 

@@ -80,6 +80,10 @@ SETTINGS = (
         "Origins of the web pages that may call the in-app inbox from a browser, such as `https://app.example.com`.",
     ),
     Setting(
+        "api", "endpoint_private", kinds.NETWORKS, (), "",
+        "Networks of your own that endpoints may lie in, such as `10.20.0.0/16`; `http://` is allowed then too.",
+    ),
+    Setting(
         "api", "trusted_proxies", kinds.NETWORKS, (), "",
         "Addresses and networks of the proxies whose word about a caller's address is believed.",
     ),

@@ -24,10 +24,10 @@ from sendwright.web.api import (
     types,
 )
 from sendwright.web.api.docs_page import docs_page, openapi_document
+from sendwright.web.api.endpoint_routes import ENDPOINTS
 from sendwright.web.api.people_routes import PEOPLE
 from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial
 from sendwright.web.api.table import INBOX, OPEN, WATCH, Call
-from sendwright.web.inbox import files
 
 NOTIFICATIONS = "Notifications"
 MESSAGES = "Messages"
@@ -424,6 +424,7 @@ CALLS: tuple[Call, ...] = (
         handler=files.inbox_demo_style,
         media_type=files.STYLE_TYPE,
     ),
+    *ENDPOINTS,
     Call(
         method="GET",
         path="/v1/events",

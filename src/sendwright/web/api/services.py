@@ -15,13 +15,15 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sendwright.engine.catalogue import Catalogue
 from sendwright.engine.people import Directory, Suppressions
-from sendwright.engine.ports import Bus, Clock, DeadParcels, Inbox, IntakeDesk, Ledger, Records, Types
+from sendwright.engine.ports import Bus, Clock, DeadParcels, Endpoints, Inbox, IntakeDesk, Ledger, Records, Types
+from sendwright.engine.receivers import Receivers
 from sendwright.engine.warden import Warden
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
 from sendwright.model.records import Absent, Conflict, Running, Taken
 from sendwright.model.sessions import Session
 from sendwright.model.stats import UNIT_MAX, Backlog, Strip
+from sendwright.policy.address import Network
 from sendwright.policy.admission import Rules
 from sendwright.policy.suppression import Marker
 from sendwright.providers.contract import Answer, Provider, Request, Secret
@@ -215,6 +217,8 @@ class Services:
     """The types as a door needs them: `seen` costs nothing."""
     bus: Bus
     inbox: Inbox
+    endpoints: Endpoints
+    receivers: Receivers
     fleet: Fleet
     providers: Mapping[str, Provider]
     """Configured providers by name, enabled or not: their callbacks are taken in any case."""
@@ -247,6 +251,8 @@ class Services:
     """How many callers may be connected at this moment. Asked for every connection: must cost nothing."""
     ingress_tenant: str = "default"
     """Whose is what producers publish to the bus."""
+    endpoint_private: tuple[Network, ...] = ()
+    """Networks of the operator's own that endpoints may lie in."""
     inbox_origins: frozenset[str] = frozenset()
     """Whose pages may call the inbox from a browser, beside our own: `https://app.example.com`."""
     currency: str = "USD"

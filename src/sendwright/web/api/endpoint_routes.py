@@ -1,0 +1,108 @@
+"""The rows of the route table that concern endpoints (see routes.py)."""
+
+from __future__ import annotations
+
+from sendwright.web.api import endpoint_shapes, outbound
+from sendwright.web.api.table import Call
+
+TAG = "Endpoints"
+
+ENDPOINTS: tuple[Call, ...] = (
+    Call(
+        method="POST",
+        path="/v1/endpoints",
+        scope="admin",
+        tag=TAG,
+        summary="Make an endpoint, to which events are posted; its secret is shown this once",
+        handler=outbound.make_endpoint,
+        body=endpoint_shapes.EndpointWish,
+        answer=endpoint_shapes.MadeEndpoint,
+        status=201,
+        errors=(503,),
+    ),
+    Call(
+        method="GET",
+        path="/v1/endpoints",
+        scope="read",
+        tag=TAG,
+        summary="List endpoints, newest first",
+        handler=outbound.list_endpoints,
+        query=endpoint_shapes.EndpointsQuery,
+        answer=endpoint_shapes.EndpointList,
+        errors=(503,),
+    ),
+    Call(
+        method="GET",
+        path="/v1/endpoints/{id}",
+        scope="read",
+        tag=TAG,
+        summary="One endpoint and how it stands",
+        handler=outbound.get_endpoint,
+        answer=endpoint_shapes.EndpointView,
+        errors=(503,),
+    ),
+    Call(
+        method="PATCH",
+        path="/v1/endpoints/{id}",
+        scope="admin",
+        tag=TAG,
+        summary="Change an endpoint; one that is enabled again goes on where it stopped",
+        handler=outbound.patch_endpoint,
+        body=endpoint_shapes.EndpointPatch,
+        answer=endpoint_shapes.EndpointView,
+        errors=(503,),
+    ),
+    Call(
+        method="DELETE",
+        path="/v1/endpoints/{id}",
+        scope="admin",
+        tag=TAG,
+        summary="Forget an endpoint and all that is on its way there",
+        handler=outbound.delete_endpoint,
+        status=204,
+        errors=(503,),
+    ),
+    Call(
+        method="POST",
+        path="/v1/endpoints/{id}/rotate",
+        scope="admin",
+        tag=TAG,
+        summary="Give it a new secret, shown this once; the one of before signs too for a day",
+        handler=outbound.rotate_endpoint,
+        answer=endpoint_shapes.MadeEndpoint,
+        errors=(503,),
+    ),
+    Call(
+        method="POST",
+        path="/v1/endpoints/{id}/test",
+        scope="admin",
+        tag=TAG,
+        summary="Post a test event now, and say what came of it",
+        handler=outbound.test_endpoint,
+        answer=endpoint_shapes.EndpointTrial,
+        errors=(503,),
+    ),
+    Call(
+        method="GET",
+        path="/v1/endpoints/{id}/deliveries",
+        scope="read",
+        tag=TAG,
+        summary="What was posted there and what came of it, the newest event first",
+        handler=outbound.list_deliveries,
+        query=endpoint_shapes.DeliveriesQuery,
+        answer=endpoint_shapes.DeliveryList,
+        errors=(503,),
+    ),
+    Call(
+        method="POST",
+        path="/v1/endpoints/{id}/replay",
+        scope="admin",
+        tag=TAG,
+        summary="Post again what is over: by ids, or all that failed",
+        handler=outbound.replay_deliveries,
+        body=endpoint_shapes.ReplayWish,
+        optional=True,
+        answer=endpoint_shapes.Replayed,
+        errors=(503,),
+    ),
+)
