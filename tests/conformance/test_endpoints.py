@@ -8,9 +8,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from sendwright.model.endpoint import DELIVERED, FAILED, FAILING, GONE, PAUSED, PENDING, Endpoint, Posting, Tried, Try, posting_id
+from sendwright.model.ids import reply_id
+from sendwright.model.people import Heard
 from sendwright.policy.posting import GIVE_UP_MS
 from tests.conformance.backends import UnderTest, every_backend
-from tests.conformance.builders import NOW
+from tests.conformance.builders import MARKER, NOW, TENANT, birth, new_id, plan
 
 backend = every_backend()
 
@@ -34,7 +36,7 @@ def endpoint(number: int = 0, **changes: Any) -> Endpoint:
 
 def posting(seq: int, of: Endpoint | None = None, **changes: Any) -> Posting:
     id_ = (of or endpoint()).id
-    made = Posting(posting_id(id_, seq), id_, seq, "message.sent", NOW + seq, f'{{"n":{seq}}}', due_at=NOW + seq)
+    made = Posting(posting_id(id_, seq), id_, seq, "message.sent", f"msg_{seq}", NOW + seq, f'{{"n":{seq}}}', due_at=NOW + seq)
     return replace(made, **changes)
 
 
@@ -201,3 +203,20 @@ async def test_all_of_it_outlives_a_crash(backend: UnderTest) -> None:
     found = await again.endpoints.find("acme", made.id)
     assert found is not None
     assert (found.seen, found.failing_since) == (100, NOW)
+
+
+async def test_with_a_person_goes_what_was_told_of_it_and_nothing_else(backend: UnderTest) -> None:
+    ntf = new_id()
+    births = [birth(ntf, 0, recipient="ada"), birth(ntf, 1, recipient="eve")]
+    ((ours, theirs),) = await backend.ledger.plan([plan(*births, notification=ntf)])
+    reply = Heard(reply_id(NOW, "one", "SM1"), TENANT, "one", "SM1", "a mark", NOW, "{}")
+    await backend.suppressions.hear(reply)
+    made, foreign = endpoint(tenant=TENANT), endpoint(2, tenant="other")
+    for each in (made, foreign):
+        subjects = (ours.id, theirs.id, reply.id, "rep_of_somebody")
+        rows = [posting(8 + place, each, subject=subject) for place, subject in enumerate(subjects)]
+        await backend.endpoints.add(each)
+        await backend.endpoints.spread(each.id, 7, 20, rows)
+    await backend.directory.erase(TENANT, "ada", MARKER.person(TENANT, "ada"), NOW, ["a mark"])
+    assert [each.seq for each in await backend.endpoints.postings(made.id, None, 9)] == [11, 9]
+    assert len(await backend.endpoints.postings(foreign.id, None, 9)) == 4

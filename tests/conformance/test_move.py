@@ -140,7 +140,9 @@ async def point(house: SqliteBackend) -> None:
     """An endpoint, and something on its way there."""
     made = Endpoint("end_1", TENANT, "https://example.org/", ODD[:4], ("message.sent",), b"\x01\x00", b"\xff", 9, None, NOW, 2)
     await house.endpoints.add(made)
-    first, second = (Posting(posting_id("end_1", seq), "end_1", seq, "message.sent", NOW, "{}", due_at=NOW) for seq in (3, 4))
+    first, second = (
+        Posting(posting_id("end_1", seq), "end_1", seq, "message.sent", "msg_1", NOW, "{}", due_at=NOW) for seq in (3, 4)
+    )
     await house.endpoints.spread("end_1", 2, 4, [first, second])
     await house.endpoints.tried(Tried(replace(first, count=1, tries=(Try(NOW, 500, "no", 3),)), NOW, ok=False))
 

@@ -27,7 +27,9 @@ async def made(world: World, **more: Any) -> dict[str, Any]:
 
 async def posted(world: World, id_: str, count: int) -> list[str]:
     """So many postings, the first of which failed and the second of which arrived."""
-    rows = [Posting(posting_id(id_, seq), id_, seq, "message.sent", NOW + seq, "{}", due_at=NOW) for seq in range(1, count + 1)]
+    rows = [
+        Posting(posting_id(id_, seq), id_, seq, "message.sent", "msg_1", NOW + seq, "{}", due_at=NOW) for seq in range(1, count + 1)
+    ]
     await world.endpoints.spread(id_, 0, count, rows)
     for row, state in zip(rows, ("failed", "delivered"), strict=False):
         over = replace(row, state=state, due_at=None, count=1, tries=(Try(NOW, 500, "no", 7),))

@@ -90,6 +90,16 @@ async def test_what_is_told_of_a_message_holds_no_address_and_no_content() -> No
 
 
 @in_virtual_time
+async def test_a_reply_is_told_as_the_event_stream_tells_it() -> None:
+    async with HeraldWorld() as world:
+        await world.endpoint("one")
+        async with world.backend.store.transaction("happen") as t:
+            t.events.append(world.clock.now_ms(), TENANT, "reply.received", ("rep_1", None), '{"channel":"sms","text":"Thanks"}')
+        await asyncio.sleep(2)
+        assert [post.body["data"] for post in world.posts] == [{"id": "rep_1", "channel": "sms", "text": "Thanks"}]
+
+
+@in_virtual_time
 async def test_a_failure_is_tried_again_by_the_schedule_under_the_same_id_with_a_signature_of_its_own() -> None:
     world = HeraldWorld()
     made = await world.endpoint(service=always(Reply(500, (), b"oh no")))

@@ -121,7 +121,16 @@ class Herald:
         bodies = await self._bodies(tenant, wanted) if wanted else {}
         for endpoint in group:
             postings = [
-                Posting(posting_id(endpoint.id, e.seq), endpoint.id, e.seq, e.type, e.at, bodies[e.seq], due_at=now)
+                Posting(
+                    posting_id(endpoint.id, e.seq),
+                    endpoint.id,
+                    e.seq,
+                    e.type,
+                    e.message or e.notification,
+                    e.at,
+                    bodies[e.seq],
+                    due_at=now,
+                )
                 for e in wanted
                 if endpoint.wants(e.type)
             ]

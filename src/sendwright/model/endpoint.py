@@ -101,6 +101,8 @@ class Posting(Struct, frozen=True):
     seq: int
     """The event's number."""
     type: str
+    subject: str
+    """The message, notification or reply that it is about: with the person it goes too."""
     at: int
     """When it happened."""
     body: str

@@ -150,7 +150,7 @@ TABLES = (
             " version"
         ),
     ),
-    Table("postings", ("id",), _words("id endpoint seq type at body state due_at count began tries")),
+    Table("postings", ("id",), _words("id endpoint seq type subject at body state due_at count began tries")),
     Table("switches", ("provider",), _words("provider enabled weight rate concurrency"), flags=frozenset({"enabled"})),
     Table("dead_parcels", ("id",), _words("id lane at problem body version"), left=frozenset({"tenant", "kind"})),
 )

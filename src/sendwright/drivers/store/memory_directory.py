@@ -50,6 +50,12 @@ class MemoryDirectory:
                 if (item.tenant, item.recipient) == (tenant, id_):
                     t.inbox.drop(item.id)
             theirs = [m.id for m in t.messages.rows.values() if (m.tenant, m.recipient) == (tenant, id_)]
+            replies = {heard.id for heard in t.replies.rows.values() if heard.mark in marks and heard.tenant == tenant}
+            told = replies | {*theirs, *(notification_of(message) for message in theirs)}
+            for posting in list(t.postings.rows.values()):
+                endpoint = t.endpoints.get(posting.endpoint)
+                if posting.subject in told and endpoint is not None and endpoint.tenant == tenant:
+                    t.postings.drop(posting.id)
             cancelled = sum(_erase(t, message, now) for message in theirs)
             for notification in {notification_of(message) for message in theirs}:
                 _forget_content(t, notification)

@@ -28,6 +28,7 @@ from sendwright.web.api.endpoint_routes import ENDPOINTS
 from sendwright.web.api.people_routes import PEOPLE
 from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial
 from sendwright.web.api.table import INBOX, OPEN, WATCH, Call
+from sendwright.web.inbox import files
 
 NOTIFICATIONS = "Notifications"
 MESSAGES = "Messages"

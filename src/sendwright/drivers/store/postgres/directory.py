@@ -104,6 +104,8 @@ async def _erased(db: Db, tenant: str, id_: str, mark: str, now: int, marks: Col
     if marks:
         await db.execute(SQL["erase_replies"], tenant, list(marks))
     theirs: list[str] = [row[0] for row in await db.fetch(SQL["messages_of_recipient"], tenant, id_, SLICE)]
+    told = [*theirs, *{notification_of(message) for message in theirs}]
+    await db.execute(SQL["erase_postings"], told, tenant, list(marks))
     if not theirs:
         return Erased()
     folio = await locked(db, theirs)

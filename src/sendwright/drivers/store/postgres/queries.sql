@@ -752,6 +752,12 @@ select a.id, a.channel from unnest($1::text[]) c (id) join attempts a on a.id = 
 -- $1 tenant, $2 marks. What somebody said back; that it was heard stays known.
 delete from events e using replies r where r.mark = any($2::text[]) and e.subject = r.id and e.tenant = $1;
 
+-- name: erase_postings
+-- $1 messages and notifications, $2 tenant, $3 marks. What was, or was to be, told of a person.
+delete from postings where endpoint in (select id from endpoints where tenant = $2) and subject in (
+  select unnest($1::text[]) union all
+  select r.id from replies r where r.mark = any($3::text[]));
+
 -- name: erase_inbox
 -- $1 tenant, $2 recipient.
 delete from inbox where tenant = $1 and recipient = $2;
@@ -893,10 +899,10 @@ update endpoints set seen = $3 where id = $1 and seen = $2 returning id;
 update endpoints set failing_since = $2, failed_at = $3, disabled_for = $4, version = $5 where id = $1;
 
 -- name: postings_add
--- $1 … $11: id, endpoint, seq, type, at, body, state, due_at, count, began, tries, of each.
-insert into postings (id, endpoint, seq, type, at, body, state, due_at, count, began, tries)
-select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::int[],
-  $10::int[], $11::text[])
+-- $1 … $12: id, endpoint, seq, type, subject, at, body, state, due_at, count, began, tries, of each.
+insert into postings (id, endpoint, seq, type, subject, at, body, state, due_at, count, began, tries)
+select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[],
+  $10::int[], $11::int[], $12::text[])
 on conflict (id) do nothing;
 
 -- name: postings_waiting
@@ -912,7 +918,7 @@ update postings set due_at = $4 from (
     for update skip locked
   ) p
 ) t where postings.id = t.id
-returning postings.id, postings.endpoint, postings.seq, postings.type, postings.at, postings.body, postings.state, postings.due_at, postings.count, postings.began, postings.tries;
+returning postings.id, postings.endpoint, postings.seq, postings.type, postings.subject, postings.at, postings.body, postings.state, postings.due_at, postings.count, postings.began, postings.tries;
 
 -- name: posting_tried
 -- $1 id, $2 state, $3 due_at, $4 count, $5 tries. Where nobody else has tried it.
@@ -920,7 +926,7 @@ update postings set state = $2, due_at = $3, count = $4, tries = $5 where id = $
 
 -- name: postings_page
 -- $1 endpoint, $2 state, null for any; $3: before this event, null for the newest; $4 how many.
-select id, endpoint, seq, type, at, body, state, due_at, count, began, tries
+select id, endpoint, seq, type, subject, at, body, state, due_at, count, began, tries
 from postings where endpoint = $1 and ($2::text is null or state = $2) and ($3::bigint is null or seq < $3) order by seq desc limit $4;
 
 -- name: postings_replay

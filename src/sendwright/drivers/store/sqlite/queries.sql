@@ -161,6 +161,7 @@ create table postings (
   endpoint text not null,
   seq integer not null,
   type text not null,
+  subject text not null,
   at integer not null,
   body text not null,
   state text not null,
@@ -172,6 +173,7 @@ create table postings (
 create index postings_of on postings (endpoint, seq);
 create index postings_due on postings (endpoint, due_at, seq) where due_at is not null;
 create index postings_by_age on postings (at);
+create index postings_by_subject on postings (subject);
 update meta set value = 9 where name = 'schema';
 
 -- name: plan_notifications
@@ -709,6 +711,12 @@ delete from events where subject in (select value from json_each(?1));
 delete from events where tenant = ?1 and subject in (
   select r.id from json_each(?2) k cross join replies r on r.mark = k.value);
 
+-- name: erase_postings
+-- ?1: messages and notifications; ?2 tenant, ?3 marks. What was, or was to be, told of a person.
+delete from postings where endpoint in (select id from endpoints where tenant = ?2) and subject in (
+  select value from json_each(?1) union all
+  select r.id from json_each(?3) k cross join replies r on r.mark = k.value);
+
 -- name: erase_inbox
 -- ?1 tenant, ?2 recipient.
 delete from inbox where tenant = ?1 and recipient = ?2;
@@ -846,9 +854,10 @@ update endpoints set seen = ?3 where id = ?1 and seen = ?2;
 update endpoints set failing_since = ?2, failed_at = ?3, disabled_for = ?4, version = ?5 where id = ?1;
 
 -- name: postings_add
--- ?1: [id, endpoint, seq, type, at, body, state, due_at, count, began, tries], of each.
-insert into postings (id, endpoint, seq, type, at, body, state, due_at, count, began, tries)
-select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10
+-- ?1: [id, endpoint, seq, type, subject, at, body, state, due_at, count, began, tries], of each.
+insert into postings (id, endpoint, seq, type, subject, at, body, state, due_at, count, began, tries)
+select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10,
+  value->>11
 from json_each(?1) where true on conflict (id) do nothing;
 
 -- name: postings_waiting
@@ -859,7 +868,7 @@ select e.value from json_each(?1) e where exists (select 1 from postings where e
 -- ?1 endpoint, ?2 how many, ?3 now, ?4 until when nobody else is given them.
 update postings set due_at = ?4
 where id in (select id from postings where endpoint = ?1 and due_at <= ?3 order by due_at, seq limit ?2)
-returning id, endpoint, seq, type, at, body, state, due_at, count, began, tries;
+returning id, endpoint, seq, type, subject, at, body, state, due_at, count, began, tries;
 
 -- name: posting_tried
 -- ?1 id, ?2 state, ?3 due_at, ?4 count, ?5 tries. Where nobody else has tried it.
@@ -867,7 +876,7 @@ update postings set state = ?2, due_at = ?3, count = ?4, tries = ?5 where id = ?
 
 -- name: postings_page
 -- ?1 endpoint, ?2 state, null for any; ?3: before this event, null for the newest; ?4 how many.
-select id, endpoint, seq, type, at, body, state, due_at, count, began, tries
+select id, endpoint, seq, type, subject, at, body, state, due_at, count, began, tries
 from postings where endpoint = ?1 and (?2 is null or state = ?2) and (?3 is null or seq < ?3) order by seq desc limit ?4;
 
 -- name: postings_replay

@@ -322,6 +322,7 @@ create table postings (
   endpoint text not null,
   seq integer not null,
   type text not null,
+  subject text not null,
   at integer not null,
   body text not null,
   state text not null,
@@ -334,5 +335,6 @@ create table postings (
 create index postings_of on postings (endpoint, seq);
 create index postings_due on postings (endpoint, due_at, seq) where due_at is not null;
 create index postings_by_age on postings (at);
+create index postings_by_subject on postings (subject);
 
 insert into meta (name, value) values ('schema', 9), ('epoch', 1);

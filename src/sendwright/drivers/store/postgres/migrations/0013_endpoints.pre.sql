@@ -24,6 +24,7 @@ create table postings (
   endpoint text collate "C" not null,
   seq bigint not null,
   type text not null,
+  subject text collate "C" not null,
   at bigint not null,
   body text not null,
   state text not null,
@@ -36,3 +37,4 @@ create table postings (
 create index postings_of on postings (endpoint, seq);
 create index postings_due on postings (endpoint, due_at, seq) where due_at is not null;
 create index postings_by_age on postings (at);
+create index postings_by_subject on postings (subject);
