@@ -72,9 +72,11 @@ def known(world: World) -> dict[str, list[dict[str, str]]]:
     made = [world.house.api("POST", "/v1/keys", {"name": f"key {n}", "scopes": ["read"]})[1] for n in range(3)]
     assert world.house.api("PUT", "/v1/recipients/ada", {"email": "ada@example.org"})[0] == 200
     stopped = [world.house.api("POST", "/v1/suppressions", {"address": f"{n}@example.org"})[1] for n in range(3)]
+    told = [world.house.api("POST", "/v1/endpoints", {"url": f"https://hook-{n}.invalid/"})[1] for n in range(3)]
     world.house.api("PUT", "/v1/types/order.shipped", {"content": {"body": "Hello {{ recipient.id }}"}})
     return {
         "/v1/suppressions/": [{"id": each["id"]} for each in stopped],
+        "/v1/endpoints/": [{"id": each["id"]} for each in told],
         "/v1/types/": [{"name": "order.shipped"}, {"name": "order.returned"}],
         "/v1/notifications/": [{"id": row["notification"]} for row in rows],
         "/v1/messages/": [{"id": row["id"]} for row in rows],

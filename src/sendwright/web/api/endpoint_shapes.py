@@ -28,7 +28,7 @@ EventType = Literal[
     "provider.misconfigured",
     "token.expiring",
 ]
-Url = Annotated[str, Meta(min_length=1, max_length=2048, extra_json_schema={"format": "uri"})]
+Url = Annotated[str, Meta(min_length=1, max_length=2048)]
 Description = Annotated[str, Meta(max_length=200, pattern="^[^\\u0000-\\u001f\\u007f]*$")]
 Types = Annotated[list[EventType], Meta(max_length=50)]
 DeliveryId = Annotated[str, Meta(pattern="^evt_[0-9a-f]{32}$")]
