@@ -47,6 +47,8 @@ GLOSSARY = (
     ("lane", "one queue on the bus: a channel and a priority"),
     ("parcel", "what a worker needs to handle one message, as versioned JSON"),
     ("bundle", "the parcels that travel as one bus message"),
+    ("endpoint", "a service of the operator's own, to which events are posted"),
+    ("posting", "one event on its way to one endpoint; the API calls it a delivery"),
 )
 
 OUTCOMES = (
