@@ -62,8 +62,12 @@ def things_of(world: World, tenant: str) -> dict[str, str]:
     assert ask(world.house.port, "PUT", f"/v1/recipients/ada-of-{tenant}", {"email": "ada@example.org"}, own).status == 200
     stopped = ask(world.house.port, "POST", "/v1/suppressions", {"address": f"{tenant}@example.org"}, own).json()["id"]
     people = {"recipient": f"ada-of-{tenant}", "suppression": stopped}
+    kind = f"order.of-{tenant}"
+    assert ask(world.house.port, "PUT", f"/v1/types/{kind}", {"content": {"body": "Hello"}}, own).status in {200, 201}
+    endpoint = ask(world.house.port, "POST", "/v1/endpoints", {"url": "https://nobody.invalid/hook"}, own).json()["id"]
     key = made(world, "read", tenant=tenant)[:12]
-    return {"notification": notification, "message": message, "key": key, SHARED: "box", **people}
+    others = {"type": kind, "endpoint": endpoint}
+    return {"notification": notification, "message": message, "key": key, SHARED: "box", **people, **others}
 
 
 def tried(world: World, name: str, key: str | None, things: dict[str, str], **headers: str) -> Answer:

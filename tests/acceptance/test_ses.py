@@ -37,8 +37,8 @@ class Mails(World):
         played = f'base_url = "{self.aws.base_url}"\nsns_base_url = "{self.aws.base_url}"\n'
         return f'[providers.mails]\nkind = "ses"\n{keys}{named}{played}'
 
-    def sent(self, **content: Any) -> tuple[str, Row]:
-        message = self.post({"to": {"email": "ada@example.com"}, "channels": ["email"], "content": {"body": "Shipped.", **content}})
+    def sent(self, to: str = "ada@example.com", **content: Any) -> tuple[str, Row]:
+        message = self.post({"to": {"email": to}, "channels": ["email"], "content": {"body": "Shipped.", **content}})
         return message, self.comes_to(message, "sent")["attempts"][0]
 
     def event(self, attempt: Row, word: str, **more: Any) -> Row:
@@ -77,8 +77,8 @@ def test_a_mail_is_taken_by_ses_and_read_when_sns_says_so(mails: Mails) -> None:
 
 
 def test_a_bounce_fails_its_message_and_says_why(mails: Mails) -> None:
-    message, attempt = mails.sent()
-    bounced = [{"emailAddress": "ada@example.com", "status": "5.1.1", "diagnosticCode": "smtp; 550 5.1.1 user unknown"}]
+    message, attempt = mails.sent("gone@example.com")
+    bounced = [{"emailAddress": "gone@example.com", "status": "5.1.1", "diagnosticCode": "smtp; 550 5.1.1 user unknown"}]
     bounce = {"bounceType": "Permanent", "bounceSubType": "General", "timestamp": _now(), "bouncedRecipients": bounced}
     mails.aws.publish(mails.topic, mails.event(attempt, "Bounce", bounce=bounce))
     assert mails.comes_to(message, "failed")["reason"]["code"] == "invalid_address"
