@@ -305,6 +305,8 @@ async def test_a_preview_says_every_channel_and_sends_nothing() -> None:
     shown = {one["channel"]: one for one in answer.json()["channels"]}
     assert answer.json()["type"] == "order.shipped@1"
     assert shown["sms"]["body"] == "Encomenda 7\nOi ada, chega <Monday>."
+    assert shown["sms"]["segments"] == {"encoding": "gsm7", "count": 1, "units": 35, "beyond": ""}
+    assert shown["email"]["segments"] is None
     assert (shown["email"]["title"], shown["email"]["html"]) == ("Encomenda 7", "<p>&lt;Monday&gt;</p>")
     assert (shown["push"]["title"], shown["push"]["errors"]) == ("Encomenda 7", [])
     assert world.desk.taken == []

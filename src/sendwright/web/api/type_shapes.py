@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from sendwright.model.notification import Category, Recipient
 from sendwright.model.types import TypeContent, TypePlan
+from sendwright.policy.segments import Segments
 from sendwright.web.api.shapes import PageQuery, Time
 
 Version = Annotated[int, Meta(ge=1, le=999_999_999)]
@@ -54,6 +55,8 @@ class ChannelPreview(Struct, frozen=True):
     own: dict[str, Any] | None
     """What is said for this channel alone."""
     errors: list[dict[str, str]]
+    segments: Segments | None = None
+    """In how many parts it travels, by SMS."""
 
 
 class Preview(Struct, frozen=True):

@@ -14,6 +14,7 @@ from sendwright.policy.duration import rfc3339
 from sendwright.policy.filling import Unfillable, filled
 from sendwright.policy.payload_schema import Fault
 from sendwright.policy.planning import DEFAULT_ORDER, about_of
+from sendwright.policy.segments import segments_of
 from sendwright.policy.strict_json import Malformed, parse
 from sendwright.policy.type_rules import body_faults, data_faults, is_name, name_faults, said_by
 from sendwright.web.api import problems
@@ -96,7 +97,8 @@ def _preview(ask: Ask, found: TypeVersion, channel: str) -> ChannelPreview:
         return ChannelPreview(channel, None, None, None, None, None, [_shown(fault) for fault in said.faults])
     title, body, html, _ = words_of(said, channel)
     own = said.own(channel)
-    return ChannelPreview(channel, title, body, html, said.url, None if own is None else msgspec.to_builtins(own), [])
+    alone = None if own is None else msgspec.to_builtins(own)
+    return ChannelPreview(channel, title, body, html, said.url, alone, [], segments_of(body) if channel == "sms" else None)
 
 
 def _shown(fault: Fault) -> dict[str, str]:
