@@ -49,6 +49,7 @@ ENTRIES: Mapping[str, Entry] = {
     "POST /v1/notifications/{id}/cancel": Entry("send", names="notification"),
     "GET /v1/messages": Entry("read"),
     "GET /v1/messages/{id}": Entry("read", names="message"),
+    "GET /v1/messages/{id}/content": Entry("read", names="message"),
     "POST /v1/messages/{id}/cancel": Entry("send", names="message"),
     "POST /v1/messages/{id}/resend": Entry("send", names="message"),
     "POST /v1/messages/{id}/resolve": Entry("send", {"as": "sent"}, names="message"),

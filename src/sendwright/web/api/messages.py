@@ -42,29 +42,29 @@ async def listed_messages(ask: Ask) -> Listed[MessageRecord]:
 
 
 async def get_message(ask: Ask) -> MessageView:
-    return await message_view(ask.services.records, await _row(ask))
+    return await message_view(ask.services.records, await row_of(ask))
 
 
 async def cancel_message(ask: Ask) -> CancelledView:
-    await _row(ask)
+    await row_of(ask)
     return await cancel(ask)
 
 
 async def resend_message(ask: Ask) -> Moved:
-    row = await _row(ask)
+    row = await row_of(ask)
     services = ask.services
     if not await services.ledger.revive(ask.caller.tenant, row.id, services.clock.now_ms(), row):
-        raise await unrevived(services, await _row(ask))
+        raise await unrevived(services, await row_of(ask))
     services.poke()
     return await _moved(ask, row)
 
 
 async def resolve_message(ask: Ask) -> Moved:
-    row = await _row(ask)
+    row = await row_of(ask)
     services = ask.services
     state = await services.ledger.resolve(ask.caller.tenant, row.id, ask.body.verdict, services.clock.now_ms())
     if state is None:
-        row = await _row(ask)
+        row = await row_of(ask)
         if row.state == MessageState.IN_DOUBT:
             raise await unrevived(services, row)
         raise Refusal(409, "not_in_doubt", "The message is not in doubt.")
@@ -96,7 +96,7 @@ def given_ms(text: str | UnsetType) -> int | None:
     return None if isinstance(text, UnsetType) else instant_ms(text)
 
 
-async def _row(ask: Ask) -> MessageRecord:
+async def row_of(ask: Ask) -> MessageRecord:
     wanted, tenant = ask.params["id"], ask.caller.tenant
     if not ids.looks_like(ids.MESSAGE, wanted) or not ask.services.mint.minted_for(tenant, ids.notification_of(wanted)):
         raise problems.not_found()

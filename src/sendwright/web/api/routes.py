@@ -9,6 +9,7 @@ from __future__ import annotations
 from sendwright.model.notification import Payload
 from sendwright.model.types import TypeBody
 from sendwright.web.api import (
+    contents,
     dead,
     events,
     hooks,
@@ -120,6 +121,16 @@ CALLS: tuple[Call, ...] = (
         handler=messages.get_message,
         answer=shapes.MessageView,
         errors=(503,),
+    ),
+    Call(
+        method="GET",
+        path="/v1/messages/{id}/content",
+        scope="read",
+        tag=MESSAGES,
+        summary="What one message says, as its recipient gets it",
+        handler=contents.get_content,
+        answer=shapes.ContentView,
+        errors=(410, 503),
     ),
     Call(
         method="POST",

@@ -452,3 +452,24 @@ class InboxMarked(Struct, frozen=True):
 
     ids: list[str]
     unread: int
+
+
+class FileView(Struct, frozen=True):
+    """A file that travelled inside a message. `size` is about its bytes; what is in it is not shown."""
+
+    filename: str
+    content_type: str
+    size: int
+
+
+class ContentView(Struct, frozen=True):
+    """What a message says on its channel, as its recipient gets it. `own` is what is said for this channel alone."""
+
+    channel: str | None
+    title: str | None
+    body: str
+    html: str | None
+    url: str | None
+    media: list[str]
+    files: list[FileView]
+    own: dict[str, Any] | None

@@ -17,6 +17,7 @@ from sendwright.model.states import MessageState, message_state
 from sendwright.policy.duration import rfc3339
 from sendwright.policy.masking import masked
 from sendwright.web.api import messages as api
+from sendwright.web.api.contents import content_of
 from sendwright.web.api.notifications import sealed
 from sendwright.web.api.problems import ProblemError, Refusal
 from sendwright.web.api.reading import read_query
@@ -95,7 +96,7 @@ async def one_message(visit: Visit) -> Shown:
     row = await visit.services.records.message(visit.by.caller.tenant, message.id)
     state = message_state(message.state)
     shows = visit.query.get("content") == "shown"
-    content = await _content(visit, message.id) if shows else None
+    content = await _content(visit, row) if shows and row is not None else None
     values = {
         "message": message,
         "address": None if message.address is None else masked(message.address),
@@ -112,11 +113,10 @@ async def one_message(visit: Visit) -> Shown:
     return Shown("message.html", values)
 
 
-async def _content(visit: Visit, message: str) -> Content | None:
+async def _content(visit: Visit, row: MessageRecord) -> Content | None:
     visit.by.caller.require("admin")
-    _LOG.info("content_shown", message=message, tenant=visit.by.caller.tenant, session=visit.by.session.id[:8])
-    notification = await visit.services.records.notification(visit.by.caller.tenant, ids.notification_of(message))
-    return None if notification is None else notification.content
+    _LOG.info("content_shown", message=row.id, tenant=visit.by.caller.tenant, session=visit.by.session.id[:8])
+    return await content_of(visit.services, visit.by.caller.tenant, row)
 
 
 def _said(content: Content | None, channel: str | None) -> list[tuple[str, str]]:
