@@ -100,6 +100,7 @@ ENTRIES: Mapping[str, Entry] = {
     "POST /v1/endpoints/{id}/replay": Entry("admin", names="endpoint"),
     "GET /v1/events": Entry("read"),
     "GET /v1/stats": Entry("read"),
+    "GET /v1/backup": Entry("admin", of_all=True),
     "GET /v1/audit": Entry("admin", of_all=True),
     "GET /v1/schema/notification.json": Entry("read"),
     "GET /healthz": Entry(OPEN),

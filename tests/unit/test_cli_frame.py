@@ -53,6 +53,7 @@ def test_the_commands_of_this_version_are_there_and_no_other() -> None:
         "doubts",
         "keys",
         "audit",
+        "backup",
         "sandbox",
     ]
 

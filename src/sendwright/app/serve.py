@@ -12,7 +12,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import partial
 
 import uvicorn
@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sendwright.app import descriptors, logs
+from sendwright.app.backups import backup_of
 from sendwright.app.fetching import Fetches
 from sendwright.app.metrics import Metrics
 from sendwright.app.parts import SANDBOX, Parts, route_to_endpoints, rules_of
@@ -231,6 +232,7 @@ def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Ev
         catalogue=parts.catalogue,
         bus=parts.backend.bus,
         inbox=parts.backend.inbox,
+        backup=_backup(parts),
         endpoints=parts.backend.endpoints,
         receivers=parts.receivers,
         endpoint_private=networks(settings.api.endpoint_private),
@@ -253,6 +255,12 @@ def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Ev
         draining=draining,
         connections_max=descriptors.for_callers(_lines(parts)),
     )
+
+
+def _backup(parts: Parts) -> Callable[[], Awaitable[AsyncIterator[bytes]]] | None:
+    """None where the store is not a file of this process's own."""
+    copied = getattr(parts.backend, "copied", None)
+    return None if copied is None else backup_of(copied, parts.settings.data)
 
 
 def _lines(parts: Parts) -> int:

@@ -7,11 +7,14 @@ nowhere else, so no error can show it.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import ssl
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -24,6 +27,8 @@ ANSWER_S = 30.0
 """How long an answer may take, in seconds."""
 QUIET_S = 60.0
 """How long an event stream may be silent: it says that it is still there every 15 s."""
+COPY_S = 3600.0
+"""How long it may take until a copy begins to come, and between two of its pieces."""
 PAGE_MAX = 500
 
 Query = Mapping[str, str | int | bool | None]
@@ -106,6 +111,25 @@ class Api:
             cursor = page["next_cursor"]
             if cursor is None or len(whole["data"]) >= limit:
                 return whole
+
+    def download(self, path: str, to: Path) -> int:
+        """Writes an answer into a file, synced; its size in bytes. Raises `Refused` and `NoAnswer`."""
+        connection = self._connected(COPY_S)
+        try:
+            connection.request("GET", self._target(path, None), None, self._headers)
+            with closing(connection.getresponse()) as reply, to.open("wb") as file:
+                if reply.status != 200:
+                    _read(reply.status, reply.read())
+                shutil.copyfileobj(reply, file, 1 << 20)
+                file.flush()
+                os.fsync(file.fileno())
+                return file.tell()
+        except HTTPException as error:
+            raise NoAnswer(f"the copy from {self.base} broke off: {_why(error)}", maybe=True) from error
+        except OSError as error:
+            raise OperatorError(f"the copy could not be written: {_why(error)}") from error
+        finally:
+            connection.close()
 
     def events(self, types: str | None, after: str | None) -> Iterator[Told]:
         """Events as they happen, until the other side ends the stream. Raises `Refused` and `NoAnswer`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import sendwright
+from sendwright.cli.backing import backup
 from sendwright.cli.checking import check
 from sendwright.cli.frame import Root
 from sendwright.cli.handling import dead, doubts
@@ -34,6 +35,7 @@ COMMANDS: tuple[click.Command, ...] = (
     doubts,
     keys,
     audit,
+    backup,
     sandbox,
 )
 

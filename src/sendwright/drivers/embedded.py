@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import secrets
@@ -95,10 +96,25 @@ class SqliteBackend:
                 return False
         return True
 
+    async def copied(self, to: Path) -> None:
+        """Writes a copy of the file as it is now, consistent and compact, while work goes on. Raises `StoreDown`."""
+        await asyncio.to_thread(_copied, self.path, to)
+
     def close_readers(self) -> None:
         self._reader.close()
         self._slow.close()
         self._keys.close()
+
+
+def _copied(path: Path, to: Path) -> None:
+    try:
+        db = connect(path, readonly=True)
+        try:
+            db.execute("vacuum into ?", (str(to),))
+        finally:
+            db.close()
+    except apsw.Error as error:
+        raise StoreDown(f"{type(error).__name__} while copying the database file") from error
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sendwright.model.notification import Payload
 from sendwright.model.types import TypeBody
 from sendwright.web.api import (
+    backup,
     contents,
     dead,
     events,
@@ -460,6 +461,17 @@ CALLS: tuple[Call, ...] = (
         query=stats.StatsQuery,
         answer=stats.StatsView,
         errors=(503,),
+    ),
+    Call(
+        method="GET",
+        path="/v1/backup",
+        scope="admin",
+        of_all=True,
+        tag=OPERATIONS,
+        summary="A copy of the embedded store as it is now, a SQLite file",
+        handler=backup.get_backup,
+        media_type="application/vnd.sqlite3",
+        errors=(409, 503),
     ),
     Call(
         method="GET",

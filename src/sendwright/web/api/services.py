@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal, Protocol
 
@@ -255,6 +255,8 @@ class Services:
     """Networks of the operator's own that endpoints may lie in."""
     inbox_origins: frozenset[str] = frozenset()
     """Whose pages may call the inbox from a browser, beside our own: `https://app.example.com`."""
+    backup: Callable[[], Awaitable[AsyncIterator[bytes]]] | None = None
+    """A copy of the embedded store, in chunks; None where it is none."""
     currency: str = "USD"
     body_max: int = MEGABYTE
     batch_body_max: int = 20 * MEGABYTE
