@@ -754,9 +754,14 @@ delete from events e using replies r where r.mark = any($2::text[]) and e.subjec
 
 -- name: erase_postings
 -- $1 messages and notifications, $2 tenant, $3 marks. What was, or was to be, told of a person.
-delete from postings where endpoint in (select id from endpoints where tenant = $2) and subject in (
-  select unnest($1::text[]) union all
-  select r.id from replies r where r.mark = any($3::text[]));
+with subjects as materialized (
+  select unnest($1::text[]) as subject union all select r.id from replies r where r.mark = any($3::text[])
+), told as materialized (
+  select p.id from subjects s
+  cross join lateral (select x.id, x.endpoint from postings x where x.subject = s.subject offset 0) p
+  cross join lateral (select 1 from endpoints e where e.id = p.endpoint and e.tenant = $2 offset 0) theirs
+)
+delete from postings p using told t where p.id = t.id;
 
 -- name: erase_inbox
 -- $1 tenant, $2 recipient.
