@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -145,16 +146,15 @@ def test_every_kind_says_who_it_is(samples: Samples, provider: Provider) -> None
 # Answers
 
 
-@pytest.mark.parametrize("body", JUNK, ids=range(len(JUNK)))
-def test_a_junk_answer_never_raises_and_never_counts_as_taken(samples: Samples, provider: Provider, body: bytes) -> None:
-    for status in STATUSES:
-        taken = samples.accepted
+def test_a_junk_answer_never_raises_and_never_counts_as_taken(samples: Samples, provider: Provider) -> None:
+    taken = samples.accepted
+    for body, status in itertools.product(JUNK, STATUSES):
         if isinstance(taken, Reply) and (status, body) == (taken.status, taken.body):
             continue
         if samples.bare and 200 <= status < 300:
             continue
         outcome = provider.parse(Reply(status, (("content-type", "application/json"),), body))
-        assert not isinstance(outcome, Accepted), f"HTTP {status}"
+        assert not isinstance(outcome, Accepted), f"HTTP {status}, {body[:40]!r}"
         assert isinstance(outcome, Outcome)
 
 
@@ -256,14 +256,14 @@ def test_what_only_looks_like_success_is_not_acceptance(samples: Samples, provid
         assert not isinstance(provider.parse(reply), Accepted)
 
 
-@pytest.mark.parametrize("headers", BUSY, ids=range(len(BUSY)))
 @pytest.mark.parametrize("body", [b"", b'{"retry_after": 30}', b'{"parameters": {"retry_after": 30}}', b"<html>"])
-def test_429_is_later_in_every_dialect(provider: Provider, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
-    outcome = provider.parse(Reply(429, headers, body))
-    assert isinstance(outcome, Later)
-    assert outcome.called
-    assert not outcome.ill
-    assert outcome.after_s is None or 0 <= outcome.after_s <= 86_400
+def test_429_is_later_in_every_dialect(provider: Provider, body: bytes) -> None:
+    for headers in BUSY:
+        outcome = provider.parse(Reply(429, headers, body))
+        assert isinstance(outcome, Later), headers
+        assert outcome.called, headers
+        assert not outcome.ill, headers
+        assert outcome.after_s is None or 0 <= outcome.after_s <= 86_400, headers
 
 
 def test_429_waits_as_long_as_it_was_asked_to(provider: Provider) -> None:
@@ -364,14 +364,22 @@ def test_the_same_message_is_built_the_same(samples: Samples) -> None:
     assert first.build(samples.outgoing) == first.build(samples.outgoing) == second.build(samples.outgoing)
 
 
-@pytest.mark.parametrize("evil", ["\r\nX-Evil: yes", "\n\nGET /", "\r", "\x00", "\x85", "\u2028"])
-@pytest.mark.parametrize("part", ["address", "title", "sender", "body", "url", "callback_url", "idempotency_key", "attempt"])
-def test_no_part_of_a_message_can_add_a_line(samples: Samples, provider: Provider, part: str, evil: str) -> None:
-    out = msgspec.structs.replace(samples.outgoing, **{part: (getattr(samples.outgoing, part) or "") + evil})
-    try:
-        request = provider.build(out)
-    except ValueError:
-        return
+PARTS = ("address", "title", "sender", "body", "url", "callback_url", "idempotency_key", "attempt")
+EVIL = ("\r\nX-Evil: yes", "\n\nGET /", "\r", "\x00", "\x85", "\u2028")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_part_of_a_message_can_add_a_line(samples: Samples, provider: Provider, part: str) -> None:
+    for evil in EVIL:
+        out = msgspec.structs.replace(samples.outgoing, **{part: (getattr(samples.outgoing, part) or "") + evil})
+        try:
+            request = provider.build(out)
+        except ValueError:
+            continue
+        adds_no_line(samples, request)
+
+
+def adds_no_line(samples: Samples, request: object) -> None:
     match request:
         case HttpRequest():
             line = "".join((request.method, request.url, *(name + value for name, value in request.headers)))
@@ -540,12 +548,14 @@ def test_a_body_cut_short_or_grown_is_refused(samples: Samples, provider: Provid
         assert provider.verify(msgspec.structs.replace(callback, body=body)) is Verdict.BAD
 
 
-@pytest.mark.parametrize("body", JUNK, ids=range(len(JUNK)))
-def test_a_junk_callback_never_raises_and_is_refused(provider: Provider, body: bytes) -> None:
-    for url in ("https://notify.example.com/v1/hooks/main", "", "http://[::1", "https://x:99999/?bodySHA256=x"):
+@pytest.mark.parametrize(
+    "url", ["https://notify.example.com/v1/hooks/main", "", "http://[::1", "https://x:99999/?bodySHA256=x"], ids=range(4)
+)
+def test_a_junk_callback_never_raises_and_is_refused(provider: Provider, url: str) -> None:
+    for body in JUNK:
         hook = Hook("POST", url, (("a", "\x00"),), (), body, 0)
-        assert provider.verify(hook) is Verdict.BAD
-        assert all(isinstance(receipt, Receipt) for receipt in provider.events(hook))
+        assert provider.verify(hook) is Verdict.BAD, body[:40]
+        assert all(isinstance(receipt, Receipt) for receipt in provider.events(hook)), body[:40]
 
 
 @pytest.mark.slow
