@@ -112,7 +112,7 @@ def test_the_running_process_is_seen_switched_and_watched(up: Up) -> None:
 
     assert up.run("providers", "test", "sandbox", "--to", "+15005550009").returncode == 0
     assert up.run("providers", "disable", "sandbox").stdout == "sandbox is disabled\n"
-    assert up.run("send", "--to", "+15005550009", "--body", "x").returncode == 1
+    assert up.run("send", "--to", "+15005550009", "--body", "x", "--timeout", "2s").returncode == 1
     assert up.run("providers", "enable", "sandbox").stdout == "sandbox is enabled\n"
 
 

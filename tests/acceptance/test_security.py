@@ -153,7 +153,7 @@ def test_no_secret_of_the_settings_is_ever_said(world: World) -> None:
 
 
 def _without_echo(answer: Answer) -> str:
-    return answer.body.decode() + "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
+    return answer.body.decode("utf-8", "replace") + "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
 
 
 def _audit(world: World) -> str:
