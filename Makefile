@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?=
 BIN := .venv/bin
 .DEFAULT_GOAL := help
+# Tests are collected in half the time when their compiled form is kept.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help install up test long quick lint types format docs chaos chaos-long simulate mutants bench clean
 
@@ -29,13 +31,13 @@ up: install ## start everything in one process: API, workers, scheduler, sandbox
 	@exec $(BIN)/sendwright up $(ARGS)
 
 test: install ## pass the tests
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -q -m "not campaign and not long"
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -q -m "not campaign and not long"
 
 long: install ## the tests of many real processes that take a minute or more each: faulty lines, SQS, a move, a rolling upgrade
 	@$(BIN)/python -m pytest -q -p no:schemathesis -m long
 
 quick: install ## the tests that need no real process, in under a minute
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -q -p no:schemathesis -m "not slow and not campaign" --ignore tests/acceptance
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -q -p no:schemathesis -m "not slow and not campaign and not long" --ignore tests/acceptance
 
 lint: install ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

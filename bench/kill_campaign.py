@@ -14,7 +14,7 @@ from tests.acceptance.harness import Oracle, sms, twilio
 from bench.doors import Doors, steadily
 from bench.own_engines import Engines, fleet
 from bench.several_verdict import Account, account, left_over, number_of, settle_all
-from bench.verdict import OPEN_AT_KILL
+from bench.verdict import ENOUGH
 from bench.victims import Victims
 
 LATENCY_MS = 300
@@ -83,6 +83,6 @@ async def _enough(oracle: Oracle, rng: random.Random, posting: asyncio.Task[int]
             posting.result()
             raise AssertionError("the callers are gone")
         in_flight = int((await asyncio.to_thread(oracle.stats))["in_flight"])
-        if in_flight >= OPEN_AT_KILL or time.monotonic() > deadline:
+        if in_flight >= ENOUGH or time.monotonic() > deadline:
             return in_flight
         await asyncio.sleep(0.02)

@@ -103,6 +103,27 @@ COLUMNS: dict[str, tuple[str, tuple[_Column, ...]]] = {
             ("seconds until parked", "seconds", ".1f"),
         ),
     ),
+    "pages": (
+        "Pages of the dashboard, ms",
+        (
+            ("at first", "first_ms", ",.0f"),
+            ("then, median", "warm_ms", ",.0f"),
+            ("most", "most_ms", ",.0f"),
+            ("CPU ms", "cpu_ms", ",.0f"),
+        ),
+    ),
+    "looked at": (
+        "Sending alone, and while somebody opens a page of the dashboard four times a second",
+        (
+            ("count", "count", ",.0f"),
+            ("/s alone", "rate_alone", ",.0f"),
+            ("/s looked at", "rate_looked_at", ",.0f"),
+            ("CPU ms each alone", "cpu_ms_alone", ".3f"),
+            ("looked at", "cpu_ms_looked_at", ".3f"),
+            ("pages seen", "pages", ",.0f"),
+            ("slowest page ms", "page_most_ms", ",.0f"),
+        ),
+    ),
 }
 
 

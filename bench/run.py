@@ -2,7 +2,7 @@
 
     python -m bench.run                             three interleaved runs of all, then one-time passwords, rows, memory
     python -m bench.run --quick                     one small run of each: does it work?
-    python -m bench.run --only ours                 no peers; or some of accept,end,spread,curves,otp,rows,memory
+    python -m bench.run --only ours                 no peers; or some of accept,end,spread,curves,otp,rows,memory,dashboard
     python -m bench.run --only distributed          spread and curves: over PostgreSQL and RabbitMQ (distributed.py)
     python -m bench.run --peers bullmq,taskiq --n 5000 --runs 5
 
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import distributed, memory, otp, ours, report, rows
+from bench import dashboard, distributed, memory, otp, ours, report, rows
 from bench.measure import Row, load_average, words
 from bench.peers import race
 from bench.peers.contenders import BY_NAME, Peer
@@ -27,7 +27,7 @@ from bench.peers.install import installed
 from bench.provider import MockProvider
 from bench.servers import servers
 
-PARTS = ("accept", "end", "spread", "curves", "otp", "rows", "memory")
+PARTS = ("accept", "end", "spread", "curves", "otp", "rows", "memory", "dashboard")
 DISTRIBUTED = ("spread", "curves")
 DELAYS_MS = (0, 50)
 NOTIFICATIONS = 20_000
@@ -100,6 +100,7 @@ def _asked() -> argparse.Namespace:
     asking.add_argument("--n", type=int, help=f"notifications per run, {NOTIFICATIONS:,}; slow peers get fewer")
     asking.add_argument("--runs", type=int, help=f"{RUNS}")
     asking.add_argument("--queued", type=int, help=f"for the memory, {memory.QUEUED:,}")
+    asking.add_argument("--stored", type=int, help=f"for the dashboard, {dashboard.STORED:,}")
     asking.add_argument("--most", type=int, help=f"the longest queue and the fullest store of the curves, {distributed.MOST:,}")
     asking.add_argument("--quick", action="store_true", help="one small run of each")
     given = asking.parse_args()
@@ -115,6 +116,7 @@ def _asked() -> argparse.Namespace:
     given.runs = given.runs or (1 if given.quick else RUNS)
     given.most = given.most or (QUICK_QUEUED if given.quick else distributed.MOST)
     given.queued = given.queued or (QUICK_QUEUED if given.quick else memory.QUEUED)
+    given.stored = given.stored or (QUICK_QUEUED if given.quick else dashboard.STORED)
     return given
 
 
@@ -132,6 +134,9 @@ def main() -> int:
         if "memory" in given.parts:
             _note(f"memory with {given.queued:,} queued")
             found.append(memory.row(provider, given.queued))
+        if "dashboard" in given.parts:
+            _note(f"the dashboard with {given.stored:,} stored")
+            found += dashboard.rows(provider, given.stored, given.n, given.runs)
     report.show(found)
     if "rows" in given.parts:
         counted = rows.counted(rows.MESSAGES)

@@ -24,7 +24,7 @@ def main() -> int:
     asked.add_argument("--config", type=Path, required=True)
     asked.add_argument("--data", type=Path, required=True)
     given = asked.parse_args()
-    return int(uvloop.run(serve(load(given.config, os.environ, given.data), API, lambda _parts, _address: None)))
+    return int(uvloop.run(serve(load(given.config, os.environ, given.data), API, lambda *_: None)))
 
 
 if __name__ == "__main__":

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from tests.acceptance.harness import Caller, House, Oracle, wait_until
+from tests.acceptance.harness import Caller, House, Taken, wait_until
 
+from bench.channels import Tally
 from sendwright.model import ids
 
 OPEN_AT_KILL = 20
+ENOUGH = 30
+"""Calls in hand at which a campaign kills: some of them end while it looks."""
 SETTLED = {"sent", "delivered", "read", "in_doubt", "failed", "expired", "cancelled", "suppressed"}
 QUIET_S = 120
+
+
+class Book(Protocol):
+    """A provider's log."""
+
+    def taken(self) -> Taken: ...
 
 
 @dataclass
@@ -33,12 +42,15 @@ class Verdict:
     listed: int = 0
     wrong: list[str] = field(default_factory=list)
     audit: list[Any] = field(default_factory=list)
+    tallies: list[Tally] = field(default_factory=list)
+    """Where it went over several channels, the account of each."""
 
     @property
     def faults(self) -> list[str]:
         """Everything on which the accounts don't agree."""
         named = {"lost": self.lost, "doubled, not listed": self.unlisted, "wrong": self.wrong, "audit": self.audit}
-        return [f"{name}: {row}" for name, rows in named.items() for row in rows]
+        own = [f"{name}: {row}" for name, rows in named.items() for row in rows]
+        return own + [fault for tally in self.tallies for fault in tally.faults]
 
     @property
     def good(self) -> bool:
@@ -49,6 +61,8 @@ class Verdict:
         yield f"{self.name}: {'good' if self.good else 'BAD' if self.reached else 'NOT REACHED'}"
         yield f"  accepted {self.accepted}, kills {self.kills}, lost {len(self.lost)}"
         yield f"  doubled {len(self.doubled)} (listed by doubled=true: {self.listed}), in doubt {len(self.in_doubt)}"
+        for tally in self.tallies:
+            yield f"    {tally.line()}"
         if self.open_at_kill:
             enough = sum(n >= OPEN_AT_KILL for n in self.open_at_kill)
             yield f"  attempts open at the kills {sum(self.open_at_kill)}, at least {OPEN_AT_KILL} at {enough} of {self.kills}"
@@ -64,27 +78,33 @@ class Verdict:
 def settle(house: House, aside: int = 0) -> None:
     """Until nothing moves any more: doubts take their time for receipts. `aside`: accepted, and kept among the dead parcels."""
 
+    counted: dict[str, Any] = {}
+
     def quiet() -> bool:
-        counted = house.api("GET", "/v1/audit")[1]
+        counted.update(house.api("GET", "/v1/audit")[1])
         moving = any(counted["by_state"].get(state) for state in ("accepted", "queued", "sending", "scheduled"))
         return not moving and counted["waiting"] == aside
 
-    wait_until(quiet, QUIET_S, "everything settled", every_s=0.5)
+    try:
+        wait_until(quiet, QUIET_S, "everything settled", every_s=0.5)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {counted['by_state']}, waiting {counted['waiting']}") from error
 
 
 def judge(
     verdict: Verdict,
     house: House,
-    oracle: Oracle,
+    oracle: Book,
     caller: Caller,
     *,
     held: Collection[str] = (),
     excused: Collection[str] = (),
     others: Collection[str] = (),
+    books: Collection[Taken] = (),
 ) -> None:
     """Fills in the verdict. By notification: `held` must not be sent twice, `excused` need not have been sent at all (they
-    expired or could not be), `others` were accepted by other ways than the caller's."""
-    taken = oracle.taken()
+    expired or could not be), `others` were accepted by other ways than the caller's; `books`: what was taken beside the oracle."""
+    taken = Taken.joined(oracle.taken(), *books)
     verdict.accepted = len(caller.accepted)
     verdict.doubled = taken.doubled
     listed = {row["id"] for row in house.pages("/v1/messages?doubled=true")}

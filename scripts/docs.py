@@ -15,14 +15,17 @@ from itertools import pairwise
 from pathlib import Path
 from textwrap import wrap
 
+from sendwright.model.happenings import Happening
+from sendwright.model.notices import CLOSED, EXPIRING, MISCONFIGURED, OPENED
 from sendwright.model.outcomes import Reason
 from sendwright.model.people import REPLIED
 from sendwright.model.records import CONTRADICTED, UNCONFIRMED
 from sendwright.model.states import MESSAGE_MOVES, AttemptState, MessageState
 from sendwright.providers.contract import EVERY_CHANNEL
+from sendwright.providers.registry import built_in
 from sendwright.settings import SETTINGS, Setting
 from sendwright.settings.describing import toml
-from sendwright.settings.table import COMMON, ROUTE, SECTIONS
+from sendwright.settings.table import COMMON, REPLIES, ROUTE, SECTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 120
@@ -44,12 +47,33 @@ GLOSSARY = (
     ("route", "how a channel picks among its providers"),
     ("plan", "the ordered steps of a message over channels"),
     ("type", "a stored, versioned kind of notification (`order.shipped`): its content, plan and category"),
+    ("layout", "what stands around a mail, stored and versioned likewise"),
     ("lane", "one queue on the bus: a channel and a priority"),
     ("parcel", "what a worker needs to handle one message, as versioned JSON"),
     ("bundle", "the parcels that travel as one bus message"),
     ("endpoint", "a service of the operator's own, to which events are posted"),
+    ("happening", "what befalls a message beside its states: a bounce, a complaint, a click, an unsubscribing"),
+    ("notice", "what the operator is told of a provider itself: an event of no message"),
+    ("credential", "the setting of a provider that a person must renew before it ends"),
     ("posting", "one event on its way to one endpoint; the API calls it a delivery"),
 )
+
+HAPPENING_MEANING = {
+    Happening.BOUNCED: "it came back, once told of each attempt; its `detail` is `hard` or `soft`",
+    Happening.COMPLAINED: "the person called it spam; its `detail` is the vendor's word for the kind of complaint",
+    Happening.CLICKED: "the person followed a link of it, the first time",
+    Happening.UNSUBSCRIBED: "the person wants no more of its kind: the vendor says so, or its link to "
+    "[unsubscribe](unsubscribing.md) was pressed (then its `detail` is the channel)",
+    Happening.OPENED_BY_MACHINE: "a program opened it for the person: it has arrived, and nobody is known to have read it",
+}
+
+_BEFALLS = "[endpoints.md](endpoints.md#what-befalls-a-provider)"
+NOTICE_MEANING = {
+    OPENED: "nobody calls a provider any more, but for probes; told to the tenant `default`",
+    MISCONFIGURED: "its account was refused",
+    CLOSED: "it is called again",
+    EXPIRING: "a person must renew a provider's credential",
+}
 
 OUTCOMES = (
     ("accepted", "the provider took it, whatever it calls that"),
@@ -171,7 +195,9 @@ def events() -> str:
                 ("`notification.accepted`", "the notification was planned into its messages"),
                 *rows,
                 (f"`{CONTRADICTED}`", "a failure was reported after the delivery: noted, and nothing else changes"),
+                *((f"`{happening.event}`", HAPPENING_MEANING[happening]) for happening in Happening),
                 (f"`{UNCONFIRMED}`", "a provider took it a quarter of an hour ago, and has reported nothing of it since"),
+                *((f"`{type_}`", f"{meaning}; see {_BEFALLS}") for type_, meaning in NOTICE_MEANING.items()),
                 (f"`{REPLIED}`", "somebody answered one of our senders; see [suppressions.md](suppressions.md#replies)"),
             ],
         ),
@@ -193,10 +219,14 @@ def settings() -> str:
         PROSE,
         *parts,
         "## [providers.NAME]\n\nOne account of one vendor. A name is a small letter, then small letters, digits and `-`, 63 in "
-        "all. What every HTTP kind understands beside the settings of its own:",
+        f"all. The kinds, each with its settings: {', '.join(f'[{kind}](providers/{kind}.md)' for kind in built_in())}. What "
+        "every HTTP kind understands beside those:",
         of_rows(COMMON),
         "## [routes.CHANNEL]\n\nWithout a route, a channel takes its providers in the order of the file.",
         of_rows(ROUTE),
+        "## [replies.NAME]\n\nWhat people are answered who write a keyword, by the name of a provider or of a channel; see "
+        "[suppressions.md](suppressions.md#answers).",
+        of_rows(REPLIES),
     )
 
 
@@ -209,7 +239,7 @@ PROSE = """## How values are written
   without the newline at its end. They work in variables too, and are not looked for in what they bring. `$${` stands for `${`.
 * **Durations** are a whole number and a unit: `90s`, `10m`, `36h`, `7d`. **Rates** are calls per time: `100/s`, `30/min`,
   `500/h`, `10000/day`.
-* **Data folder.** `--data` (default `./data`) holds database, keys and logs.
+* **Data folder.** `--data` (default `./data`) holds database and keys.
 * Where a setting has no default, an empty text means: not set."""
 
 
@@ -239,6 +269,8 @@ def example() -> str:
     lines += ["# [providers.twilio-main]", *(f"# {bare(row)}" for row in COMMON)]
     lines += ["", "# Without a route, a channel takes its providers in the order of the file."]
     lines += ["# [routes.sms]", *(f"# {bare(row)}" for row in ROUTE)]
+    lines += ["", "# Without a text, nothing is answered. Twilio answers by itself."]
+    lines += ["# [replies.telegram]", *(f"# {bare(row)}" for row in REPLIES)]
     return "\n".join(lines) + "\n"
 
 

@@ -20,6 +20,7 @@ BRANCHES = (
     "breaker_open", "breaker_closed", "cancelled", "expired", "failed", "sent", "delivered", "read",
     "cancel_too_late", "cancel_unplanned", "by_hand_resolve", "by_hand_revive", "switched", "outcome_accepted",
     "outcome_rejected", "outcome_later", "outcome_unsure", "outcome_misconfigured",
+    "shared", "shared_lost", "shared_refused", "shared_put_off", "one_of_many",
 )  # fmt: skip
 """What the engine may come to, as the traces name it. With draw.FAULTS: what must occur, or nothing was shown."""
 HOUR = 1 / 24

@@ -33,6 +33,8 @@ TTLS = ("1s", "2s", "3s", "5s", "60s", "60s", "300s")
 SOON_S = (0.0, 0.01, 0.05, 0.2, 1.0, 3.0, 30.0)
 MESSAGES_PER_HOUR = 100
 BURSTS_PER_HOUR = 6
+BLASTS = 0.1
+"""Share of posts that are for many at once."""
 
 
 class Post(Struct):
@@ -169,6 +171,9 @@ class Callers:
     def _drawn(self, rng: random.Random, at_s: float, place: int) -> Post:
         recipients = [self._recipient(rng, place, ordinal) for ordinal in range(pick(rng, (1, 1, 1, 2, 3)))]
         body: dict[str, Any] = {"to": recipients, "content": {"body": "Hello"}, "priority": pick(rng, PRIORITIES)}
+        if chance(rng, BLASTS):  # what shares calls
+            recipients = body["to"] = [_phone(place, ordinal) for ordinal in range(6)]
+            body["priority"] = pick(rng, ("normal", "bulk"))
         if chance(rng, 0.5):
             body["ttl"] = pick(rng, TTLS)
         if chance(rng, 0.7):
@@ -185,9 +190,12 @@ class Callers:
         return Post(at_s, msgspec.json.encode(body), key, len(recipients), cancel_after_s)
 
     def _recipient(self, rng: random.Random, place: int, ordinal: int) -> dict[str, str]:
-        number = 1000 * ordinal + place
-        phone, email = {"phone": f"+1555{number:07d}"}, {"email": f"n{number}@example.org"}
+        phone, email = _phone(place, ordinal), {"email": f"n{1000 * ordinal + place}@example.org"}
         return pick(rng, (phone, phone, email, email, phone | email))
+
+
+def _phone(place: int, ordinal: int) -> dict[str, str]:
+    return {"phone": f"+1555{1000 * ordinal + place:07d}"}
 
 
 async def _resolve(message: str, verdict: str, life: Life) -> Any:

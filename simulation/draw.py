@@ -18,7 +18,7 @@ LIFE_FAULTS = ("crash", "crash_all", "drain", "pause", "pause_before_write", "cl
 VENDOR_FAULTS = (
     "says_503", "says_503_after", "says_500_taken", "says_500_lost", "says_429", "says_429_odd", "says_401", "says_400",
     "hangs_taken", "hangs_lost", "reset_before_write", "reset_taken", "reset_lost", "malformed", "slow", "refuses_connection",
-    "throttles_recipient", "takes_twice", "flaps",
+    "throttles_recipient", "takes_twice", "flaps", "refuses_one", "forgets_one",
 )  # fmt: skip
 RECEIPT_FAULTS = ("receipt_early", "receipt_late", "receipt_twice", "receipt_disordered", "receipt_lost", "receipt_failed")
 CLOCK_WRONG = "clock_wrong"

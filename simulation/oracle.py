@@ -4,8 +4,8 @@ At every commit (`committing`) and every request (`writing`), incrementally:
 
   I2  duplicates are bounded: a message is claimed anew only when every earlier call of its plan is known to be refuted or in
       doubt, and with `on_doubt: hold` only when none is in doubt; only what nobody works on any more is put in doubt
-      (its owner is dead, or its time is up); an attempt is written once. So a provider takes a message twice only where an
-      answer was lost at a kill, a pause or a time limit.
+      (its owner is dead, or its time is up); an attempt is written once; no call carries what is held beside what is not. So a
+      provider takes a message twice only where an answer was lost at a kill, a pause or a time limit.
   I3  no ghosts: nothing is planned that was not posted; nothing is written without its attempt's row; nothing that was
       cancelled, has ended or has expired by the clock of who writes it.
   I4  truth: messages move as `model/states.py` allows, attempts only rise, numbers count; `sent`, `delivered` and `read` are said
@@ -22,17 +22,19 @@ At rest (rest.py): I1 and I9, the recount, and the list of what was doubled.
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sendwright.drivers.store.memory_tables import Tables
-from sendwright.engine.fleet import Account
+from sendwright.engine.account import Account
 from sendwright.model.ids import message_of, notification_of
 from sendwright.model.notification import Priority
 from sendwright.model.records import AttemptRecord, MessageRecord
 from sendwright.model.states import AttemptState, MessageState, may_move
+from sendwright.policy.breaker import State
 from sendwright.policy.limit import ceiling, parse_rate
 from sendwright.policy.retry import believed_s
-from sendwright.providers.contract import Reply
+from sendwright.providers.contract import Answer, Reply
 from sendwright.providers.throttle import retry_after_s
 from simulation.process import FIRST_ANSWERS_S, RESERVE, RETRY, Life, true_ms
 
@@ -114,8 +116,27 @@ class Oracle:
 
     # Requests
 
-    def writing(self, life: Life, vendor: SimVendor, said: Said) -> None:
+    def writing(self, life: Life, vendor: SimVendor, call: Sequence[Said]) -> None:
         """The last look before the first byte."""
+        for said in call:
+            self._one_written(life, vendor, said)
+        if len(call) > 1 and not self._world.broken:
+            self._company(life, vendor, call)
+
+    def _company(self, life: Life, vendor: SimVendor, call: Sequence[Said]) -> None:
+        """Who may be together (ADR 27)."""
+        fail, rows = self._world.fail, self._world.store.tables.messages.rows
+        of_call = [rows[said.message] for said in call]
+        if len({said.message for said in call}) < len(call) or len(call) > vendor.kind.batch_max:
+            fail("I2", f"{len(call)} in a call to {vendor.name}, one of them twice or one too many")
+        if len({message.on_doubt for message in of_call}) > 1:
+            fail("I2", f"what is to be held is in a call with what would be sent again: {[message.id for message in of_call]}")
+        if len({message.priority for message in of_call}) > 1 or of_call[0].priority <= Priority.HIGH:
+            fail("I6", f"a call carries {[message.priority.label for message in of_call]}")
+        if life.fleet.accounts[vendor.name].breaker.state != State.CLOSED:
+            fail("I8", f"{len(call)} messages of {life.label} probe {vendor.name}")
+
+    def _one_written(self, life: Life, vendor: SimVendor, said: Said) -> None:
         tables, fail = self._world.store.tables, self._world.fail
         attempt, message = tables.attempts.rows.get(said.attempt), tables.messages.rows.get(said.message)
         if attempt is None or message is None or attempt.provider != vendor.name or message_of(said.attempt) != said.message:
@@ -146,10 +167,10 @@ class Oracle:
         if over_ms >= 0 and not (life.drift.held() and attempt.started_at < (message.expires_at or 0)):
             self._world.fail("I3", f"{message.id} is written {over_ms} ms after its expiry")
 
-    def written(self, life: Life, vendor: SimVendor, said: Said) -> Flight:
-        """The first byte leaves."""
+    def written(self, life: Life, vendor: SimVendor, call: Sequence[Said]) -> Flight:
+        """The first byte leaves: of one call, however many messages it carries."""
         world, now_s, place = self._world, self._world.loop.time(), (life, vendor.name)
-        priority = world.store.tables.messages.rows[said.message].priority
+        priority = world.store.tables.messages.rows[call[0].message].priority
         account = life.fleet.accounts[vendor.name]
         concurrency = max(account.concurrency, account.own_concurrency)  # one that was lowered meanwhile holds for new calls
         flying = self._in_flight.setdefault(place, [0] * len(Priority))
@@ -162,7 +183,10 @@ class Oracle:
         if since_s < now_s < until_s:
             world.fail("I8", f"{life.label} calls {vendor.name}, which asked it to wait")
         self._rate(place, account, now_s)
-        world.line(life.label, "writes", said.attempt, vendor.name)
+        for said in call:
+            world.line(life.label, "writes", said.attempt, vendor.name)
+        if len(call) > 1:
+            world.note(vendor.name, "shared", len(call))
         return Flight(place, priority)
 
     def _rate(self, place: tuple[Life, str], account: Account, now_s: float) -> None:
@@ -177,13 +201,16 @@ class Oracle:
         if len(calls) > rate.n + account.own_concurrency:
             self._world.fail("I8", f"{len(calls)} calls of {place[0].label} at {place[1]} within {rate.unit_s} s")
 
-    def answered(self, life: Life, vendor: SimVendor, said: Said, reply: Reply, after_s: float) -> None:
-        """Who asks for rest is asked again no sooner, from when it is heard: for this message, and by a 429 of the account for
-        all that this life has."""
-        wait_s = believed_s(retry_after_s(reply)) if reply.status in {429, 503} else 0.0
-        if wait_s and self._world.store.tables.attempts.rows[said.attempt].state == AttemptState.SENDING:
-            self._asked_to_wait[said.attempt] = self._world.loop.time() + after_s + wait_s - 0.01
-        if wait_s and reply.status == 429 and reply.header("x-scope") is None:
+    def answered(
+        self, life: Life, vendor: SimVendor, call: Sequence[Said], answer: Answer, told: Sequence[Reply | None], after_s: float
+    ) -> None:
+        """Who asks for rest is asked again no sooner, from when it is heard: for the messages that were `told` so, and by a 429 of
+        the account for all that this life has."""
+        for said, reply in zip(call, told, strict=True):
+            wait_s = _rest_s(reply)
+            if wait_s and self._world.store.tables.attempts.rows[said.attempt].state == AttemptState.SENDING:
+                self._asked_to_wait[said.attempt] = self._world.loop.time() + after_s + wait_s - 0.01
+        if isinstance(answer, Reply) and answer.status == 429 and answer.header("x-scope") is None and (wait_s := _rest_s(answer)):
             self._world.later(after_s, self._rests, (life, vendor.name), wait_s)
 
     def _rests(self, place: tuple[Life, str], wait_s: float) -> None:
@@ -313,6 +340,11 @@ class Oracle:
                 attempt = t.attempts.get(id_)
                 if attempt is None or attempt.state != AttemptState.FAILED or id_ not in self.failing:
                     fail("I4", f"{message.id} is {message.state}, and {vendor} took {id_}")
+
+
+def _rest_s(reply: Reply | None) -> float:
+    """For how many seconds it asks to be left alone."""
+    return believed_s(retry_after_s(reply)) if reply is not None and reply.status in {429, 503} else 0.0
 
 
 def _is_told(after: MessageRecord, before: MessageRecord, told: dict[str, set[str]]) -> bool:

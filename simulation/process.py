@@ -13,11 +13,13 @@ from sendwright.drivers.store.memory_directory import MemoryDirectory
 from sendwright.drivers.store.memory_ledger import MemoryLedger
 from sendwright.drivers.store.memory_suppressions import MemorySuppressions
 from sendwright.engine.accept import Accept
+from sendwright.engine.account import Account
 from sendwright.engine.acquaint import Acquaintance
 from sendwright.engine.aside import Aside
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import Drift
-from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.fleet import Fleet
+from sendwright.engine.hands import Flight
 from sendwright.engine.hear import Listener
 from sendwright.engine.observe import Observer
 from sendwright.engine.persist import persist
@@ -28,7 +30,7 @@ from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.store_time import StoreClock, StoreTime
 from sendwright.engine.telling import Attempted, BreakerMoved, Duplicate, Telling, Trouble
-from sendwright.engine.worker import Flight, Worker
+from sendwright.engine.worker import Worker
 from sendwright.model.ids import IdMint
 from sendwright.model.records import Absent, Conflict, Offer, Running, Taken
 from sendwright.policy.breaker import BreakerSettings
@@ -115,7 +117,7 @@ class Life:
         self.ledger: Any = StoreLink(self, MemoryLedger(backend), LEDGER)
         reads = ("due", "tenants", "pull", "parked", "next_due")
         self.waiting: Any = StoreLink(self, MemoryWaiting(backend), ("promoted", "rebase"), reads)
-        self.board: Any = StoreLink(self, MemorySwitchboard(backend), ("set",), ("read",))
+        self.board: Any = StoreLink(self, MemorySwitchboard(backend), ("set", "reorder"), ("read", "orders"))
         directory: Any = StoreLink(self, MemoryDirectory(backend), ("write", "erase"), ("known", "page"))
         desk: Any = StoreLink(self, Desk(world, self.label), ("offer", "stored"))
         dead: Any = StoreLink(self, world.quarantine, ("keep", "tried", "cleared"))
@@ -139,11 +141,12 @@ class Life:
             drift.held,
         )
         sieve = Sieve(dead, clock, tell, self.label)
+        listener = Listener(MemorySuppressions(backend), Marker(), "default", clock, tell)
         self.worker = Worker(
             bus,
             Planner(bus, self.ledger, sieve, fleet, clock, tell, TTL_MS, Acquaintance(directory, Marker()), self.promoter.crowded),
             deliverer,
-            Observer(bus, self.ledger, sieve, clock, tell, poke, Listener(MemorySuppressions(backend), Marker(), "default")),
+            Observer(bus, self.ledger, sieve, clock, tell, poke, listener),
             sieve,
             clock,
             tell,

@@ -2,19 +2,21 @@
 
 A vendor never lies on purpose: a 503, a 429 and a refusal took nothing; a 500, a lost answer and a malformed one may or may not
 have. One of them knows a repeat by its idempotency key for some minutes, one reports by its own reference only, one
-reports by ours, one never reports.
+reports by ours, one never reports. The one that reports by ours takes several messages with one call: it has a word for each of
+them, or refuses the call for one of them, or its answer is lost as a whole.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from sendwright.errors import Unreachable
-from sendwright.model.outcomes import Accepted, Outcome, Reason, Rejected, Scope, Unsure
+from sendwright.model.outcomes import Accepted, Later, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.providers.answers import by_status, json_object, later
 from sendwright.providers.contract import (
     Answer,
@@ -36,7 +38,11 @@ if TYPE_CHECKING:
 
 LATENCIES_S = (0.0, 0.05, 0.1, 0.3, 1.0)
 SLOW_S = (2.0, 6.0, 9.5)
-REFUSALS = frozenset({"says_503", "says_503_after", "says_429", "says_429_odd", "throttles_recipient", "says_401", "says_400"})
+REFUSALS = frozenset(
+    {"says_503", "says_503_after", "says_429", "says_429_odd", "throttles_recipient", "says_401", "says_400", "refuses_one"}
+)
+ONE_OF_MANY = frozenset({"refuses_one", "forgets_one", "throttles_recipient"})
+"""In a call for several they are of one of them."""
 ODD_WAITS = ("-1", "1e9", "abc", "120.6", "Fri, 01 Jan 2100 00:00:00 GMT")
 
 
@@ -66,16 +72,19 @@ class Kind(Struct, frozen=True):
     receipts: bool = False
     echoes: bool = False
     idempotency_s: float = 0
+    batch_max: int = 1
 
 
 KINDS = (
-    Kind("alpha", ("sms",), receipts=True, echoes=True),
+    Kind("alpha", ("sms",), receipts=True, echoes=True, batch_max=4),
     Kind("beta", ("sms", "email"), concurrency=4, rate="3/s", receipts=True),
     Kind("gamma", ("email",), idempotency_s=300, timeout_s=5),
     Kind("delta", ("email",), concurrency=3),
 )
 ROUTES = {"sms": ["alpha", "beta"], "email": ["gamma", "delta", "beta"]}
-_SAID = msgspec.json.Decoder(Said)
+THROTTLED_S = 5
+"""How long one of a call is asked to wait, in seconds."""
+_SAID = msgspec.json.Decoder(Said | list[Said])
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -90,7 +99,11 @@ class SimAdapter(Provider):
             kind.name, SimSettings(kind="simulated", rate=kind.rate, concurrency=kind.concurrency, timeout_s=kind.timeout_s)
         )
         self._capabilities = Capabilities(
-            channels=kind.channels, receipts=kind.receipts, echoes=kind.echoes, idempotency_s=kind.idempotency_s
+            channels=kind.channels,
+            receipts=kind.receipts,
+            echoes=kind.echoes,
+            idempotency_s=kind.idempotency_s,
+            batch_max=kind.batch_max,
         )
 
     @property
@@ -98,8 +111,10 @@ class SimAdapter(Provider):
         return self._capabilities
 
     def build(self, out: Outgoing) -> HttpRequest:
-        said = Said(out.attempt, out.message, out.address, out.idempotency_key, out.callback_url, out.ttl_s)
-        return HttpRequest("POST", "https://vendor.example/send", body=_ENCODER.encode(said))
+        return HttpRequest("POST", "https://vendor.example/send", body=_ENCODER.encode(_said(out)))
+
+    def build_all(self, outs: Sequence[Outgoing]) -> HttpRequest:
+        return HttpRequest("POST", "https://vendor.example/send", body=_ENCODER.encode([_said(out) for out in outs]))
 
     def parse(self, reply: Reply) -> Outcome:
         if 200 <= reply.status < 300:
@@ -110,6 +125,29 @@ class SimAdapter(Provider):
         if reply.status == 400:
             return Rejected(Reason.INVALID_ADDRESS, "nobody there")
         return by_status(reply)
+
+    def parse_all(self, reply: Reply, outs: Sequence[Outgoing]) -> Sequence[Outcome] | None:
+        """207 has a word for each. 400 is for one of them, and the vendor does not say which."""
+        if reply.status == 207:
+            return [_word(each) for each in json_object(reply.body)["each"]]
+        return None if reply.status == 400 else super().parse_all(reply, outs)
+
+
+def _said(out: Outgoing) -> Said:
+    return Said(out.attempt, out.message, out.address, out.idempotency_key, out.callback_url, out.ttl_s)
+
+
+def _word(each: dict[str, Any]) -> Outcome:
+    """What the answer to a call for several says of one."""
+    match each:
+        case {"id": str(ref)}:
+            return Accepted(ref)
+        case {"status": 400}:
+            return Rejected(Reason.INVALID_ADDRESS, "nobody there")
+        case {"status": 429}:
+            return Later("throttled", after_s=THROTTLED_S, ill=False, scope=Scope.RECIPIENT)
+        case _:
+            return Unsure("not mentioned")
 
 
 class SimVendor:
@@ -125,31 +163,75 @@ class SimVendor:
 
     def answer_to(self, said: Said, mood: str, within_s: float) -> tuple[Answer, float]:
         """Takes it or not, and says in how many seconds which answer is there."""
-        rng = self._rng
-        latency_s = pick(rng, SLOW_S) if mood == "slow" else pick(rng, LATENCIES_S)
         if mood in REFUSALS and not self._knows(said):  # what it took it does not refuse when it is asked again
-            return self._refusal(mood), latency_s
+            return self._refusal(mood), self._latency_s(mood)
+        lost = self._lost([said], mood, within_s)
+        if lost is not None:
+            return lost
+        ref = self._take(said)
+        if mood == "takes_twice":
+            self._take_again(said, ref)
+        return Reply(202, body=_ENCODER.encode({"id": ref})), self._latency_s(mood)
+
+    def answer_to_all(self, said: Sequence[Said], mood: str, within_s: float) -> tuple[Answer, float, Sequence[Reply | None]]:
+        """The same of a call for several, and what it comes to for each, where there is a word for it."""
+        note, latency_s = self._world.note, self._latency_s(mood)
+        if mood in ONE_OF_MANY:
+            return self._but_one(said, mood, latency_s)
+        if mood in REFUSALS:
+            note(self.name, "shared_refused" if mood == "says_400" else "shared_put_off", len(said))
+            refusal = self._refusal(mood)
+            return refusal, latency_s, [refusal] * len(said)
+        lost = self._lost(said, mood, within_s)
+        if lost is not None:
+            note(self.name, "shared_lost", len(said))
+            return *lost, [None] * len(said)
+        refs = [self._take(each) for each in said]
+        if mood == "takes_twice":
+            self._take_again(said[0], refs[0])
+        return _each([{"id": ref} for ref in refs]), latency_s, [None] * len(said)
+
+    def _but_one(self, said: Sequence[Said], mood: str, latency_s: float) -> tuple[Answer, float, Sequence[Reply | None]]:
+        """All are taken but one, which is refused, throttled, or not mentioned (and may be taken)."""
+        bad = int(self._rng.random() * len(said))
+        each: list[dict[str, Any]] = [{} if place == bad else {"id": self._take(one)} for place, one in enumerate(said)]
+        told: list[Reply | None] = [None] * len(said)
+        self._world.note(self.name, "one_of_many", mood)
+        if mood == "refuses_one":
+            each[bad] = {"status": 400}
+        elif mood == "throttles_recipient":
+            each[bad] = {"status": 429}
+            told[bad] = Reply(429, (("retry-after", str(THROTTLED_S)), ("x-scope", "recipient")))
+        else:
+            self._take_if(said[bad], taken=chance(self._rng, 0.5))
+        return _each(each), latency_s, told
+
+    def _lost(self, said: Sequence[Said], mood: str, within_s: float) -> tuple[Answer, float] | None:
+        """No answer, or one that can't be read; None where all is well. What is lost may have been taken in part."""
+        rng = self._rng
+        answer: Answer
         match mood:
             case "says_500_taken" | "says_500_lost":
-                self._take_if(said, taken=mood.endswith("taken"))
-                return Reply(pick(rng, (500, 502, 504))), latency_s
+                answer, after_s = Reply(pick(rng, (500, 502, 504))), self._latency_s(mood)
             case "hangs_taken" | "hangs_lost":
-                self._take_if(said, taken=mood.endswith("taken"))
-                return Lost("wait", "no answer in time"), within_s
+                answer, after_s = Lost("wait", "no answer in time"), within_s
             case "reset_taken" | "reset_lost":
-                self._take_if(said, taken=mood.endswith("taken"))
-                return Lost("head", "reset"), latency_s
-            case "malformed":
-                self._take_if(said, taken=chance(rng, 0.5))
-                return Reply(200, body=pick(rng, (b"", b"<html>", b'{"status":"failed"}', b'{"id":7}'))), latency_s
-            case "takes_twice":
-                ref = self._take(said)
-                self._world.oracle.took(self.name, said, own_double=True)
-                self._report(said, f"{ref}-again", latency_s)
-                return Reply(202, body=_ENCODER.encode({"id": ref})), latency_s
+                answer, after_s = Lost("head", "reset"), self._latency_s(mood)
+            case "malformed" | "forgets_one":
+                body = pick(rng, (b"", b"<html>", b'{"status":"failed"}', b'{"id":7}'))
+                answer, after_s = Reply(200, body=body), self._latency_s(mood)
             case _:
-                ref = self._take(said)
-                return Reply(202, body=_ENCODER.encode({"id": ref})), latency_s
+                return None
+        for each in said:
+            self._take_if(each, taken=mood.endswith("taken") or (not mood.endswith("lost") and chance(rng, 0.5)))
+        return answer, after_s
+
+    def _latency_s(self, mood: str) -> float:
+        return pick(self._rng, SLOW_S if mood == "slow" else LATENCIES_S)
+
+    def _take_again(self, said: Said, ref: str) -> None:
+        self._world.oracle.took(self.name, said, own_double=True)
+        self._report(said, f"{ref}-again", pick(self._rng, LATENCIES_S))
 
     def _refusal(self, mood: str) -> Reply:
         """Nothing was taken."""
@@ -166,7 +248,7 @@ class SimVendor:
                 return Reply(429, (wait, ("x-scope", "recipient")))
             case "says_401":
                 return Reply(pick(rng, (401, 403)))
-            case "says_400":
+            case "says_400" | "refuses_one":
                 return Reply(400)
             case _:
                 return Reply(503)
@@ -217,26 +299,32 @@ class SimLine:
             raise AssertionError("a line takes one call, and HTTP")
         self._used = True
         said = _SAID.decode(request.body)
-        world.oracle.writing(life, vendor, said)
+        all_ = said if isinstance(said, list) else [said]
+        world.oracle.writing(life, vendor, all_)
         if life.pause_before_write_s:
             await life.pause_here()  # stopped between the last look and the first byte
         mood = world.weather.mood(vendor.name, world.loop.time())
         if mood != "well":
-            world.note(vendor.name, mood, said.attempt)
+            world.note(vendor.name, mood, all_[0].attempt)
         if mood == "reset_before_write":
             return NotSent("connect", "reset before anything was written")
-        flight = world.oracle.written(life, vendor, said)
-        answer, after_s = vendor.answer_to(said, mood, within_s)
+        flight = world.oracle.written(life, vendor, all_)
+        answer, after_s, told = self._answer(said, mood, within_s)
         if after_s >= within_s:
-            answer, after_s = Lost("wait", "no answer in time"), within_s
-        if isinstance(answer, Reply):
-            world.oracle.answered(life, vendor, said, answer, after_s)
+            answer, after_s, told = Lost("wait", "no answer in time"), within_s, [None] * len(all_)
+        world.oracle.answered(life, vendor, all_, answer, told, after_s)
         future: asyncio.Future[Answer] = world.loop.create_future()
         world.later(after_s, _set, future, answer)
         try:
             return await future
         finally:
             world.oracle.over(flight)
+
+    def _answer(self, said: Said | list[Said], mood: str, within_s: float) -> tuple[Answer, float, Sequence[Reply | None]]:
+        if isinstance(said, list):
+            return self._vendor.answer_to_all(said, mood, within_s)
+        answer, after_s = self._vendor.answer_to(said, mood, within_s)
+        return answer, after_s, [answer if isinstance(answer, Reply) else None]
 
     def release(self) -> None:
         """There is nothing to give back."""
@@ -255,6 +343,10 @@ class SimEgress:
             world.note(provider, "refuses_connection")
             raise Unreachable("connect", "refused")
         return SimLine(self._life, self._vendors[provider])
+
+
+def _each(said: list[dict[str, Any]]) -> Reply:
+    return Reply(207, body=_ENCODER.encode({"each": said}))
 
 
 def _set(future: asyncio.Future[Any], result: Any) -> None:

@@ -18,7 +18,13 @@ address or content.
 
 from __future__ import annotations
 
+import itertools
+import traceback
 from collections.abc import Sequence
+from pathlib import PurePath
+
+FRAMES = 5
+"""So many places are named of where something broke."""
 
 
 class SendwrightError(Exception):
@@ -86,3 +92,11 @@ class Denied(Unreachable):
 
     def __init__(self, detail: str) -> None:
         super().__init__("resolve", f"denied: {detail}")
+
+
+def where(error: BaseException) -> str:
+    """What broke and where, innermost first (`KeyError at pager.py:57 < coach.py:231`), without what it was about: messages of
+    foreign exceptions may quote secrets, addresses or content."""
+    frames = [f"{PurePath(frame.f_code.co_filename).name}:{line}" for frame, line in traceback.walk_tb(error.__traceback__)]
+    found = " < ".join(itertools.islice(reversed(frames), FRAMES))
+    return f"{type(error).__name__} at {found}" if found else type(error).__name__

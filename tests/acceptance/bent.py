@@ -8,11 +8,13 @@ clumsy        recipients that begin so make Twilio's adapter build a request tha
 look_ms       how long after a call a provider is asked what became of it, when it reports nothing
 slow_s        how long the head of a request, and its body, may take to come
 again         every bundle has been taken twice before; parcels that hold this have ended whoever took them alone
+late          [how addresses begin, "claim" or "settle"]: for those it comes a tenth of a second after the others'
 broken_plan   the how-manieth bundle whose plan breaks with a bug of ours, once
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -34,14 +36,16 @@ from sendwright.drivers.egress.gate import Gate
 from sendwright.drivers.store.sqlite.ledger import SqliteLedger
 from sendwright.drivers.store.sqlite.quarantine import SqliteQuarantine
 from sendwright.engine import crash, deliver, inquire
-from sendwright.engine.fleet import Account
+from sendwright.engine.account import Account
 from sendwright.engine.plan import Planner
+from sendwright.engine.settle import Settler
 from sendwright.engine.sieve import TRIES
 from sendwright.providers.twilio import Twilio
 from sendwright.web.api import front
 from sendwright.web.api.services import Services
 
 LOOK_S = 0.05
+LATE_S = 0.1
 
 
 def bend_clock(path: str) -> None:
@@ -88,12 +92,12 @@ def make_clumsy(prefix: str) -> None:
 def break_plan(which: int) -> None:
     plan, left = Planner.plan, which
 
-    async def broken(planner: Planner, delivery: Any) -> None:
+    async def broken(planner: Planner, delivery: Any, **more: Any) -> None:
         nonlocal left
         left -= 1
         if left == 0:
             raise RuntimeError("a bug of ours")
-        await plan(planner, delivery)
+        await plan(planner, delivery, **more)
 
     Planner.plan = broken  # type: ignore[method-assign]
 
@@ -135,15 +139,29 @@ def break_open(which: int) -> None:
     Gate.open = broken  # type: ignore[method-assign]
 
 
+def make_late(whom: tuple[str, str]) -> None:
+    prefix, what = whom
+    story, name = {"claim": (deliver.Deliverer, "_claim"), "settle": (Settler, "settle")}[what]
+    true = getattr(story, name)
+
+    async def late(self: Any, of: Any, *args: Any, **more: Any) -> Any:
+        """`of`: what is ready for its claim, or was claimed."""
+        if of.parcel.address.startswith(prefix):
+            await asyncio.sleep(LATE_S)
+        return await true(self, of, *args, **more)
+
+    setattr(story, name, late)
+
+
 def block(when: tuple[int, float]) -> None:
     plan, (left, seconds) = Planner.plan, when
 
-    async def blocking(planner: Planner, delivery: Any) -> None:
+    async def blocking(planner: Planner, delivery: Any, **more: Any) -> None:
         nonlocal left
         left -= 1
         if left == 0:
             time.sleep(seconds)
-        await plan(planner, delivery)
+        await plan(planner, delivery, **more)
 
     Planner.plan = blocking  # type: ignore[method-assign]
 
@@ -161,6 +179,7 @@ BENDS: dict[str, Callable[[Any], None]] = {
     "broken_plan": break_plan,
     "poison": poison_plans,
     "broken_open": break_open,
+    "late": make_late,
     "again": take_again,
     "block": block,
     "pause": pause,

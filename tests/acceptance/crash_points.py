@@ -8,7 +8,7 @@ from pathlib import Path
 import sendwright.engine
 
 ENGINE = Path(sendwright.engine.__file__).parent
-STORIES = ("accept", "plan", "deliver", "settle", "observe", "schedule", "repair", "sieve", "worker")
+STORIES = ("accept", "plan", "deliver", "defer", "coach", "settle", "observe", "schedule", "repair", "sieve", "worker", "hands")
 
 
 def crash_points() -> list[str]:

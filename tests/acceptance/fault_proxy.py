@@ -185,6 +185,9 @@ class FaultProxy:
             _Line(writer, writer).reset()
             return
         line = _Line(writer, far_writer)
+        if self._refuses:  # by now
+            line.reset()
+            return
         self._open.add(line)
         try:
             await asyncio.gather(

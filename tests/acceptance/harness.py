@@ -97,6 +97,15 @@ class Taken:
 
     by_message: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
+    @classmethod
+    def joined(cls, *books: Taken) -> Taken:
+        """What several took, as one."""
+        taken = cls()
+        for book in books:
+            for message, attempts in book.by_message.items():
+                taken.by_message[message] += attempts
+        return taken
+
     @property
     def doubled(self) -> dict[str, list[str]]:
         return {message: attempts for message, attempts in self.by_message.items() if len(attempts) > 1}
@@ -105,13 +114,14 @@ class Taken:
 class Oracle:
     """A sandbox in a process of its own."""
 
-    def __init__(self, folder: Path, *, latency_ms: int = 0, receipts: bool = True) -> None:
+    def __init__(self, folder: Path, *, latency_ms: int = 0, receipts: bool = True, more: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "oracle.jsonl"
         command = [sys.executable, "-m", "sendwright", "sandbox", "--listen", f"127.0.0.1:{self.port}", "--log", str(self.log)]
         command += ["--latency-ms", str(latency_ms)]
         command += [] if receipts else ["--no-receipts"]
+        command += more
         self.process = Process(command, folder / "oracle.out")
         wait_until(lambda: call("GET", self.url + "/healthz")[0] == 200, READY_S, "the sandbox is up")
 
@@ -126,12 +136,12 @@ class Oracle:
         stats: dict[str, Any] = call("GET", self.url + "/stats")[1]
         return stats
 
-    def taken(self) -> Taken:
-        """By its log, which it wrote before it answered."""
+    def taken(self, channel: str | None = None) -> Taken:
+        """By its log, which it wrote before it answered; of one channel alone, where one is named."""
         taken = Taken()
         for line in self.log.read_bytes().splitlines() if self.log.exists() else ():
             entry = json.loads(line)
-            if entry["taken"] and entry.get("reference"):
+            if entry["taken"] and entry.get("reference") and channel in {None, entry["channel"]}:
                 taken.by_message[ids.message_of(entry["reference"])].append(entry["reference"])
         return taken
 

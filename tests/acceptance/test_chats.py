@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 
 import pytest
 
+from .channels import APP_SECRET, META_ACCOUNT, VERIFY_TOKEN, subscribe
 from .harness import House, Oracle
 from .world import FAST, World
 
 pytestmark = pytest.mark.slow
 
-APP_SECRET, VERIFY_TOKEN = "app-secret-0123456789", "verify-token-0123456789"
 BOT_TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 META = {"wa": ("whatsapp_cloud", "whatsapp_business_account"), "page": ("messenger", "page"), "ig": ("instagram", "instagram")}
 TO = {
@@ -28,11 +28,10 @@ TO = {
 
 
 def accounts(url: str) -> str:
-    meta = f'access_token = "EAAtoken"\napp_secret = "{APP_SECRET}"\nverify_token = "{VERIFY_TOKEN}"\n'
     tables = {
-        "wa": f'kind = "whatsapp_cloud"\nphone_number_id = "106540352242922"\n{meta}',
-        "page": f'kind = "messenger"\npage_id = "682498302938465"\n{meta}',
-        "ig": f'kind = "instagram"\naccount_id = "17841400008460056"\n{meta}',
+        "wa": f'kind = "whatsapp_cloud"\nphone_number_id = "106540352242922"\n{META_ACCOUNT}',
+        "page": f'kind = "messenger"\npage_id = "682498302938465"\n{META_ACCOUNT}',
+        "ig": f'kind = "instagram"\naccount_id = "17841400008460056"\n{META_ACCOUNT}',
         "bot": f'kind = "telegram"\nbot_token = "{BOT_TOKEN}"\n',
         "slack": 'kind = "slack"\nbot_token = "xoxb-0123456789"\n',
         "alarms": 'kind = "slack"\nwebhook_url = "https://hooks.slack.com/services/T0000/B0000/abcdefgh0123"\n',
@@ -47,7 +46,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made = World(folder, House(folder, accounts(oracle.url), FAST), oracle)
     made.house.start()
     for provider, (kind, about) in META.items():
-        subscribe(made, provider, kind, about)
+        subscribe(made.house, oracle, provider, kind, about)
     yield made
     made.stop()
 
@@ -55,15 +54,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture(autouse=True)
 def calm(world: World) -> None:
     world.oracle.faults([], {"sequence": ["sent", "delivered", "read"], "delay_ms": 50})
-
-
-def subscribe(world: World, provider: str, kind: str, about: str) -> None:
-    """As an operator does it in Meta's dashboard, or by this call."""
-    said = {"object": about, "callback_url": f"{world.house.url}/v1/hooks/{provider}", "verify_token": VERIFY_TOKEN}
-    request = urllib.request.Request(f"{world.oracle.url}/{kind}/v25.0/123/subscriptions", urlencode(said).encode())
-    request.add_header("Authorization", f"Bearer 123|{APP_SECRET}")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert answer.status == 200
 
 
 def to(channel: str, body: str, **more: Any) -> dict[str, Any]:

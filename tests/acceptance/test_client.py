@@ -73,6 +73,12 @@ def test_lists_cancels_and_operations(client: Sendwright) -> None:
     (provider,) = client.providers()
     assert (provider.kind, provider.enabled, provider.breaker) == ("twilio", True, "closed")
     assert client.switch(provider.name, concurrency=50).concurrency == 50
+    assert client.set_route("sms", [provider.name]).source == "run_time"
+    client.reset_route("sms")
+    assert [(route.channel, route.providers, route.source) for route in client.routes()] == [("sms", [provider.name], "settings")]
+    with pytest.raises(ApiError) as refusal:
+        client.set_route("sms", [provider.name, "nobody", "box"])
+    assert [fault.pointer for fault in refusal.value.errors] == ["#/providers/1", "#/providers/2"]
     assert list(client.dead(channel="email")) == []
 
 

@@ -68,6 +68,7 @@ async def post(caller: Caller, numbers: range, **more: Any) -> None:
     await asyncio.gather(*(caller.post(f"key-{number}", sms(number, **more)) for number in numbers))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("on_doubt", ["resend", "hold"])
 async def test_sudden_death_at_random_moments_loses_nothing_and_lists_what_is_doubled(tmp_path: Path, on_doubt: str) -> None:
     # given a seed, so that a failure can be repeated

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
 from sendwright.client import read_webhook
 
-from .harness import House, wait_until
+from .harness import House, free_port, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -66,9 +68,14 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """Its operator lets endpoints lie on this machine."""
-    made = House(tmp_path_factory.mktemp("endpoints"), "")
-    made.config.write_text(made.config.read_text().replace("[api]\n", '[api]\nendpoint_private = ["127.0.0.0/8"]\n'))
+    """Its operator lets endpoints lie on this machine. Beside the sandbox it has a provider that is not there, and one whose token
+    ends in five days."""
+    absent = f'[providers.absent]\nkind = "telegram"\nbot_token = "1:abcdefgh"\nbase_url = "http://127.0.0.1:{free_port()}"\n'
+    made = House(tmp_path_factory.mktemp("endpoints"), absent, 'channels = ["sms"]')
+    text = made.config.read_text().replace("[api]\n", '[api]\nendpoint_private = ["127.0.0.0/8"]\n')
+    vendor = text.partition("[sandbox]")[2].split('"')[1]
+    text += f'[providers.page]\nkind = "messenger"\npage_id = "1055512345678"\nbase_url = "http://{vendor}/messenger"\n'
+    made.config.write_text(text + f'access_token = "EAA-expires-{int(time.time()) + 5 * 86_400}"\n')
     made.start()
     yield made
     made.kill()
@@ -110,6 +117,42 @@ def test_what_happens_to_a_message_arrives_verified_and_without_addresses(house:
     assert b"a word" not in raw
 
 
+def test_a_provider_that_is_not_there_is_told_of_once_and_after_a_death_it_is_told_of_anew(
+    house: House, receiver: Receiver
+) -> None:
+    made = point(house, receiver.url + "/ill", "provider.opened", "provider.closed")
+    send(house, 8, to={"telegram": "1234567"})
+    wait_until(lambda: told(receiver, "/ill", made["secret"]), 20, "it is told")
+    time.sleep(1.2)  # a probe fails meanwhile
+    (event,) = told(receiver, "/ill", made["secret"])
+    named = {"provider": "absent", "kind": "telegram", "channels": ["telegram"]}
+    said = event.data | {"reason": event.data["reason"].partition(":")[0]}
+    assert (event.type, said) == ("provider.opened", {"id": event.data["id"], **named, "reason": "unreachable"})
+    house.kill()
+    house.start()
+    wait_until(lambda: len(told(receiver, "/ill", made["secret"])) >= 3, 20, "its closing and another opening are told")
+    found = [(e.type, e.data["reason"].partition(":")[0]) for e in told(receiver, "/ill", made["secret"])][:3]
+    assert Counter(found) == {("provider.opened", "unreachable"): 2, ("provider.closed", "restarted"): 1}
+
+
+def test_a_token_that_ends_soon_is_asked_about_shown_measured_and_told_of_once(house: House) -> None:
+    wait_until(lambda: house.api("GET", "/v1/providers/page")[1]["credential"], 10, "its vendor has been asked")
+    shown = house.api("GET", "/v1/providers/page")[1]["credential"]
+    assert shown["days_left"] == 5
+    assert house.api("GET", "/v1/providers/absent")[1]["credential"] is None
+    house.kill()
+    house.start()
+    wait_until(lambda: house.api("GET", "/v1/providers/page")[1]["credential"] == shown, 10, "it is known again")
+    with urlopen(f"{house.url}/metrics") as answer:
+        figures = answer.read().decode().splitlines()
+    left = [line.partition(".")[0] for line in figures if line.startswith("sendwright_credential_days_left{")]
+    assert left == ['sendwright_credential_days_left{provider="page"} 4']
+    with house.database() as db:
+        details = [detail for (detail,) in db.execute("select detail from events where type = 'token.expiring'")]
+    named = {"provider": "page", "kind": "messenger", "channels": ["messenger"]}
+    assert [json.loads(str(detail)) for detail in details] == [{**named, "setting": "access_token", **shown}]
+
+
 def test_a_test_event_says_what_came_of_it(house: House, receiver: Receiver) -> None:
     made = point(house, receiver.url + "/trial")
     status, answer = house.api("POST", f"/v1/endpoints/{made['id']}/test")
@@ -147,6 +190,7 @@ def test_a_service_that_is_gone_is_left_alone_and_what_failed_can_be_replayed(ho
     assert len({event.id for event in told(receiver, "/gone", made["secret"])}) == 2
 
 
+@pytest.mark.long
 def test_after_kill_9_everything_is_told_under_one_id_each(house: House, receiver: Receiver) -> None:
     made = point(house, receiver.url + "/killed", "message.sent")
     ids = send(house, 40)

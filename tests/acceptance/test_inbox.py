@@ -59,3 +59,24 @@ def test_an_item_survives_kill_9(house: House) -> None:
     house.kill()
     house.start()
     assert [item["body"] for item in items()] == ["Hi"]
+
+
+@pytest.mark.parametrize("point", ["report.publishing", "report.published"])
+def test_what_was_read_is_read_though_the_process_dies_before_it_says_so(house: House, point: str) -> None:
+    name = point.replace(".", "-")
+    house.kill()
+    house.start({"SENDWRIGHT_CRASH": f"{point}:2"})  # the first is the delivery
+    house.api("POST", "/v1/notifications", {"to": {"id": name}, "channels": ["inapp"], "content": {"body": "Hi"}})
+    app = {"Authorization": f"Bearer {house.api('POST', f'/v1/recipients/{name}/token')[1]['token']}"}
+
+    def items() -> list[dict[str, str]]:
+        found: list[dict[str, str]] = call("GET", f"{house.url}/v1/inbox", headers=app)[1]["data"]
+        return found
+
+    wait_until(lambda: len(items()) == 1, 10, "it lies there")
+    (item,) = items()
+    with pytest.raises(OSError):
+        call("POST", f"{house.url}/v1/inbox/mark", {"as": "read", "ids": [item["id"]]}, app)
+    house.kill()
+    house.start()
+    wait_until(lambda: house.api("GET", f"/v1/messages/{item['id']}")[1]["state"] == "read", 10, "it is read")

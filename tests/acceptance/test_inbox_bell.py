@@ -65,6 +65,7 @@ def test_the_bell_rings_while_the_page_is_open_and_says_so(window: Window, ada: 
     bell.page.evaluate(_COUNT_RINGS)
     message = ada.post("The second")
     bell.counts(2)
+    wait_until(lambda: bell.page.evaluate("window.rings"), 10, "the bell's swinging")
     assert bell.page.evaluate("window.rings") == 1
     expect(bell.page.locator("sendwright-inbox [role=status][aria-live=polite]")).to_have_text("2 unread")
     assert ada.state(message) == "sent", "what nobody looked at is not delivered"

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from sendwright.model.api_key import SCOPES, api_key_id, written
-from tests.unit.key_matrix import ENTRIES, NOBODYS, SHARED
+from tests.unit.key_matrix import CHANNEL, ENTRIES, NOBODYS, SHARED
 from tests.unit.test_key_matrix import KEYED, NAMING, wrong
 
 from .harness import ADMIN_KEY, House, Oracle, call, twilio, wait_until
@@ -64,10 +64,12 @@ def things_of(world: World, tenant: str) -> dict[str, str]:
     people = {"recipient": f"ada-of-{tenant}", "suppression": stopped}
     kind = f"order.of-{tenant}"
     assert ask(world.house.port, "PUT", f"/v1/types/{kind}", {"content": {"body": "Hello"}}, own).status in {200, 201}
+    layout = f"brand.of-{tenant}"
+    assert ask(world.house.port, "PUT", f"/v1/layouts/{layout}", {"text": "{{ content }}"}, own).status in {200, 201}
     endpoint = ask(world.house.port, "POST", "/v1/endpoints", {"url": "https://nobody.invalid/hook"}, own).json()["id"]
     key = made(world, "read", tenant=tenant)[:12]
-    others = {"type": kind, "endpoint": endpoint}
-    return {"notification": notification, "message": message, "key": key, SHARED: "box", **people, **others}
+    others = {"type": kind, "layout": layout, "endpoint": endpoint}
+    return {"notification": notification, "message": message, "key": key, SHARED: "box", CHANNEL: "email", **people, **others}
 
 
 def tried(world: World, name: str, key: str | None, things: dict[str, str], **headers: str) -> Answer:

@@ -6,6 +6,7 @@ don't. `FUZZ_SEED=n` draws others, `FUZZ_EXAMPLES=n` more of them; a failure pri
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -19,13 +20,13 @@ from schemathesis.core.result import Ok
 from sendwright.web.api.routes import CALLS
 from sendwright.web.api.table import OPEN, WATCH
 
-from .harness import ADMIN_KEY, House, Oracle
+from .harness import ADMIN_KEY, House, Oracle, wait_until
 from .world import FAST, World, sandbox_account, text, twilio_account
 
 pytestmark = pytest.mark.slow
 
 SEED = int(os.environ.get("FUZZ_SEED", "20261122"))
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 ENDLESS = {("GET", "/v1/events")}
 """Streams have no end to wait for."""
 FINITE = [call for call in CALLS if (call.method, call.path) not in ENDLESS]
@@ -74,15 +75,26 @@ def known(world: World) -> dict[str, list[dict[str, str]]]:
     stopped = [world.house.api("POST", "/v1/suppressions", {"address": f"{n}@example.org"})[1] for n in range(3)]
     told = [world.house.api("POST", "/v1/endpoints", {"url": f"https://hook-{n}.invalid/"})[1] for n in range(3)]
     world.house.api("PUT", "/v1/types/order.shipped", {"content": {"body": "Hello {{ recipient.id }}"}})
+    world.house.api("PUT", "/v1/layouts/brand", {"html": "<main>{{ content }}</main>"})
+    mailed = world.post({"to": {"email": "ada@example.org"}, "content": {"body": "Tea."}, "category": "marketing"})
+    wait_until(lambda: mailed in world.oracle.taken().by_message, 20, "the mail is sent")
+    (link,) = {
+        entry["unsubscribe_url"]
+        for entry in map(json.loads, world.oracle.log.read_text().splitlines())
+        if entry.get("unsubscribe_url")
+    }
     return {
+        "/u/": [{"token": link.rpartition("/")[2]}],
         "/v1/suppressions/": [{"id": each["id"]} for each in stopped],
         "/v1/endpoints/": [{"id": each["id"]} for each in told],
         "/v1/types/": [{"name": "order.shipped"}, {"name": "order.returned"}],
+        "/v1/layouts/": [{"name": "brand"}, {"name": "plain"}],
         "/v1/notifications/": [{"id": row["notification"]} for row in rows],
         "/v1/messages/": [{"id": row["id"]} for row in rows],
         "/v1/keys/": [{"id": key["id"]} for key in made],
         "/v1/recipients/": [{"id": "ada"}],
         "/v1/providers/": [{"name": "main"}, {"name": "box"}],
+        "/v1/routes/": [{"channel": "sms"}, {"channel": "email"}],
         "/v1/hooks/": [{"provider": "main"}, {"provider": "box"}],
     }
 

@@ -90,6 +90,7 @@ def test_a_switch_at_one_door_holds_for_every_worker(house: Several, oracle: Ora
     assert all(len(attempts) == 1 for attempts in oracle.taken().by_message.values())
 
 
+@pytest.mark.long
 def test_workers_api_and_scheduler_are_killed_under_load_and_nothing_is_lost(tmp_path: Path) -> None:
     oracle = Oracle(tmp_path, latency_ms=300)
     try:

@@ -85,9 +85,10 @@ def test_who_is_unknown_there_ends_the_message_and_says_why(world: World) -> Non
 def test_who_is_busy_is_written_to_again(world: World) -> None:
     id_ = world.post(mail("grey") | {"ttl": "4s"})
     row = world.comes_to(id_, "expired", "failed")
-    assert len(row["attempts"]) > 1
+    *heard, _ = row["attempts"]  # the last one may have come too late to be made
+    assert heard
     assert {attempt["state"] for attempt in row["attempts"]} == {"failed"}
-    assert all("451 4.7.1" in attempt["reason"]["detail"] for attempt in row["attempts"])
+    assert all("451 4.7.1" in attempt["reason"]["detail"] for attempt in heard)
     assert world.provider("post")["breaker"] == "closed"  # it is about that mailbox, not about the server
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -79,15 +80,24 @@ async def test_a_pause_beyond_every_deadline_loses_nothing_and_lists_what_it_dou
     house = start(timeout_s=1)
     caller = Caller(house, tmp_path / "ledger")
     # given calls of either kind that are taken and never answered, such as are answered while nobody reads, and more to do
-    lost = [{"do": "hang", "taken": True, "match": {"to_prefix": f"+141555500{n}"}, "count": 8} for n in (0, 3)]
+    kinds = [f"+141555500{n}" for n in (0, 3)]
+    lost = [{"do": "hang", "taken": True, "match": {"to_prefix": prefix}, "count": 8} for prefix in kinds]
     oracle.faults(lost)
+
+    def oracle_has(prefix: str) -> bool:
+        *lines, _ = oracle.log.read_bytes().split(b"\n")
+        return any(json.loads(line)["to"].startswith(prefix) for line in lines)
+
     posting = asyncio.gather(post(caller, range(30), "hold"), post(caller, range(30, 60), "resend"))
-    await asyncio.to_thread(wait_until, lambda: oracle.stats()["in_flight"] >= 16, 10, "calls are open")
+    await asyncio.to_thread(
+        wait_until, lambda: oracle.stats()["in_flight"] >= 16 and all(map(oracle_has, kinds)), 10, "calls are open"
+    )
 
     # when it stands still until all of them are over
     with stopped(house):
         open_at_pause = oracle.stats()["in_flight"]
         await asyncio.sleep(BEYOND_S)
+    oracle.faults([])  # where all of twenty calls failed the breaker is open, and what probes meet must not hang as well
     await posting
 
     # then nothing is lost, nothing doubled that was held, and every double is listed

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from sendwright.client import Sendwright
+from sendwright.client.answers import Message
 from sendwright.errors import SettingsError
 from sendwright.testing import FrozenClock, Server
 
@@ -83,6 +86,40 @@ def test_the_sandbox_misbehaves_on_request(server: Server, client: Sendwright) -
     assert attempts() == 3
 
 
+def test_who_presses_the_link_of_a_marketing_mail_gets_no_more_of_it_and_all_else(server: Server, client: Sendwright) -> None:
+    to = {"email": "grace@example.org"}
+    sale = {"body": "Tea is cheap. No more of this: {{ unsubscribe_url }}"}
+
+    def sent(**more: str) -> Message:
+        taken = client.send(to, content=sale if "category" in more else {"body": "Your tea."}, data={}, channels=["email"], **more)
+        (message,) = client.wait(taken.id, timeout_s=10).messages
+        return client.message(message.id)
+
+    # Given a marketing mail, and the link in it
+    first = sent(category="marketing")
+    (mail,) = server.wait_for(1, to=to["email"])
+    link = mail.unsubscribe_url or ""
+    assert link.startswith(f"{server.url}/u/")
+    assert mail.body.endswith(f": {link}")
+    # When it is looked at, nothing happens
+    with urlopen(link) as page:
+        assert b"g\xe2\x80\xa2\xe2\x80\xa2\xe2\x80\xa2@example.org" in page.read()
+    assert sent(category="marketing").state != "suppressed"
+    # When it is posted to as mail programs do
+    with urlopen(link, b"List-Unsubscribe=One-Click") as page:
+        assert (page.status, page.url) == (200, link)
+    # Then
+    again, receipt = sent(category="marketing"), sent()
+    assert (again.state, again.reason and again.reason.code) == ("suppressed", "opted_out")
+    assert receipt.state in {"sent", "delivered", "read"}
+    told = [entry.event for entry in client.message(first.id).timeline]
+    assert told.count("message.unsubscribed") == 1
+    # And who comes back is written to
+    with urlopen(link, b"subscribe=again") as page:
+        assert b"You are subscribed again" in page.read()
+    assert sent(category="marketing").state in {"sent", "delivered", "read"}
+
+
 def test_settings_that_are_wrong_say_so_at_the_start() -> None:
     with pytest.raises(SettingsError, match="attempts_maxx"):
         Server({"retry": {"attempts_maxx": 1}}).start()
@@ -118,3 +155,12 @@ def test_a_run_without_them_loads_nothing_of_the_product() -> None:
     loaded = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True).stdout.split()
     assert "sendwright.app" not in loaded
     assert "sendwright.client" not in loaded
+
+
+def test_what_its_page_shows_is_true() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
+    scripts = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "with Server(" in code]
+
+    assert len(scripts) == 2
+    for code in scripts:
+        exec(code, {})

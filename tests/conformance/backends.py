@@ -8,6 +8,7 @@ method inside its transaction, when all is written and nothing is committed, whi
 from __future__ import annotations
 
 import asyncio
+import functools
 import shutil
 import tempfile
 import threading
@@ -16,15 +17,30 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 from typing import Any, Protocol
 
+import apsw
 import pytest
 
 from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.bus.rabbitmq import RabbitBus
 from sendwright.drivers.clustered import PostgresBackend, open_postgres
-from sendwright.drivers.embedded import SqliteBackend, open_sqlite
+from sendwright.drivers.embedded import SqliteBackend, open_sqlite, opened
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.people import Directory, Suppressions
-from sendwright.engine.ports import Bus, Endpoints, Inbox, IntakeDesk, KeyRing, Ledger, Sweeper, Switchboard, Types, Waiting
+from sendwright.engine.ports import (
+    Bus,
+    Credentials,
+    Endpoints,
+    Inbox,
+    IntakeDesk,
+    KeyRing,
+    Layouts,
+    Ledger,
+    Stands,
+    Sweeper,
+    Switchboard,
+    Types,
+    Waiting,
+)
 from sendwright.model.records import Audit
 from sendwright.web.api.services import Sessions, Shown
 from tests.conformance import rabbit
@@ -57,10 +73,13 @@ class UnderTest(Protocol):
     inbox: Inbox
     sessions: Sessions
     endpoints: Endpoints
+    credentials: Credentials
+    stands: Stands | None
     sweeper: Sweeper
     directory: Directory
     suppressions: Suppressions
     types: Types
+    layouts: Layouts
     hold: Callable[[str], AbstractAsyncContextManager[Held]] | None
     """None where a transaction can't be held open."""
     grace_s: float
@@ -89,7 +108,10 @@ class _Memory:
         self.directory, self.suppressions = backend.directory, backend.suppressions
         self.sessions = backend.sessions
         self.types = backend.types
+        self.layouts = backend.layouts
         self.endpoints = backend.endpoints
+        self.credentials: Credentials = backend.credentials
+        self.stands: Stands | None = backend.stands
 
     async def restart(self) -> UnderTest:
         return _Memory(await self._backend.restart(), self._clock)
@@ -146,7 +168,10 @@ class _Sqlite:
         self.directory, self.suppressions = backend.directory, backend.suppressions
         self.sessions = backend.sessions
         self.types = backend.types
+        self.layouts = backend.layouts
         self.endpoints = backend.endpoints
+        self.credentials: Credentials = backend.credentials
+        self.stands: Stands | None = backend.stands
 
     async def restart(self) -> UnderTest:
         """Opens a copy of the files as they lie on the disk now, which is what a kill would leave."""
@@ -193,11 +218,25 @@ class _ThreadGate:
         self._open.set()
 
 
+_FOLDER = tempfile.TemporaryDirectory(prefix="sendwright-test-")
+
+
+@functools.cache
+def _empty_file() -> Path:
+    """A store's file without anything in it: a copy of it costs a seventh of making one."""
+    path = Path(_FOLDER.name) / "empty.db"
+    db = opened(path)
+    db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    db.close()
+    return path
+
+
 @asynccontextmanager
 async def sqlite() -> AsyncIterator[UnderTest]:
     with tempfile.TemporaryDirectory() as folder:
+        shutil.copyfile(_empty_file(), path := Path(folder) / "a.db")
         async with AsyncExitStack() as stack:
-            yield _Sqlite(await stack.enter_async_context(open_sqlite(Path(folder) / "a.db", marker=MARKER)), stack)
+            yield _Sqlite(await stack.enter_async_context(open_sqlite(path, marker=MARKER)), stack)
 
 
 class _Postgres:
@@ -218,7 +257,10 @@ class _Postgres:
         self.directory, self.suppressions = backend.directory, backend.suppressions
         self.sessions = backend.sessions
         self.types = backend.types
+        self.layouts = backend.layouts
         self.endpoints = backend.endpoints
+        self.credentials: Credentials = backend.credentials
+        self.stands: Stands | None = backend.stands
         self.records: Shown = _Counted(backend)
 
     async def restart(self) -> UnderTest:

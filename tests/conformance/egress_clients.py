@@ -49,6 +49,8 @@ async def http_client(route: Route | None = None, tls: ssl.SSLContext | None = N
 
 CLIENTS: dict[str, Client] = {"http": http_client}
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+_LOOPS = [pytest.param("asyncio", marks=pytest.mark.slow), "uvloop"]
+"""The quick run has the loop that the product takes where it is installed."""
 
 
 def every_client(story: Callable[..., Awaitable[None]]) -> Callable[..., None]:
@@ -71,7 +73,7 @@ def every_client(story: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     kept = [p for p in asked.values() if p.name not in {"client", "serve", "authority"}]
     added = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("client", "loop")]
     test.__signature__ = inspect.Signature([*added, *kept])
-    return pytest.mark.parametrize("client", CLIENTS)(pytest.mark.parametrize("loop", LOOPS)(test))
+    return pytest.mark.parametrize("client", CLIENTS)(pytest.mark.parametrize("loop", _LOOPS)(test))
 
 
 def _serve(stack: contextlib.ExitStack, *scripts: Script, tls: ssl.SSLContext | None = None) -> Server:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from sendwright.providers import signing
-from sendwright.providers.contract import Hook, MailReply, Media, Outgoing, Reply
+from sendwright.providers.contract import Hook, MailReply, Media, Outgoing, Provider, Reply
 
 NOW = 1_790_000_000.0
 ATTEMPT = "att_" + "0" * 31 + "1" + "00001"
@@ -42,6 +42,8 @@ class Samples:
     """Every secret of `raw`."""
     callback: Hook | None = None
     """A good callback, reporting the attempt `ATTEMPT`; None for a kind without callbacks."""
+    reply: Hook | None = None
+    """A callback that brings what a person says, its signature left out; None for a kind that brings none."""
     reports: str = ATTEMPT
     """What its receipt names, where the vendor has no way to echo our id: the vendor's own."""
     stale: tuple[Hook, ...] = ()
@@ -90,6 +92,13 @@ def standard_webhook(key: bytes, body: bytes, at: float) -> Hook:
 
 def json_reply(status: int, value: object) -> Reply:
     return Reply(status, (("content-type", "application/json"),), json.dumps(value).encode())
+
+
+def story_of(kind: str) -> tuple[Provider, list[Hook]] | None:
+    """An account of it, and what its callbacks may say of one attempt, one after the other: `story` of the kind's own test file.
+    None for a kind without callbacks."""
+    made: Callable[[], tuple[Provider, list[Hook]]] | None = getattr(import_module(f"tests.providers.test_{kind}"), "story", None)
+    return None if made is None else made()
 
 
 def samples_of(kind: str) -> Samples | None:

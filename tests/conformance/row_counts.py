@@ -1,7 +1,8 @@
 """How many rows the embedded store writes for a message, counted by the database itself.
 
 The whole engine runs, from accept to the recorded outcome, over the console. Temporary triggers on the writer's own
-connection count every insert, update and delete by table; they leave nothing in the file.
+connection count every insert, update and delete by table; they leave nothing in the file. The engine's clock stands
+still, so that a machine that stalls for half a second does not make a claim too old to be used.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sendwright.drivers.store.sqlite.writer import Operation
 from sendwright.engine.telling import Settled, Telling
 from sendwright.model.notification import Payload
 from sendwright.settings import load
+from sendwright.testing.clock import FrozenClock
 
 SETTLED_S = 20
 TENANT = "acme"
@@ -65,7 +67,7 @@ async def row_writes(count: int, *, keyed: bool = False) -> Writes:
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         config = Path(folder) / "sendwright.toml"
         config.write_text(SETTINGS)
-        running = Running(load(config, {}, Path(folder) / "data"))
+        running = Running(load(config, {}, Path(folder) / "data"), clock=FrozenClock())
         parts = await running.start()
         try:
             return await _counted(parts, count, keyed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
@@ -14,9 +14,11 @@ from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.store.memory_accord import MemoryAccord
 from sendwright.engine.ports import Accord, Registry
 from sendwright.model.accord import Bar, Block, Change, Standing, Total
+from sendwright.model.ids import notice_id
+from sendwright.model.notices import OPERATOR, Notice
 from sendwright.policy.limit import AHEAD_S, BLOCK_S, KEPT_S, URGENT_AHEAD_S
 from tests.conformance.backends import on_postgres
-from tests.conformance.builders import ManualClock
+from tests.conformance.builders import NOW, ManualClock
 from tests.conformance.postgres_server import empty_postgres, make_postgres
 
 LEASE_S = 10.0
@@ -32,17 +34,23 @@ class Agreed(Struct):
     other: Accord
     registry: Registry
     passed: Callable[[float], Awaitable[None]]
+    events: Callable[[], Awaitable[Sequence[tuple[str, str, str]]]]
+    """What the operator was told: type, subject and detail."""
 
 
 @asynccontextmanager
 async def memory() -> AsyncIterator[Agreed]:
     clock = ManualClock()
-    accord = MemoryAccord(clock)
+    told: list[Notice] = []
+    accord = MemoryAccord(clock, keep=told.extend)
 
     async def passed(seconds: float) -> None:
         clock.advance(seconds)
 
-    yield Agreed(accord, accord, accord, passed)
+    async def events() -> Sequence[tuple[str, str, str]]:
+        return [(notice.type, notice.id, notice.told) for notice in told]
+
+    yield Agreed(accord, accord, accord, passed, events)
 
 
 @asynccontextmanager
@@ -54,7 +62,12 @@ async def postgres() -> AsyncIterator[Agreed]:
         assert one.accord is not None
         assert other.accord is not None
         assert one.registry is not None
-        yield Agreed(one.accord, other.accord, one.registry, asyncio.sleep)
+
+        async def events() -> Sequence[tuple[str, str, str]]:
+            found = await other.records.events(OPERATOR, 0, 100)
+            return [(event.type, event.notification, event.detail) for event in found]
+
+        yield Agreed(one.accord, other.accord, one.registry, asyncio.sleep, events)
 
 
 @pytest.fixture(params=[memory, pytest.param(postgres, marks=pytest.mark.slow)], ids=lambda opened: opened.__name__)
@@ -201,3 +214,26 @@ async def test_the_picture_has_the_epoch_and_from_when_on_cells_are_free(agreed:
     ((provider, free_at),) = picture.rates
     assert provider == "p"
     assert free_at == pytest.approx(ends(block, 0.01), abs=1e-4)
+
+
+# What the operator is told
+
+
+def notice(mark: int, at: int = NOW) -> Notice:
+    return Notice(notice_id(at, bytes([mark]) * 14), "provider.opened", NOW, '{"provider":"p"}')
+
+
+async def test_what_is_told_of_a_change_is_told_with_it_or_not_at_all(agreed: Agreed) -> None:
+    # when: all change the same version, each with its own words
+    moves = [who.move("p", 0, OPEN, notices=(notice(n),)) for n, who in enumerate((agreed.one, agreed.other) * 4)]
+    bars = await asyncio.gather(*moves)
+    # then
+    won = next(n for n, bar in enumerate(bars) if bar is not None)
+    assert await agreed.events() == [("provider.opened", notice(won).id, notice(won).told)]
+    # when: it is not due, or overtaken
+    assert await agreed.one.move("p", 1, PROBING, when_due=True, notices=(notice(20),)) is None
+    assert await agreed.one.move("p", 7, CLOSED, notices=(notice(21),)) is None
+    assert len(await agreed.events()) == 1
+    # when: several at once, and of a day that nobody has written of
+    assert await agreed.one.move("p", 1, CLOSED, notices=(notice(30), notice(31, NOW - 90 * 86_400_000))) is not None
+    assert [subject for _, subject, _ in await agreed.events()][1:] == [notice(30).id, notice(31, NOW - 90 * 86_400_000).id]

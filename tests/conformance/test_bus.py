@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -203,14 +204,17 @@ async def test_the_oldest_age_is_that_of_the_oldest_bundle_that_nobody_has_taken
     await backend.pass_time(0.2)
     await backend.bus.publish(LANE, numbered(2))
     await backend.pass_time(0.01)
-    before = backend.bus.oldest_s(LANE)
+    seen, before = time.monotonic(), backend.bus.oldest_s(LANE)
     # when
     await backend.bus.take(LANE)
     # then
+    after, later_s = backend.bus.oldest_s(LANE), time.monotonic() - seen
     assert before >= 0.2
-    assert 0 < backend.bus.oldest_s(LANE) <= before - 0.1
+    assert 0 < after <= before - 0.1 + later_s
     await backend.bus.take(LANE)
-    assert backend.bus.oldest_s(LANE) == 0
+    async with asyncio.timeout(10):  # a broker's word about it may be late
+        while backend.bus.oldest_s(LANE) != 0:
+            await asyncio.sleep(0.01)
 
 
 async def test_publishing_nothing_makes_no_bundle(backend: UnderTest) -> None:

@@ -233,7 +233,22 @@ async def test_more_messages_than_one_slice_are_all_erased_and_a_repeat_finds_no
 async def test_the_inbox_of_an_erased_person_is_empty_and_nobody_elses(backend: UnderTest) -> None:
     ntf = new_id()
     for number, name in enumerate(("ada", "kim")):
-        await backend.inbox.add(Item(message_id(ntf, number), TENANT, name, NOW, "box", "att_1", ItemContent(body="Hello")))
+        await backend.inbox.add(to_inbox(message_id(ntf, number), name))
     await erased(backend)
     assert await backend.inbox.page(TENANT, "ada", View.ALL, NOW, 10) == []
     assert len(await backend.inbox.page(TENANT, "kim", View.ALL, NOW, 10)) == 1
+
+
+async def test_a_call_that_was_under_way_puts_nothing_into_the_inbox_of_an_erased_person(backend: UnderTest) -> None:
+    ntf = new_id()
+    births = [birth(ntf, number, (Step("inapp", name),), recipient=name) for number, name in enumerate(("ada", "kim"))]
+    await backend.ledger.plan([plan(*births, notification=ntf)])
+    await erased(backend)
+    for number, name in enumerate(("ada", "kim")):
+        await backend.inbox.add(to_inbox(message_id(ntf, number), name))
+    assert await backend.inbox.page(TENANT, "ada", View.ALL, NOW, 10) == []
+    assert len(await backend.inbox.page(TENANT, "kim", View.ALL, NOW, 10)) == 1
+
+
+def to_inbox(message: str, recipient: str) -> Item:
+    return Item(message, TENANT, recipient, NOW, "box", "att_1", ItemContent(body="Hello"))

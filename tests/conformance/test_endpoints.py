@@ -50,8 +50,12 @@ async def furnished(backend: UnderTest, *seqs: int, of: Endpoint | None = None) 
     """An endpoint with postings of these events, all due."""
     made = of or endpoint()
     assert await backend.endpoints.add(made)
-    assert await backend.endpoints.spread(made.id, made.seen, 100, [posting(seq, made) for seq in seqs])
+    assert await backend.endpoints.spread(made, 100, [posting(seq, made) for seq in seqs])
     return made
+
+
+async def test_without_endpoints_there_is_nothing_to_count(backend: UnderTest) -> None:
+    assert await backend.endpoints.figures(10) == (0, {})
 
 
 async def test_what_was_added_is_found_whole_and_is_its_tenants_alone(backend: UnderTest) -> None:
@@ -92,7 +96,7 @@ async def test_of_two_who_read_the_same_events_one_writes(backend: UnderTest) ->
     made = endpoint()
     await backend.endpoints.add(made)
     batch = [posting(8), posting(9)]
-    done = await asyncio.gather(*(backend.endpoints.spread(made.id, 7, 9, batch) for _ in range(5)))
+    done = await asyncio.gather(*(backend.endpoints.spread(made, 9, batch) for _ in range(5)))
     assert done.count(True) == 1
     assert list(await backend.endpoints.postings(made.id, None, 10)) == batch[::-1]
     found = await backend.endpoints.find("acme", made.id)
@@ -102,7 +106,7 @@ async def test_of_two_who_read_the_same_events_one_writes(backend: UnderTest) ->
 
 async def test_a_posting_that_is_there_already_stays_as_it_is(backend: UnderTest) -> None:
     made = await furnished(backend, 8)
-    assert await backend.endpoints.spread(made.id, 100, 101, [posting(8, body="{}"), posting(101)])
+    assert await backend.endpoints.spread(replace(made, seen=100), 101, [posting(8, body="{}"), posting(101)])
     assert [each.body for each in await backend.endpoints.postings(made.id, None, 10)] == ['{"n":101}', '{"n":8}']
 
 
@@ -111,7 +115,7 @@ async def test_what_is_removed_is_gone_and_gets_nothing_more(backend: UnderTest)
     assert not await backend.endpoints.remove("beta", made.id)
     assert await backend.endpoints.remove("acme", made.id)
     assert not await backend.endpoints.remove("acme", made.id)
-    assert not await backend.endpoints.spread(made.id, 100, 101, [posting(101)])
+    assert not await backend.endpoints.spread(replace(made, seen=100), 101, [posting(101)])
     assert await backend.endpoints.tried(tried(posting(8), NOW, ok=True)) is None
     assert [await backend.endpoints.purge(made.id, 2) for _ in range(3)] == [2, 1, 0]
     assert list(await backend.endpoints.postings(made.id, None, 10)) == []
@@ -163,6 +167,9 @@ async def test_an_endpoint_that_is_gone_or_fails_for_days_is_posted_to_no_more(b
     found = [await backend.endpoints.find("acme", each.id) for each in (gone, failing, patient)]
     assert [(each.disabled_for, each.version) for each in found if each] == [(GONE, 2), (FAILING, 2), (None, 1)]
     assert [each.id for each in await backend.endpoints.live()] == [patient.id]
+    await backend.endpoints.add(endpoint(4, tenant="other", disabled_for=GONE))
+    assert await backend.endpoints.figures(10) == (2, {GONE: 2, FAILING: 1})
+    assert (await backend.endpoints.figures(1))[0] == 1
 
 
 async def test_postings_are_shown_newest_first_by_state_and_in_pages(backend: UnderTest) -> None:
@@ -216,7 +223,30 @@ async def test_with_a_person_goes_what_was_told_of_it_and_nothing_else(backend: 
         subjects = (ours.id, theirs.id, reply.id, "rep_of_somebody")
         rows = [posting(8 + place, each, subject=subject) for place, subject in enumerate(subjects)]
         await backend.endpoints.add(each)
-        await backend.endpoints.spread(each.id, 7, 20, rows)
+        await backend.endpoints.spread(each, 20, rows)
     await backend.directory.erase(TENANT, "ada", MARKER.person(TENANT, "ada"), NOW, ["a mark"])
     assert [each.seq for each in await backend.endpoints.postings(made.id, None, 9)] == [11, 9]
     assert len(await backend.endpoints.postings(foreign.id, None, 9)) == 4
+
+
+async def test_what_was_made_of_events_before_a_person_was_erased_is_not_written(backend: UnderTest) -> None:
+    made, foreign = endpoint(tenant=TENANT), endpoint(2, tenant="other")
+    for each in (made, foreign):
+        await backend.endpoints.add(each)
+    await backend.directory.erase(TENANT, "ada", MARKER.person(TENANT, "ada"), NOW)
+    assert not await backend.endpoints.spread(made, 8, [posting(8, made)])
+    assert await backend.endpoints.spread(foreign, 8, [posting(8, foreign)])
+    assert list(await backend.endpoints.postings(made.id, None, 9)) == []
+    found = await backend.endpoints.find(TENANT, made.id)
+    assert found == replace(made, version=found.version if found else 0)
+    assert await backend.endpoints.spread(found, 8, [posting(8, made)])
+
+
+async def test_an_endpoint_that_is_changed_by_who_read_it_before_an_erasure_is_read_anew(backend: UnderTest) -> None:
+    made = endpoint(tenant=TENANT)
+    await backend.endpoints.add(made)
+    await backend.directory.erase(TENANT, "ada", MARKER.person(TENANT, "ada"), NOW)
+    assert not await backend.endpoints.save(replace(made, url="https://elsewhere.example/", version=made.version + 1))
+    found = await backend.endpoints.find(TENANT, made.id)
+    assert found is not None
+    assert await backend.endpoints.save(replace(found, url="https://elsewhere.example/", version=found.version + 1))

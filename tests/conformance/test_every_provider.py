@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import unquote_plus
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sendwright.model.content import EmailContent
+from sendwright.policy.unsubscribing import header_fields
 from sendwright.providers.contract import (
     Accepted,
     Answer,
@@ -22,6 +26,7 @@ from sendwright.providers.contract import (
     Flow,
     Hook,
     HttpRequest,
+    Inbound,
     Later,
     Lost,
     MailReply,
@@ -35,8 +40,10 @@ from sendwright.providers.contract import (
     Receipt,
     Rejected,
     Reply,
+    TooLong,
     Unsure,
     Verdict,
+    length_of,
 )
 from sendwright.providers.registry import kinds, make, survey
 from tests.conformance.kinds import ATTEMPT, BODY_MARK, PHONE, SECRET_MARK, TITLE_MARK, Samples, samples_of
@@ -98,10 +105,18 @@ BUSY = (
 )
 
 
+@functools.cache
+def made(kind: str) -> Provider:
+    """One of each kind: they are pure, so all tests may share it."""
+    samples = samples_of(kind)
+    assert samples is not None
+    return make("main", samples.raw)
+
+
 def those(wanted: Callable[[Samples, Provider], object]) -> pytest.MarkDecorator:
     """Runs a test for those kinds alone that it is about."""
     known = {name: found for name in sorted(kinds()) if (found := samples_of(name)) is not None}
-    names = [name for name, samples in known.items() if wanted(samples, make("main", samples.raw))]
+    names = [name for name, samples in known.items() if wanted(samples, made(name))]
     return pytest.mark.parametrize("samples", names, indirect=True)
 
 
@@ -115,7 +130,7 @@ def samples(request: pytest.FixtureRequest) -> Samples:
 
 @pytest.fixture
 def provider(samples: Samples) -> Provider:
-    return make("main", samples.raw)
+    return made(str(samples.raw["kind"]))
 
 
 def read_by_flow(provider: Provider, out: Outgoing, answer: Answer) -> Outcome:
@@ -129,6 +144,24 @@ def read_by_flow(provider: Provider, out: Outgoing, answer: Answer) -> Outcome:
     except StopIteration as done:
         outcome: Outcome = done.value
         return outcome
+
+
+def sends_mail(_: Samples, provider: Provider) -> bool:
+    """Every kind behind which there are mailboxes, and header fields."""
+    can = provider.capabilities
+    return "email" in can.channels and can.transport in {"http", "smtp"} and provider.kind != "sandbox"
+
+
+@those(sends_mail)
+def test_a_mail_goes_out_with_the_link_by_which_its_recipient_unsubscribes(samples: Samples) -> None:
+    link = f"https://notify.example.com/u/{'Ab0_-' * 30}"
+    own = EmailContent(headers={"X-Shop": "north", **header_fields(link)})
+    out = msgspec.structs.replace(samples.outgoing, channel="email", own=own, unsubscribe_url=link)
+    request = make("main", samples.raw).build(out)
+    assert isinstance(request, HttpRequest | MailRequest)
+    said = request.message if isinstance(request, MailRequest) else request.body
+    text = unquote_plus(said.decode())
+    assert all(text.count(part) == 1 for part in (f"<{link}>", "List-Unsubscribe-Post", "List-Unsubscribe=One-Click", "X-Shop"))
 
 
 def test_no_kind_is_broken() -> None:
@@ -175,6 +208,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(status=st.sampled_from(STATUSES), value=json_values)
 def test_json_of_any_shape_never_raises_and_is_no_success_outside_2xx(provider: Provider, status: int, value: object) -> None:
@@ -323,6 +357,7 @@ def test_what_was_not_sent_is_later_and_no_call(samples: Samples, provider: Prov
 with_tokens = those(lambda _, provider: provider.capabilities.tokens)
 
 
+@pytest.mark.slow
 @with_tokens
 @pytest.mark.parametrize("body", JUNK, ids=range(len(JUNK)))
 def test_junk_is_no_access_token_and_never_raises(provider: Provider, body: bytes) -> None:
@@ -405,11 +440,20 @@ def test_a_request_goes_to_base_url_when_there_is_one(samples: Samples) -> None:
 
 
 @those(lambda _, provider: provider.capabilities.body_max)
-def test_a_body_over_the_limit_is_refused_before_it_is_sent(samples: Samples, provider: Provider) -> None:
-    limit = provider.capabilities.body_max or 0
-    provider.build(msgspec.structs.replace(samples.outgoing, body="x" * limit))
-    with pytest.raises(ValueError):
-        provider.build(msgspec.structs.replace(samples.outgoing, body="x" * (limit + 1)))
+def test_what_it_counts_is_refused_over_its_limit_before_it_is_sent_and_is_the_same_without_address_and_token(
+    samples: Samples, provider: Provider
+) -> None:
+    can, out = provider.capabilities, samples.outgoing
+
+    def said(count: int) -> Outgoing:
+        return msgspec.structs.replace(out, body="x" * count)
+
+    room = (can.body_max or 0) - length_of(provider.counted(said(1)), can.unit)
+    provider.build(said(1 + room))
+    with pytest.raises(TooLong):
+        provider.build(said(2 + room))
+    nowhere = msgspec.structs.replace(said(1 + room), address="", token=None, attempt="", entropy=b"")
+    assert length_of(provider.counted(nowhere), can.unit) == can.body_max
 
 
 def test_a_channel_that_it_does_not_take_is_refused(samples: Samples, provider: Provider) -> None:
@@ -485,6 +529,19 @@ def test_a_callback_bent_anywhere_never_raises_and_says_nothing_unfit_to_keep(pr
         for receipt in provider.receipts(msgspec.structs.replace(callback, body=json.dumps(value).encode())):
             for kept in (receipt.attempt, receipt.ref, receipt.detail):
                 assert kept is None or kept.isprintable()
+
+
+@those(lambda samples, _: samples.reply)
+def test_what_a_person_says_bent_anywhere_never_raises_and_is_what_it_seems(samples: Samples, provider: Provider) -> None:
+    reply = samples.reply
+    assert reply is not None
+    (heard,) = provider.reports(reply)
+    assert isinstance(heard, Inbound)
+    assert heard.address
+    assert heard.address not in repr(heard)
+    for value in bent(said(reply.body)):
+        for event in provider.reports(msgspec.structs.replace(reply, body=json.dumps(value).encode())):
+            assert msgspec.convert(msgspec.to_builtins(event), type(event)) == event
 
 
 @called_back

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from sendwright.model.content import Action
 from sendwright.model.inbox import Item, ItemContent, Mark, Place, View
+from sendwright.model.states import AttemptState
 
 from .backends import UnderTest, every_backend
 from .builders import NOW
@@ -128,6 +129,45 @@ async def test_of_many_who_mark_it_at_once_one_has_done_so(backend: UnderTest) -
     await backend.inbox.add(item(1))
     changed = await asyncio.gather(*(backend.inbox.mark(*ADA, [item(1).id], Mark.READ, NOW + n) for n in range(8)))
     assert sum(len(found) for found in changed) == 1
+
+
+@pytest.mark.parametrize(
+    ("marks", "owed"),
+    [
+        ([Mark.DELIVERED], AttemptState.DELIVERED),
+        ([Mark.DELIVERED, Mark.READ], AttemptState.READ),
+        ([Mark.READ, Mark.UNREAD, Mark.ARCHIVED], AttemptState.READ),
+        ([Mark.ARCHIVED], None),
+        ([Mark.SNOOZED], None),
+    ],
+)
+async def test_what_a_mark_says_is_owed_until_it_was_reported(
+    backend: UnderTest, marks: list[Mark], owed: AttemptState | None
+) -> None:
+    await backend.inbox.add(item(0))
+    for turn, mark in enumerate(marks, 1):
+        await backend.inbox.mark(*ADA, [item(0).id], mark, NOW + turn, NOW + 9 if mark == Mark.SNOOZED else None)
+    again = await backend.restart()
+    owing = await again.inbox.owed(10)
+    assert [found.owed for found in owing] == ([] if owed is None else [owed])
+    await again.inbox.reported(owing)
+    assert await again.inbox.owed(10) == []
+
+
+async def test_what_was_read_while_its_delivery_was_reported_is_owed_yet(backend: UnderTest) -> None:
+    await backend.inbox.add(item(0))
+    delivered = await backend.inbox.mark(*ADA, None, Mark.DELIVERED, NOW + 1)
+    await backend.inbox.mark(*ADA, None, Mark.READ, NOW + 2)
+    await backend.inbox.reported(delivered)
+    assert [found.owed for found in await backend.inbox.owed(10)] == [AttemptState.READ]
+
+
+async def test_what_is_owed_longest_comes_first_and_no_more_than_was_asked_for(backend: UnderTest) -> None:
+    for number in range(4):
+        await backend.inbox.add(item(number))
+    for turn, number in enumerate((2, 0, 3)):
+        await backend.inbox.mark(*ADA, [item(number).id], Mark.READ, NOW + turn)
+    assert [found.id for found in await backend.inbox.owed(2)] == [item(2).id, item(0).id]
 
 
 async def test_every_change_is_another_version(backend: UnderTest) -> None:

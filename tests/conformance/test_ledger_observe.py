@@ -7,6 +7,8 @@ import itertools
 
 import pytest
 
+from sendwright.drivers.store.moves import told_once
+from sendwright.model.happenings import Happening
 from sendwright.model.parcel import Sighting
 from sendwright.model.records import CONTRADICTED, Page, Patience
 from sendwright.model.states import AttemptState, MessageState
@@ -321,3 +323,77 @@ async def test_a_failure_after_the_delivery_is_noted_once_and_changes_nothing_el
     assert (attempt.state, attempt.reason, attempt.detail) == (proof, "unreachable", "30003")
     noted = [event for event in await backend.records.timeline(parcel.id) if event.type == CONTRADICTED]
     assert [(event.detail, event.at) for event in noted] == [("unreachable", NOW)]
+
+
+H = Happening
+ONCE_EACH = [
+    (A.DELIVERED, H.COMPLAINED, "abuse", "message.complained"),
+    (A.READ, H.CLICKED, "", "message.clicked"),
+    (A.DELIVERED, H.UNSUBSCRIBED, "", "message.unsubscribed"),
+    (A.DELIVERED, H.OPENED_BY_MACHINE, "open", "message.opened_by_machine"),
+]
+
+
+async def told(backend: UnderTest, parcel: str) -> list[tuple[str, str]]:
+    events = await backend.records.timeline(parcel)
+    return [(event.type, event.detail) for event in events if event.message is not None]
+
+
+async def test_what_a_receipt_reports_beside_a_state_is_told_once_however_often_it_comes(backend: UnderTest) -> None:
+    for state, happened, more, type_ in ONCE_EACH:
+        # given
+        parcel, held = await sent(backend.ledger)
+        sighting = receipt(state, held.attempt, happened=happened.value, more=more)
+        # when: at once, one after another, and when it has been told long ago
+        await asyncio.gather(*(backend.ledger.observe(sighting, NOW) for _ in range(23)))
+        for turn in range(23):
+            await backend.ledger.observe(sighting, NOW + MINUTE + turn)
+        # then: after what it proves
+        reached = "message.read" if state is A.READ else "message.delivered"
+        assert await told(backend, parcel.id) == [("message.sent", ""), (reached, ""), (type_, more)]
+
+
+async def test_a_bounce_is_told_before_what_comes_of_it_and_once_of_each_attempt(backend: UnderTest) -> None:
+    # given
+    parcel, held = await sent(backend.ledger, steps=(SMS, EMAIL))
+    bounce = receipt(A.FAILED, held.attempt, reason="unreachable", happened=H.BOUNCED.value, more="soft")
+    # when
+    for turn in range(46):
+        await backend.ledger.observe(bounce, NOW + turn)
+    # then
+    first = [("message.sent", ""), ("message.bounced", "soft"), ("message.queued", "unreachable")]
+    assert await told(backend, parcel.id) == first
+    # when: the next step comes to the same
+    (following,) = await backend.waiting.due(NOW + MINUTE, 10)
+    again = await claimed(backend.ledger, following, "token-2")
+    await backend.ledger.settle(accepted(following, again))
+    await backend.ledger.observe(receipt(A.FAILED, again.attempt, reason="unreachable", happened=H.BOUNCED.value, more="hard"), NOW)
+    # then
+    second = [("message.sent", ""), ("message.bounced", "hard"), ("message.failed", "unreachable")]
+    assert (await told(backend, parcel.id))[-3:] == second
+
+
+async def test_a_bounce_after_the_delivery_is_told_and_changes_nothing_else(backend: UnderTest) -> None:
+    parcel, held = await sent(backend.ledger)
+    await backend.ledger.observe(receipt(A.DELIVERED, held.attempt), NOW)
+    for _ in range(3):
+        await backend.ledger.observe(receipt(A.FAILED, held.attempt, happened=H.BOUNCED.value, more="hard"), NOW)
+    assert await state_of(backend, parcel) == MessageState.DELIVERED
+    assert sorted(await told(backend, parcel.id))[:1] == [("message.bounced", "hard")]
+    assert [type_ for type_, _ in await told(backend, parcel.id)].count("message.bounced") == 1
+
+
+async def test_what_is_reported_by_a_reference_before_the_answer_is_told_with_it(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger)
+    held = await claimed(backend.ledger, parcel)
+    for _ in range(3):
+        await backend.ledger.observe(receipt(A.DELIVERED, ref="SM9", happened=H.COMPLAINED.value), NOW)
+    await backend.ledger.settle(accepted(parcel, held, ref="SM9"))
+    await backend.ledger.observe(receipt(A.DELIVERED, ref="SM9", happened=H.COMPLAINED.value), NOW)
+    assert [type_ for type_, _ in await told(backend, parcel.id)].count("message.complained") == 1
+
+
+def test_plain_receipts_and_bounces_ask_nothing_of_what_was_told() -> None:
+    plain = [receipt(state) for state in A]
+    assert not told_once([*plain, receipt(A.FAILED, happened=H.BOUNCED.value)])
+    assert all(told_once([*plain, receipt(state, happened=happened.value)]) for state, happened, _, _ in ONCE_EACH)

@@ -141,3 +141,25 @@ async def test_a_parcel_from_before_a_person_had_it_sent_again_is_of_no_use(back
     (again,) = await backend.waiting.due(NOW, 10)
     assert (again.since, again.round) == (1, Round())
     await claimed(backend.ledger, again, "token-3")
+
+
+# Calls that several messages share
+
+
+async def test_the_call_that_a_claim_shares_is_known_from_the_claim_on_and_no_settlement_takes_it_away(backend: UnderTest) -> None:
+    parcels = [await planned(backend.ledger) for _ in range(3)]
+    calls = ["call_1-7", "call_1-7", None]
+    held = [await claimed(backend.ledger, parcel, call=call) for parcel, call in zip(parcels, calls, strict=True)]
+
+    async def told() -> list[list[str | None]]:
+        return [[attempt.call for attempt in await backend.records.attempts(parcel.id)] for parcel in parcels]
+
+    assert await told() == [["call_1-7"], ["call_1-7"], [None]]
+    # when: one is taken, one is not, and the next try of that one goes alone
+    await backend.ledger.settle(accepted(parcels[0], held[0]))
+    await backend.ledger.settle(later(parcels[1], held[1]))
+    again = replace(parcels[1], number=1, wait=(await message_of(backend, parcels[1])).wait.serial)
+    await backend.ledger.claim(claim(again, "token-2"))
+    # then: also for who comes after a crash
+    backend = await backend.restart()
+    assert await told() == [["call_1-7"], ["call_1-7", None], [None]]

@@ -33,7 +33,7 @@ from sendwright.model.ids import reply_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import INBOUND, Intake, Parcel, bundle, pack, split, unbundle
 from sendwright.model.people import Change, Heard
-from sendwright.model.records import AttemptRecord, Cancelled, Conflict, Page, Switch, Taken, Wait
+from sendwright.model.records import AttemptRecord, Cancelled, Conflict, Order, Page, Switch, Taken, Wait
 from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.suppression import suppression
@@ -103,7 +103,7 @@ async def live(house: SqliteBackend, parcels: list[Any]) -> None:
     await house.bus.publish("sms.normal", [pack(parcel) for parcel in (queued, fanned, sent)])
     await house.bus.publish("push.normal", [pack(old)])  # whose channel nobody serves over there
     for number, parcel in enumerate((sent, delivered)):
-        held = await claimed(house.ledger, parcel)
+        held = await claimed(house.ledger, parcel, call="call_1-7")
         await house.ledger.settle(accepted(parcel, held, ref=f"ref-{number}"))
     await house.ledger.observe(receipt(AttemptState.DELIVERED, ref="ref-1"), NOW)
     await house.ledger.settle(lost(doubted, await claimed(house.ledger, doubted)))
@@ -116,6 +116,7 @@ async def live(house: SqliteBackend, parcels: list[Any]) -> None:
     await house.ledger.observe(receipt(AttemptState.DELIVERED, ref="of-nobody"), NOW)
     await house.quarantine.keep("sms.normal", b"\x00\xff no parcel", "it is not JSON", NOW)
     await house.switchboard.set(Switch("twilio-main", enabled=False, rate="5/s"), {"enabled", "rate"})
+    await house.switchboard.reorder(Order("sms", ("vonage-eu", "twilio-main")))
     for number, scopes in enumerate((("send",), ("read", "admin"))):
         await house.keyring.add(ApiKey(f"swk_{number:08}", TENANT, "half", scopes, bytes(32), NOW, rate="5/s" if number else None))
     await peopled(house)
@@ -143,7 +144,7 @@ async def point(house: SqliteBackend) -> None:
     first, second = (
         Posting(posting_id("end_1", seq), "end_1", seq, "message.sent", "msg_1", NOW, "{}", due_at=NOW) for seq in (3, 4)
     )
-    await house.endpoints.spread("end_1", 2, 4, [first, second])
+    await house.endpoints.spread(made, 4, [first, second])
     await house.endpoints.tried(Tried(replace(first, count=1, tries=(Try(NOW, 500, "no", 3),)), NOW, ok=False))
 
 
@@ -311,6 +312,7 @@ async def everything(house: Any) -> dict[str, Any]:
         "dead": await house.records.dead_causes(TENANT),
         "parcels": [await house.quarantine.found(each.id) for each in await house.quarantine.newest(10)],
         "switches": await house.switchboard.read(),
+        "routes": await house.switchboard.orders(),
         "api keys": await house.keyring.page(None, 10),
         "recipients": await house.directory.page(TENANT, 100, None),
         "suppressions": await house.suppressions.page(TENANT, 100, None, NOW),
@@ -348,7 +350,7 @@ async def test_what_was_under_way_goes_on_afterwards(file: Path) -> None:
         parcels = {parcel.id: parcel for parcel in unbundle(Parcel, taken.body)}
         free = [parcel for parcel in parcels.values() if (await state_of(there, parcel)) == MessageState.QUEUED]
         for parcel in free:
-            held = await claimed(there.ledger, parcel, epoch=2)
+            held = await claimed(there.ledger, parcel, epoch=3)
             assert await there.ledger.settle(accepted(parcel, held)) == MessageState.SENT
         (due,) = [p for p in await there.waiting.due(NOW + MINUTE, 10) if await state_of(there, p) == MessageState.SCHEDULED]
         await there.waiting.promoted([due], NOW + MINUTE)

@@ -1,7 +1,7 @@
 """The races of test_races.py, test_races_evidence.py and test_races_people.py between two processes over one PostgreSQL database.
 
-Each call of the ledger, the waiting table, the desk, the switchboard, the directory or the suppressions is made by the other
-process than the one before: so what races there in one process's flushes races here on connections that know nothing of one
+Each call of the ledger, the waiting table, the desk, the switchboard, the directory, the inboxes or the suppressions is made by the
+other process than the one before: so what races there in one process's flushes races here on connections that know nothing of one
 another.
 """
 
@@ -54,6 +54,8 @@ class _Two:
         self.switchboard = _InTurn([backend.switchboard for backend in backends])
         self.directory = _InTurn([backend.directory for backend in backends])
         self.suppressions = _InTurn([backend.suppressions for backend in backends])
+        self.inbox = _InTurn([backend.inbox for backend in backends])
+        self.endpoints = _InTurn([backend.endpoints for backend in backends])
         self.records, self.sweeper = backends[0].records, backends[0].sweeper
 
     async def restart(self) -> UnderTest:

@@ -66,6 +66,7 @@ def parcel(number: int) -> bytes:
 # -- what brokers do ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 async def test_a_broker_killed_while_all_is_moving_loses_nothing(own: Place, broker: Broker) -> None:
     # given
     confirmed: set[int] = set()

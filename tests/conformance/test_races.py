@@ -18,7 +18,7 @@ import pytest
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, Parcel, intake_lane, unbundle
-from sendwright.model.records import Cancelled, Claimed, Conflict, Refused, Running, Switch, Taken, Wait
+from sendwright.model.records import Cancelled, Claimed, Conflict, Order, Refused, Running, Switch, Taken, Wait
 from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
@@ -131,13 +131,16 @@ async def test_a_late_answer_beside_the_claim_to_send_again_is_believed_and_send
         assert (row.state, raced.second) == (M.SENT, M.SENT)
 
 
+@pytest.mark.parametrize("kind", ["set", "reorder"])
 async def test_no_claim_is_granted_under_an_older_epoch_once_the_switch_is_answered(
-    backend: UnderTest, order: Interleaving
+    backend: UnderTest, order: Interleaving, kind: str
 ) -> None:
     # given
     parcel = await planned(backend.ledger)
     epoch, _ = await backend.switchboard.read()
-    switching = Call("set", lambda: backend.switchboard.set(Switch("twilio-main", enabled=False)))
+    board = backend.switchboard
+    orders = Order("sms", ("vonage-eu",))
+    switching = Call(kind, lambda: board.reorder(orders) if kind == "reorder" else board.set(Switch("twilio-main", enabled=False)))
     # when
     raced = await race(backend, order, claiming(backend, parcel, epoch=epoch), switching)
     # then

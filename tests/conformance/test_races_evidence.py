@@ -52,7 +52,7 @@ from tests.conformance.racing import (
 
 backend = every_backend()
 
-pytestmark = pytest.mark.parametrize("order", INTERLEAVINGS, ids=spelled)
+pytestmark = [pytest.mark.parametrize("order", INTERLEAVINGS, ids=spelled), pytest.mark.slow]
 
 A = AttemptState
 M = MessageState
@@ -225,6 +225,13 @@ async def test_a_message_that_is_parked_anew_while_it_is_promoted_keeps_its_new_
     row = await assert_consistent(backend, parcel)
     assert row.wait.key == KEY
     assert [pulled.id for pulled in await backend.waiting.pull(KEY, Priority.NORMAL, {TENANT: 10})] == [parcel.id]
+
+
+async def test_two_reports_of_one_complaint_that_cross_tell_it_once(backend: UnderTest, order: Interleaving) -> None:
+    parcel, held = await sent(backend.ledger)
+    complaint = observing(backend, receipt(A.DELIVERED, held.attempt, happened="complained", more="abuse"))
+    await race(backend, order, complaint, complaint)
+    assert await kinds_of(backend, parcel) == ["message.sent", "message.delivered", "message.complained"]
 
 
 async def test_a_message_that_ends_while_it_is_cancelled_ends_once(backend: UnderTest, order: Interleaving) -> None:

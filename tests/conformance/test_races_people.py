@@ -8,13 +8,32 @@ from __future__ import annotations
 
 import pytest
 
+from sendwright.model.ids import message_id
+from sendwright.model.inbox import View
 from sendwright.model.notification import Recipient
+from sendwright.model.parcel import Step
 from sendwright.model.records import Claimed, Refused
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
-from tests.conformance.builders import EMAIL, MARKER, accepted, claim, claimed, outcome, planned, receipt, rejected
+from tests.conformance.builders import (
+    EMAIL,
+    MARKER,
+    NOW,
+    TENANT,
+    accepted,
+    birth,
+    claim,
+    claimed,
+    new_id,
+    outcome,
+    plan,
+    planned,
+    receipt,
+    rejected,
+)
 from tests.conformance.racing import INTERLEAVINGS, Call, Interleaving, assert_consistent, observing, race, settling, spelled
-from tests.conformance.test_directory import PHONE, change, erased, known
+from tests.conformance.test_directory import PHONE, change, erased, known, to_inbox
+from tests.conformance.test_endpoints import endpoint, posting
 from tests.conformance.test_suppressions import asking, listed
 
 backend = every_backend()
@@ -81,3 +100,26 @@ async def test_nobody_is_made_known_whom_somebody_erases_at_the_same_moment(back
     erasing = Call("erase", lambda: erased(backend))
     await race(backend, order, writing, erasing)
     assert await known(backend) is None
+
+
+async def test_nothing_lies_in_the_inbox_of_somebody_who_is_erased_while_it_is_put_there(
+    backend: UnderTest, order: Interleaving
+) -> None:
+    ntf = new_id()
+    await backend.ledger.plan([plan(birth(ntf, steps=(Step("inapp", "ada"),), recipient="ada"), notification=ntf)])
+    adding = Call("add", lambda: backend.inbox.add(to_inbox(message_id(ntf, 0), "ada")))
+    erasing = Call("erase", lambda: erased(backend))
+    await race(backend, order, adding, erasing)
+    assert await backend.inbox.page(TENANT, "ada", View.ALL, NOW, 10) == []
+
+
+async def test_nothing_is_told_of_somebody_who_is_erased_while_it_is_written_down(backend: UnderTest, order: Interleaving) -> None:
+    # given what was made of an event of theirs
+    ntf = new_id()
+    await backend.ledger.plan([plan(birth(ntf, recipient="ada"), notification=ntf)])
+    made = endpoint(tenant=TENANT)
+    await backend.endpoints.add(made)
+    telling = Call("spread", lambda: backend.endpoints.spread(made, 8, [posting(8, made, subject=message_id(ntf, 0))]))
+    erasing = Call("erase", lambda: erased(backend))
+    await race(backend, order, telling, erasing)
+    assert list(await backend.endpoints.postings(made.id, None, 9)) == []

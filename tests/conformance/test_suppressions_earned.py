@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
+from sendwright.model.ids import message_of
 from sendwright.model.parcel import Parcel, Step
 from sendwright.model.people import EVERYBODY, Suppression
-from sendwright.model.records import Refused
+from sendwright.model.records import Claimed, Refused
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
@@ -23,6 +25,7 @@ from tests.conformance.builders import (
     claimed,
     lost,
     outcome,
+    plan,
     planned,
     receipt,
     rejected,
@@ -129,6 +132,44 @@ async def test_who_opts_out_on_whatsapp_opts_out_of_marketing(backend: UnderTest
     assert [(row.source, row.category, row.tenant) for row in await listed(backend, SMS.address)] == [
         ("unsubscribe", "marketing", TENANT)
     ]
+
+
+async def test_who_has_it_and_wants_no_more_is_sent_no_marketing_and_all_else(backend: UnderTest) -> None:
+    # given one that was delivered, and of which the vendor says so later, more than once
+    _, held = await sent(backend.ledger, steps=(EMAIL,))
+    await backend.ledger.observe(receipt(A.DELIVERED, held.attempt), NOW)
+    leaving = receipt(A.DELIVERED, held.attempt, reason="opted_out", detail="unsubscribe")
+    for _ in range(2):
+        await backend.ledger.observe(leaving, NOW)
+    # then
+    (row,) = await listed(backend, EMAIL.address)
+    assert (row.source, row.category, row.tenant, row.reason) == ("unsubscribe", "marketing", TENANT, "opted_out")
+    ((attempt),) = await backend.records.attempts(message_of(held.attempt))
+    assert (attempt.state, attempt.reason, attempt.detail) == (A.DELIVERED, "opted_out", "unsubscribe")
+    for category, granted in (("marketing", False), ("transactional", True)):
+        ((parcel,),) = await backend.ledger.plan([msgspec.structs.replace(plan(steps=(EMAIL,)), category=category)])
+        answer = await backend.ledger.claim(claim(parcel, parcel.id, marks=MARKER.addresses(EMAIL.address)))
+        assert isinstance(answer, Claimed if granted else Refused)
+    # and one that is told again does not put back whom somebody has lifted
+    assert await backend.suppressions.lift(TENANT, row.id)
+    await backend.ledger.observe(leaving, NOW)
+    assert await listed(backend, EMAIL.address) == []
+
+
+async def test_who_complains_is_listed_for_that(backend: UnderTest) -> None:
+    _, held = await sent(backend.ledger, steps=(EMAIL,))
+    complaint = receipt(A.DELIVERED, held.attempt, reason="opted_out", happened="complained")
+    for _ in range(2):
+        await backend.ledger.observe(complaint, NOW)
+    (row,) = await listed(backend, EMAIL.address)
+    assert (row.source, row.category, row.tenant, row.reason) == ("complaint", "marketing", TENANT, "opted_out")
+
+
+async def test_who_reads_it_first_and_unsubscribes_then_is_listed_too(backend: UnderTest) -> None:
+    _, held = await sent(backend.ledger, steps=(EMAIL,))
+    await backend.ledger.observe(receipt(A.READ, held.attempt), NOW)
+    await backend.ledger.observe(receipt(A.DELIVERED, held.attempt, reason="opted_out"), NOW)
+    assert [row.category for row in await listed(backend, EMAIL.address)] == ["marketing"]
 
 
 async def test_what_only_this_sender_can_not_reach_is_not_listed(backend: UnderTest) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sendwright.model.records import Claimed, Refused, Switch
+from sendwright.model.records import Claimed, Order, Refused, Switch
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import claim, planned
 
@@ -89,4 +89,39 @@ async def test_a_claim_holds_the_newest_epoch_or_is_refused_and_leaves_no_attemp
     for stale in (older, newer - 1):
         assert await backend.ledger.claim(claim(parcel, epoch=stale)) == Refused("epoch")
     assert list(await backend.records.attempts(parcel.id)) == []
+    assert isinstance(await backend.ledger.claim(claim(parcel, epoch=newer)), Claimed)
+
+
+# Routes
+
+
+async def test_an_order_is_read_until_it_is_forgotten_and_each_time_the_epoch_rises(backend: UnderTest) -> None:
+    board = backend.switchboard
+    assert list(await board.orders()) == []
+    sms, email = Order("sms", ("vonage-eu", "twilio-main")), Order("email", ("ses",))
+    epochs = [await board.reorder(order) for order in (sms, email)]
+    assert await board.orders() == [email, sms]
+    epochs.append(await board.reorder(Order("sms", ("twilio-main",))))
+    assert await board.orders() == [email, Order("sms", ("twilio-main",))]
+    epochs += [await board.reorder(Order("sms", None)), await board.reorder(Order("sms", None))]
+    assert await board.orders() == [email]
+    assert epochs == sorted(set(epochs))
+    assert await board.read() == (epochs[-1], [])
+
+
+async def test_orders_and_switches_at_the_same_time_get_different_epochs_and_survive_a_crash(backend: UnderTest) -> None:
+    board = backend.switchboard
+    orders = [board.reorder(Order(f"channel-{number}", ("one", "two"))) for number in range(5)]
+    epochs = await asyncio.gather(*orders, *(board.set(Switch("one", weight=number)) for number in range(5)))
+    assert len(set(epochs)) == 10
+    again = (await backend.restart()).switchboard
+    assert [order.channel for order in await again.orders()] == [f"channel-{number}" for number in range(5)]
+    assert (await again.read())[0] == max(epochs)
+
+
+async def test_a_claim_of_before_an_order_is_refused(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger)
+    older, _ = await backend.switchboard.read()
+    newer = await backend.switchboard.reorder(Order("sms", ("vonage-eu",)))
+    assert await backend.ledger.claim(claim(parcel, epoch=older)) == Refused("epoch")
     assert isinstance(await backend.ledger.claim(claim(parcel, epoch=newer)), Claimed)

@@ -13,7 +13,7 @@ from openapi_core import Config, OpenAPI
 from openapi_core.testing import MockRequest
 
 from sendwright.model.content import MediaItem, WhatsappContent, WhatsappTemplate
-from sendwright.providers.contract import Accepted, Action, AttemptState, HttpRequest, Media, Outgoing, Receipt, Reply
+from sendwright.providers.contract import Accepted, Action, AttemptState, HttpRequest, Inbound, Media, Outgoing, Receipt, Reply
 from sendwright.providers.registry import make
 from tests.conformance.kinds import hook, outgoing
 from tests.conformance.vendor_specs import vendor_spec
@@ -154,3 +154,19 @@ def test_the_statuses_that_were_seen_name_their_message() -> None:
     for name, update in _updates():
         if name.startswith("message_status/"):
             assert [receipt.ref for receipt in _receipts(update)] == ["wamid.xyzxyz"], name
+
+
+def test_every_message_that_was_seen_of_a_person_is_a_reply_and_every_switch_is_one() -> None:
+    heard: dict[str, list[Inbound]] = {}
+    for name, update in _updates():
+        found = make("main", RAW).reports(hook("https://notify.example.com/", json.dumps(update).encode()))
+        heard[name] = [event for event in found if isinstance(event, Inbound)]
+    assert heard["message/text"][0].text == "Body Text"
+    assert [(one.text, one.payload) for one in heard["callback_button/button"]] == [("title", "callback_data")]
+    assert [(one.text, one.payload) for one in heard["callback_button/quick_reply"]] == [("title", "callback_data")]
+    assert [(one.text, one.payload) for one in heard["callback_selection/callback"]] == [("title", "callback_data")]
+    assert [one.word for one in heard["user_marketing_preferences/resume"]] == ["start"]
+    for name, found in heard.items():
+        silent = name.startswith(("message_status/", "system/", "call_connect", "template_", "account_", "outgoing_", "deleted_"))
+        assert not (silent and found), name
+        assert all(one.address.startswith("+") for one in found), name

@@ -8,6 +8,7 @@ RABBIT = "conformance/test_rabbitmq.py::test_"
 BUS = "conformance/test_bus.py::test_"
 SQS = "conformance/test_sqs.py::test_"
 WORKER = "unit/test_engine_worker.py::test_"
+SHORT = "unit/test_engine_shortcut.py::test_"
 DEADLY = "unit/test_engine_deadly.py::test_"
 
 
@@ -85,10 +86,54 @@ MUTANTS = [
     ),
     _planted(
         "worker: a bundle done with its first parcel",
-        "engine/worker.py",
+        "engine/hands.py",
         "        if self._left == 0:\n",
         "        if self._left >= 0:\n",
         WORKER + "a_bundle_is_done_with_its_last_parcel_and_not_with_its_first",
+    ),
+    _planted(
+        "shortcut: a bundle done as soon as it is taken",
+        "engine/shortcut.py",
+        "        self._bundles += 1\n",
+        "        self._bundles += 1\n        self._done(delivery)\n",
+        SHORT + "killed_on_the_way_what_is_not_claimed_goes_over_its_lane",
+        SHORT + "the_bundle_is_done_when_its_parcels_are_claimed_and_not_before",
+    ),
+    _planted(
+        "shortcut: past what waits on the lane",
+        "engine/shortcut.py",
+        "hand is not None and hand.idle and",
+        "hand is not None and",
+        SHORT + "it_fits_where_the_hand_has_room_beside_what_its_taker_may_bring",
+        SHORT + "a_worker_that_stops_takes_nothing_on",
+    ),
+    _planted(
+        "shortcut: a hand without a bound",
+        "engine/shortcut.py",
+        " and hand.fits(count)",
+        "",
+        SHORT + "behind_what_waits_on_its_lane_a_message_goes_over_it",
+    ),
+    _planted(
+        "shortcut: as many bundles as there are",
+        "engine/shortcut.py",
+        " and self._bundles < BUNDLES_MAX",
+        "",
+        SHORT + "those_that_a_slow_provider_holds_up_leave_room_to_plan_the_others",
+    ),
+    _planted(
+        "shortcut: what can't be put aside is forgotten",
+        "engine/shortcut.py",
+        "partial(self._end, self._back, delivery)",
+        "partial(self._end, self._done, delivery)",
+        SHORT + "where_a_parcel_can_neither_be_delivered_nor_put_aside_its_bundle_comes_again",
+    ),
+    _planted(
+        "planner: done though its parcels are on their way",
+        "engine/plan.py",
+        "            if await self._went_short(lanes, delivery, shortcut):\n                return\n",
+        "            await self._went_short(lanes, delivery, shortcut)\n",
+        SHORT + "the_bundle_is_done_when_its_parcels_are_claimed_and_not_before",
     ),
     _planted(
         "worker: a bundle done before anything is committed",

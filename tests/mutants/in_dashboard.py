@@ -6,6 +6,9 @@ from tests.mutants.planting import Edit, Mutant
 
 ENTRY = "unit/test_dashboard_entry.py::test_"
 PAGES = "unit/test_dashboard_pages.py::test_"
+SET_UP = "unit/test_dashboard_set_up.py::test_"
+TENANTS = "unit/test_dashboard_tenants.py::test_"
+TYPES = "unit/test_dashboard_types.py::test_"
 STATS = "unit/test_stats.py::test_"
 ROOM = "web/dashboard/"
 
@@ -48,7 +51,7 @@ MUTANTS = [
         "dashboard: a session outlives its key",
         ROOM + "signing_in.py",
         "        except (Refusal, UnicodeDecodeError):\n            return None\n",
-        '        except (Refusal, UnicodeDecodeError):\n            return Caller(session.tenant, frozenset({"read"}))\n',
+        '        except (Refusal, UnicodeDecodeError):\n            return Caller(session.tenant, frozenset({"read"})), None\n',
         ENTRY + "a_session_is_over_with_its_key",
         ENTRY + "a_session_is_over_when_the_admin_key_is_another",
     ),
@@ -88,10 +91,73 @@ MUTANTS = [
         PAGES + "a_message_shows_every_attempt_with_the_vendors_words",
     ),
     _planted(
+        "dashboard: who turns to a tenant leaves the old session behind",
+        ROOM + "signing_in.py",
+        "        if not await self._services.sessions.end(by.session.tenant, by.session.id):\n",
+        "        if False:\n",
+        TENANTS + "turning_neither_keeps_the_old_secret_nor_puts_off_the_end",
+    ),
+    _planted(
+        "dashboard: a form is taken for another tenant than the one that it was opened for",
+        ROOM + "signing_in.py",
+        "return hmac.new(self._csrf_key, session.id.encode(), hashlib.sha256).hexdigest()",
+        "return hmac.new(self._csrf_key, session.tenant.encode(), hashlib.sha256).hexdigest()",
+        TENANTS + "a_form_that_was_opened_for_one_tenant_is_not_taken_for_another",
+    ),
+    _planted(
+        "dashboard: handlers are not told for whom somebody acts",
+        ROOM + "signing_in.py",
+        "return said if by.acts is None else {**said, **_for(by.acts)}",
+        "return said",
+        TENANTS + "while_one_acts_for_nobody_in_particular_everybodys_keys_are_seen",
+    ),
+    _planted(
+        "dashboard: an open overview turns into another tenant's",
+        ROOM + "overview.py",
+        '    if visit.query.get("tenant", visit.tenant) != visit.tenant:',
+        '    if visit.query.get("tenant", visit.tenant) == "":',
+        TENANTS + "the_figures_of_an_open_overview_do_not_turn_into_another_tenants",
+    ),
+    _planted(
+        "dashboard: one person's addresses are shown whole",
+        ROOM + "people.py",
+        "return api.masked_view(await api.get_recipient(visit.ask(id=id_)))",
+        "return await api.get_recipient(visit.ask(id=id_))",
+        SET_UP + "a_person_is_shown_with_masked_addresses_and_their_messages",
+    ),
+    _planted(
+        "dashboard: a person is erased by one click",
+        ROOM + "people.py",
+        'if visit.text("typed").strip() != id_.strip() or not id_:',
+        "if not id_:",
+        SET_UP + "a_person_is_erased_only_when_the_id_is_typed_in",
+    ),
+    _planted(
+        "dashboard: a type that others changed meanwhile is overwritten",
+        ROOM + "types.py",
+        "if (None if newest is None else newest.version) != seen:",
+        "if seen == 0:",
+        TYPES + "who_was_overtaken_overwrites_nothing",
+    ),
+    _planted(
+        "dashboard: whoever may look fills in templates of their own",
+        ROOM + "types.py",
+        'if "admin" not in visit.by.caller.scopes:',
+        'if "read" not in visit.by.caller.scopes:',
+        TYPES + "who_may_only_look_sees_what_is_stored_and_nothing_else",
+    ),
+    _planted(
+        "dashboard: a mail is a page like any other",
+        ROOM + "app.py",
+        "b\"sandbox; default-src 'none'; style-src",
+        "b\"default-src 'none'; style-src",
+        TYPES + "a_mail_comes_back_under_a_policy_that_lets_it_do_nothing",
+    ),
+    _planted(
         "stats: each sample counts the same",
         "policy/stats.py",
-        "each = total / len(strip.samples) if strip.samples else 0.0",
-        "each = 1.0",
+        "total / len(strip.samples) if strip.samples else 0.0",
+        "1.0",
         STATS + "each_sample_stands_for_as_many_as_its_span_has",
     ),
     _planted(

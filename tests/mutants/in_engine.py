@@ -29,6 +29,13 @@ MUTANTS = [
         "conformance/test_races.py::test_no_claim_is_granted_under_an_older_epoch_once_the_switch_is_answered",
     ),
     _planted(
+        "a provider that was taken out of its route after the claim is written to",
+        "engine/deliver.py",
+        " or not self._fleet.on_route(ready.parcel.channel, account.name)",
+        "",
+        "unit/test_engine_routes.py::test_taken_out_between_claim_and_write_nothing_is_written_to_it",
+    ),
+    _planted(
         "postgres: a receipt that crossed its reference is looked for once",
         "drivers/store/postgres/outcomes.py",
         "        if strays:\n            await self._look_again",
@@ -102,7 +109,7 @@ MUTANTS = [
     _planted(
         "deliver: a refused claim is written all the same",
         "engine/deliver.py",
-        "        await self._refused(parcel, answer)\n        return None\n",
+        "        await self._defer.refused(parcel, answer)\n        return None\n",
         "        return Held(parcel, account, '', 0, token, ready.slot.probe, self._clock.monotonic())\n",
         DELIVER + "the_same_parcel_many_times_at_once_is_one_call",
     ),

@@ -121,7 +121,7 @@ MUTANTS = [
     ),
     _planted(
         "planned over a cancellation that nobody looked at",
-        "where not notifications.planned and $47::boolean",
+        "where not notifications.planned and $49::boolean",
         "where not notifications.planned",
         LEDGER + "a_notification_that_was_cancelled_before_is_born_cancelled",
     ),

@@ -10,12 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants import in_buses, in_dashboard, in_engine, in_keys, in_people, in_postgres, in_push, in_sqlite
+from tests.mutants import (
+    in_buses,
+    in_coach,
+    in_dashboard,
+    in_engine,
+    in_keys,
+    in_notices,
+    in_people,
+    in_postgres,
+    in_push,
+    in_sqlite,
+    in_words,
+)
 from tests.mutants.planting import FAILED, Mutant, copy_to, plant, run
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(300)]
 
-ROOMS = (in_sqlite, in_postgres, in_buses, in_engine, in_keys, in_people, in_push, in_dashboard)
+ROOMS = (in_sqlite, in_postgres, in_buses, in_engine, in_coach, in_keys, in_people, in_push, in_dashboard, in_notices, in_words)
 MUTANTS = [mutant for room in ROOMS for mutant in room.MUTANTS]
 
 

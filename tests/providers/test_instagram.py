@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from sendwright.errors import SettingsError
+from sendwright.model.content import InstagramContent
 from sendwright.providers.contract import (
     Accepted,
     AttemptState,
     Hook,
     HttpRequest,
+    Inbound,
     Later,
     Media,
     Misconfigured,
@@ -67,10 +69,16 @@ def samples() -> Samples:
         refused_key=reply("reply_190"),
         secrets=tuple(secrets.values()),
         callback=hook(HOOKS, body, signature),
+        reply=hook(HOOKS, json.dumps(payload("inbound_text")["body"]).encode()),
         reports=MID,
         signature_headers=("x-hub-signature-256",),
         extra_replies=(json_reply(200, {"recipient_id": PERSON}), json_reply(200, {"message_id": ""})),
     )
+
+
+def story() -> tuple[Provider, list[Hook]]:
+    """What its callbacks may say of one attempt, one after the other."""
+    return INSTAGRAM, [callback(f"callback_{name}") for name in ("echo", "seen")]
 
 
 def account(**over: Any) -> Provider:
@@ -177,11 +185,34 @@ def test_an_answer_has_its_meaning(answer: Reply, outcome: Outcome) -> None:
     [
         ("callback_seen", (Receipt(AttemptState.READ, None, MID, detail="read", at=NOW),)),
         ("callback_echo", ()),
-        ("inbound_text", ()),
+        ("inbound_text", (Inbound("instagram", PERSON, "Yes please", "aWdf", 1_790_000_000),)),
     ],
 )
-def test_a_reading_names_its_message_and_nothing_else_does(name: str, receipts: tuple[Receipt, ...]) -> None:
+def test_a_reading_names_its_message_and_nothing_else_does(name: str, receipts: tuple[Receipt | Inbound, ...]) -> None:
     assert INSTAGRAM.events(callback(name)) == receipts
+
+
+def test_pictures_postbacks_and_quick_replies_are_replies_and_what_was_taken_back_is_none() -> None:
+    body = payload("inbound_text")["body"]
+    event = body["entry"][0]["messaging"][0]
+    for said, words in (
+        ({"message": {"mid": "m", "attachments": [{"type": "image"}]}}, ("", "")),
+        ({"message": {"mid": "m", "text": "No", "quick_reply": {"payload": "STOP"}}}, ("No", "STOP")),
+        ({"postback": {"mid": "m", "title": "Help", "payload": "HELP"}}, ("Help", "HELP")),
+        ({"message": {"mid": "m", "is_deleted": True}}, None),
+        ({"message": {"mid": "m", "text": "Hi", "is_echo": True}}, None),
+        ({"message": {"mid": "m", "text": "Hi", "is_self": True}}, None),
+        ({"reaction": {"mid": "m"}}, None),
+    ):
+        body["entry"][0]["messaging"] = [{k: v for k, v in event.items() if k != "message"} | said]
+        found = [(each.text, each.payload) for each in INSTAGRAM.events(hook(HOOKS, json.dumps(body).encode()))]  # type: ignore[union-attr]
+        assert found == ([] if words is None else [words]), said
+
+
+def test_the_tag_for_human_agents_goes_along_where_the_content_names_it() -> None:
+    assert "messaging_type" not in said()
+    tagged = said(own=InstagramContent(tag="HUMAN_AGENT"))
+    assert (tagged["messaging_type"], tagged["tag"]) == ("MESSAGE_TAG", "HUMAN_AGENT")
 
 
 def test_a_page_is_not_this_account() -> None:

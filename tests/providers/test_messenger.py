@@ -10,12 +10,14 @@ import msgspec
 import pytest
 
 from sendwright.errors import SettingsError
+from sendwright.model.content import MessengerContent
 from sendwright.providers.contract import (
     Accepted,
     Action,
     AttemptState,
     Hook,
     HttpRequest,
+    Inbound,
     Later,
     Media,
     Misconfigured,
@@ -62,9 +64,15 @@ def samples() -> Samples:
         refused_key=reply("reply_190"),
         secrets=tuple(secrets.values()),
         callback=hook(HOOKS, body, signature),
+        reply=hook(HOOKS, json.dumps(payload("inbound_text")["body"]).encode()),
         signature_headers=("x-hub-signature-256",),
         extra_replies=(json_reply(200, {"recipient_id": PERSON}), json_reply(200, {"message_id": None})),
     )
+
+
+def story() -> tuple[Provider, list[Hook]]:
+    """What its callbacks may say of one attempt, one after the other."""
+    return MESSENGER, [callback(f"callback_{name}") for name in ("echo", "delivery")]
 
 
 def account(**over: Any) -> Provider:
@@ -250,11 +258,59 @@ def test_no_code_makes_a_500_certain_and_a_429_is_always_later() -> None:
         ("callback_echo", (Receipt(AttemptState.SENT, ATTEMPT, MID, detail="echo", at=NOW),)),
         ("callback_delivery", (Receipt(AttemptState.DELIVERED, None, MID, detail="delivered", at=NOW),)),
         ("callback_read", ()),
-        ("inbound_text", ()),
+        ("inbound_text", (Inbound("messenger", PERSON, "Yes please", "m_9", 1_790_000_000),)),
     ],
 )
-def test_a_callback_says_of_messages_what_it_names(name: str, receipts: tuple[Receipt, ...]) -> None:
+def test_a_callback_says_of_messages_what_it_names(name: str, receipts: tuple[Receipt | Inbound, ...]) -> None:
     assert MESSENGER.events(callback(name)) == receipts
+
+
+def wrote(event: dict[str, Any], **over: Any) -> Hook:
+    """By the person, to the page. Kinds of events after the pages beside that of messages (message-echoes, postbacks …)."""
+    return about({"sender": {"id": PERSON}, "recipient": {"id": PAGE}, "timestamp": 1_790_000_000_000} | event, **over)
+
+
+def test_what_a_person_writes_or_presses_is_a_reply() -> None:
+    cases: list[tuple[dict[str, Any], dict[str, str]]] = [
+        ({"message": {"mid": "m_1", "text": "Stop"}}, {"text": "Stop"}),
+        (
+            {"message": {"mid": "m_1", "text": "No more", "quick_reply": {"payload": "STOP"}}},
+            {"text": "No more", "payload": "STOP"},
+        ),
+        ({"message": {"mid": "m_1", "attachments": [{"type": "image", "payload": {"url": "https://x"}}]}}, {}),
+        ({"postback": {"mid": "m_1", "title": "No more", "payload": "STOP"}}, {"text": "No more", "payload": "STOP"}),
+        ({"postback": {"mid": "m_1", "title": 5, "payload": {}}}, {}),
+    ]
+    for event, words in cases:
+        assert MESSENGER.events(wrote(event)) == (Inbound("messenger", PERSON, ref="m_1", at=1_790_000_000, **words),), event  # type: ignore[arg-type]
+
+
+def test_what_is_no_word_of_a_person_is_no_reply() -> None:
+    for event in (
+        {"reaction": {"mid": MID, "action": "react"}},
+        {"read": {"watermark": 1}},
+        {"message": {"mid": "m_1", "text": "Hi", "is_echo": True}},
+        {"message": {"mid": "m_1", "text": "Hi"}, "sender": {"id": PAGE}},
+        {"message": {"mid": "m_1", "text": "Hi"}, "sender": {"id": "a b"}},
+        {"message": {}},
+        {"message": "Hi"},
+    ):
+        assert MESSENGER.events(wrote(event)) == (), event
+
+
+def test_what_is_said_to_another_page_or_while_another_app_leads_is_heard_and_not_for_us_to_answer() -> None:
+    message = {"message": {"mid": "m_1", "text": "STOP"}}
+    for there in (wrote(message, among="standby"), wrote(message | {"recipient": {"id": "999999"}})):
+        (found,) = MESSENGER.events(there)
+        assert isinstance(found, Inbound)
+        assert (found.text, found.answered) == ("STOP", True)
+
+
+def test_a_tag_that_the_content_names_goes_along_and_no_other() -> None:
+    assert said()["messaging_type"] == "UPDATE"
+    assert "tag" not in said(own=MessengerContent(body="Hi"))
+    tagged = said(own=MessengerContent(tag="HUMAN_AGENT"))
+    assert (tagged["messaging_type"], tagged["tag"]) == ("MESSAGE_TAG", "HUMAN_AGENT")
 
 
 def test_an_echo_of_what_somebody_else_wrote_for_the_page_is_no_receipt() -> None:

@@ -19,6 +19,7 @@ from sendwright.providers.contract import (
     Later,
     Media,
     Outgoing,
+    Provider,
     Reason,
     Receipt,
     Rejected,
@@ -58,6 +59,11 @@ def samples() -> Samples:
         signature_headers=("webhook-id", "webhook-timestamp", "webhook-signature"),
         extra_replies=(json_reply(202, {"id": ""}), json_reply(202, {"id": 7}), json_reply(202, {"code": "opted_out"})),
     )
+
+
+def story() -> tuple[Provider, list[Hook]]:
+    """What its callbacks may say of one attempt, one after the other."""
+    return SANDBOX, [callback(state=state) for state in ("sent", "delivered", "read", "failed")]
 
 
 def sent(out: Outgoing = OUT) -> HttpRequest:

@@ -24,6 +24,7 @@ from sendwright.providers.contract import (
     Accepted,
     Answer,
     AttemptState,
+    Happening,
     Hook,
     HttpRequest,
     Later,
@@ -32,12 +33,14 @@ from sendwright.providers.contract import (
     NotSent,
     Outcome,
     Outgoing,
+    OwnCredentials,
     Provider,
     Reason,
     Receipt,
     Rejected,
     Reply,
     Scope,
+    Token,
     TooLong,
     Unsure,
     Verdict,
@@ -134,6 +137,13 @@ def samples() -> Samples:
         signs_words=True,
         extra_replies=(json_reply(200, {"MessageId": ""}), json_reply(200, {"MessageId": 7}), json_reply(200, [ID]), Reply(200)),
     )
+
+
+def story() -> tuple[Provider, list[Hook]]:
+    """What its callbacks may say of one attempt, one after the other."""
+    mail = {"messageId": ID, "tags": {"sendwright_attempt": ["att_1"]}}
+    events = ({"eventType": kind, "mail": mail} for kind in ("Send", "Delivery", "Open", "Bounce"))
+    return MAIN, [hook(URL, json.dumps(message(event)).encode()) for event in events]
 
 
 def account(**over: Any) -> Provider:
@@ -399,10 +409,10 @@ FAILED, DELIVERED = AttemptState.FAILED, AttemptState.DELIVERED
         ("send", Receipt(AttemptState.SENT, "att_1", ID, None, "Send", MAILED)),
         ("delay", Receipt(AttemptState.SENT, "att_1", ID, None, "DeliveryDelay, MailboxFull, smtp; 452 4.2.2 mailbox full", AT)),
         ("delivery", Receipt(DELIVERED, "att_1", ID, None, "Delivery, 250 2.6.0 Message received", AT)),
-        ("complaint", Receipt(DELIVERED, "att_1", ID, None, "Complaint, abuse", AT)),
-        ("subscription", Receipt(DELIVERED, "att_1", ID, None, "Subscription", AT)),
+        ("complaint", Receipt(DELIVERED, "att_1", ID, Reason.OPTED_OUT, "Complaint, abuse", AT, Happening.COMPLAINED, "abuse")),
+        ("subscription", Receipt(DELIVERED, "att_1", ID, Reason.OPTED_OUT, "Subscription", AT, Happening.UNSUBSCRIBED)),
         ("open", Receipt(AttemptState.READ, "att_1", ID, None, "Open", AT)),
-        ("click", Receipt(AttemptState.READ, "att_1", ID, None, "Click", AT)),
+        ("click", Receipt(AttemptState.READ, "att_1", ID, None, "Click", AT, Happening.CLICKED)),
         ("reject", Receipt(AttemptState.REJECTED, "att_1", ID, Reason.CONTENT, "Reject, Bad content", MAILED)),
         (
             "rendering_failure",
@@ -410,12 +420,27 @@ FAILED, DELIVERED = AttemptState.FAILED, AttemptState.DELIVERED
         ),
         (
             "bounce_full",
-            Receipt(FAILED, "att_1", ID, Reason.UNREACHABLE, "Bounce, Transient, MailboxFull, smtp; 552 5.2.2 mailbox full", AT),
+            Receipt(
+                *(FAILED, "att_1", ID, Reason.UNREACHABLE, "Bounce, Transient, MailboxFull, smtp; 552 5.2.2 mailbox full", AT),
+                *(Happening.BOUNCED, "soft"),
+            ),
         ),
     ],
 )
 def test_an_event_becomes_a_receipt(name: str, receipt: Receipt) -> None:
     assert events(payload(f"callback_{name}")["body"]) == (receipt,)
+
+
+def test_who_takes_a_complaint_back_or_leaves_one_topic_has_not_unsubscribed() -> None:
+    for name, part, more in (
+        ("complaint", "complaint", {"complaintFeedbackType": "not-spam"}),
+        ("subscription", "subscription", {"newTopicPreferences": {"unsubscribeAll": False, "topicSubscriptionStatus": []}}),
+        ("subscription", "subscription", {"newTopicPreferences": ["unsubscribeAll"]}),
+    ):
+        event = payload(f"callback_{name}")["body"]
+        event[part] |= more
+        ((told),) = events(event)
+        assert (told.state, told.reason) == (DELIVERED, None)
 
 
 @pytest.mark.parametrize(
@@ -433,6 +458,28 @@ def test_an_event_becomes_a_receipt(name: str, receipt: Receipt) -> None:
 def test_what_did_not_arrive_says_why(name: str, reason: Reason) -> None:
     [receipt] = events(payload(f"callback_{name}")["body"])
     assert (receipt.state, receipt.reason) == (FAILED, reason)
+
+
+def test_what_happened_is_told_beside_the_state() -> None:
+    def told(name: str, **over: object) -> tuple[Happening | None, str]:
+        event = payload(f"callback_{name}")["body"]
+        changed = {key: event[key] | value if isinstance(value, dict) else value for key, value in over.items()}
+        [receipt] = events(event | changed)
+        return receipt.happened, receipt.more
+
+    assert told("bounce_no_email") == (Happening.BOUNCED, "hard")
+    assert told("bounce_undetermined") == (Happening.BOUNCED, "soft")
+    assert told("complaint_suppressed") == (None, ""), "it was kept back for an older one"
+    assert told("complaint", complaint={"complaintFeedbackType": "Ada <ada@example.com>"}) == (Happening.COMPLAINED, "")
+    assert told("delivery") == told("reject") == told("open") == (None, "")
+    stays = {"unsubscribeAll": False, "topicSubscriptionStatus": [{"topicName": "news", "subscriptionStatus": "OptIn"}]}
+    leaves = {
+        "unsubscribeAll": False,
+        "topicSubscriptionStatus": [*stays["topicSubscriptionStatus"], {"subscriptionStatus": "OptOut"}],
+    }  # type: ignore[misc]
+    assert told("subscription", subscription={"newTopicPreferences": stays}) == (None, "")
+    for chosen in (leaves, {"unsubscribeAll": True}, stays | {"unsubscribeAll": True}, {}, 7):
+        assert told("subscription", subscription={"newTopicPreferences": chosen}) == (Happening.UNSUBSCRIBED, "")
 
 
 def test_what_befell_a_copy_says_nothing_of_the_message() -> None:
@@ -608,3 +655,62 @@ def test_without_a_topic_there_are_no_receipts_and_no_callback_is_taken() -> Non
     assert not alone.capabilities.fetches
     assert alone.wants(posted(message({}))) is None
     assert alone.verify(posted(message({}))) is Verdict.BAD
+
+
+# The machine's own credentials
+
+OWN = account(access_key_id=None, secret_access_key=None, session_token=None)
+KEYS = {
+    "access_key_id": "AKIAIOSFODNN7EXAMPLE",
+    "secret_access_key": f"{SECRET_MARK}-own-key",
+    "session_token": f"{SECRET_MARK}-own-token",
+}
+
+
+def test_without_keys_the_machines_own_sign_as_keys_of_the_settings_do() -> None:
+    assert (OWN.capabilities.tokens, MAIN.capabilities.tokens) == (True, False)
+    assert OWN.token_request(NOW) == OwnCredentials("aws")
+    token = OWN.token_of(json_reply(200, KEYS), NOW)
+    assert isinstance(token, Token)
+    assert token.expires_at == NOW + 300
+    assert built(OWN, token=token.value, now=NOW) == built(account(**KEYS), now=NOW)
+    without_session = OWN.token_of(json_reply(200, KEYS | {"session_token": None}), NOW)
+    assert isinstance(without_session, Token)
+    assert built(OWN, token=without_session.value, now=NOW) == built(account(**KEYS | {"session_token": None}), now=NOW)
+
+
+def test_no_credentials_anywhere_is_the_accounts_fault_and_what_can_not_be_read_is_tried_again() -> None:
+    for status, word in ((404, "no source"), (501, "extra `ses`")):
+        found = OWN.token_of(Reply(status), NOW)
+        assert isinstance(found, Misconfigured)
+        assert word in found.detail
+    for answer in (
+        Reply(200),
+        json_reply(200, KEYS | {"access_key_id": "no key"}),
+        json_reply(200, [KEYS]),
+        Lost("wait"),
+        NotSent("late"),
+    ):
+        assert isinstance(OWN.token_of(answer, NOW), Later | Unsure)
+    with pytest.raises(ValueError, match="missing"):
+        OWN.build(OUT)
+
+
+def test_keys_that_ended_are_dropped_and_a_missing_permission_is_not_theirs() -> None:
+    assert OWN.token_refused(json_reply(403, {"__type": "ExpiredTokenException"}))
+    assert OWN.token_refused(json_reply(403, {"__type": "UnrecognizedClientException"}))
+    assert not OWN.token_refused(json_reply(403, {"__type": "AccessDeniedException"}))
+
+
+@pytest.mark.parametrize(
+    ("given", "pointer"),
+    [
+        ({"secret_access_key": None, "session_token": None}, "secret_access_key"),
+        ({"access_key_id": None, "session_token": None}, "access_key_id"),
+        ({"access_key_id": None, "secret_access_key": None, "session_token": "t"}, "session_token"),
+    ],
+)
+def test_half_of_a_pair_of_keys_is_refused(given: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        account(**given)
+    assert pointer in str(caught.value)

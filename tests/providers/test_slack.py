@@ -16,6 +16,7 @@ from sendwright.providers.contract import (
     Action,
     Hook,
     HttpRequest,
+    Inbound,
     Later,
     Media,
     Misconfigured,
@@ -49,6 +50,7 @@ def samples() -> Samples:
         accepted=reply("reply_posted"),
         refused_key=reply("reply_invalid_auth"),
         secrets=tuple(secrets.values()),
+        reply=hook(HOOKS, json.dumps(payload("inbound_dm")["body"]).encode()),
         extra_replies=(
             json_reply(200, {"ok": True}),
             json_reply(200, {"ok": True, "ts": "now"}),
@@ -387,3 +389,47 @@ def test_another_secret_or_none_verifies_nothing() -> None:
     assert SLACK.verify(signed()) is Verdict.BAD
     assert account(signing_secret=None).verify(signed()) is Verdict.BAD
     assert WEBHOOK.verify(signed()) is Verdict.BAD
+
+
+# Events: https://docs.slack.dev/apis/events-api, https://docs.slack.dev/reference/events/message.im
+
+
+def told(event: object = None, **over: Any) -> Hook:
+    """The documented envelope around a message to the app, changed."""
+    body = payload("inbound_dm")["body"]
+    if isinstance(event, dict):
+        body["event"] = {name: value for name, value in (body["event"] | event).items() if value is not None}
+    elif event is not None:
+        body["event"] = event
+    return hook(HOOKS, json.dumps(body | over).encode())
+
+
+def test_a_direct_message_is_a_reply_of_the_person_who_goes_by_two_addresses() -> None:
+    wrote = Inbound("slack", "U2147483697", "Stop & wait", "Ev08MFMKH6", 1_790_000_000.000005, aliases=("D024BE91L",))
+    assert SLACK.events(told()) == (wrote,)
+    assert SLACK.events(told({"subtype": "file_share", "text": None})) == (msgspec.structs.replace(wrote, text=""),)
+
+
+def test_what_no_person_says_to_the_app_is_no_reply() -> None:
+    for event in (
+        {"bot_id": "B1"},
+        {"subtype": "bot_message"},
+        {"subtype": "message_changed"},
+        {"subtype": "message_deleted"},
+        {"channel_type": "channel"},
+        {"channel_type": "mpim"},
+        {"type": "app_mention"},
+        {"user": None},
+        {"user": "USLACKBOT <x>"},
+    ):
+        assert SLACK.events(told(event)) == (), event
+    for over in ({"event_id": None}, {"type": "url_verification"}, {"event": "message"}, {"event": {"subtype": []}}):
+        assert SLACK.events(told(**over)) == (), over
+
+
+def test_the_question_whether_events_are_expected_is_answered_and_nothing_else_is() -> None:
+    asked = {"token": "Jhj5dZrVaK7ZwHHjRyZWjbDl", "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmd", "type": "url_verification"}
+    assert SLACK.response(hook(HOOKS, json.dumps(asked).encode())) == "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmd"
+    for bent in (asked | {"challenge": "<script>"}, asked | {"challenge": 5}, asked | {"type": "event_callback"}):
+        assert SLACK.response(hook(HOOKS, json.dumps(bent).encode())) is None
+    assert SLACK.response(told()) is None

@@ -16,6 +16,7 @@ from sendwright.providers.contract import (
     Answer,
     Hook,
     HttpRequest,
+    Inbound,
     Later,
     Lost,
     Media,
@@ -51,6 +52,7 @@ def samples() -> Samples:
         accepted=reply("reply_taken"),
         refused_key=reply("reply_unauthorized"),
         secrets=(token, f"{SECRET_MARK}-header"),
+        reply=hook(HOOKS, json.dumps(payload("inbound_text")["body"]).encode()),
         extra_replies=(
             json_reply(200, {"ok": True}),
             json_reply(200, {"ok": True, "result": True}),
@@ -344,10 +346,89 @@ def update(token: str | None) -> Hook:
     return hook(HOOKS, json.dumps(payload("inbound_text")["body"]).encode(), *headers)
 
 
-def test_an_update_with_the_secret_token_is_taken_and_is_no_receipt() -> None:
+def test_an_update_with_the_secret_token_is_taken_and_is_what_a_person_says() -> None:
     assert TELEGRAM.verify(update(RAW["secret_token"])) is Verdict.GOOD
-    assert TELEGRAM.events(update(RAW["secret_token"])) == ()
+    assert TELEGRAM.events(update(RAW["secret_token"])) == (Inbound("telegram", ADA, "Yes please", "10000", 1_790_000_000),)
     assert not TELEGRAM.capabilities.receipts
+
+
+ADA, GROUP = "1111111", -100123456
+PERSON = {"id": int(ADA), "is_bot": False, "first_name": "Ada"}
+ROOM = {"id": GROUP, "type": "supergroup"}
+
+
+def told(**members: Any) -> Hook:
+    """An update with that in it; its shapes after https://core.telegram.org/bots/api#update and the sections that it names."""
+    return hook(HOOKS, json.dumps({"update_id": 7} | members).encode())
+
+
+def wrote(**changed: Any) -> dict[str, Any]:
+    message = payload("inbound_text")["body"]["message"] | changed
+    return {name: value for name, value in message.items() if value is not None}
+
+
+def command(text: str, **changed: Any) -> dict[str, Any]:
+    return wrote(text=text, entities=[{"type": "bot_command", "offset": 0, "length": len(text.partition(" ")[0])}], **changed)
+
+
+def test_words_files_changed_messages_and_buttons_are_replies_each_known_by_its_updates_number() -> None:
+    at = 1_790_000_000
+    query = {"id": "1", "from": PERSON, "message": wrote(), "data": "stop"}
+    for members, expected in (
+        ({"message": wrote(text="stop")}, Inbound("telegram", ADA, "stop", "7", at)),
+        ({"message": wrote(text=None, photo=[{}], caption="STOP")}, Inbound("telegram", ADA, "STOP", "7", at)),
+        ({"message": wrote(text=None, voice={})}, Inbound("telegram", ADA, "", "7", at)),
+        ({"edited_message": wrote(text="STOP", edit_date=at + 5)}, Inbound("telegram", ADA, "STOP", "7", at + 5)),
+        ({"callback_query": query}, Inbound("telegram", ADA, "", "7", payload="stop")),
+        ({"message": command("/stop")}, Inbound("telegram", ADA, "/stop", "7", at, "stop")),
+        ({"message": command("/start ref_17")}, Inbound("telegram", ADA, "/start ref_17", "7", at, "start")),
+        ({"message": command("/Help@ourbot now")}, Inbound("telegram", ADA, "/Help@ourbot now", "7", at, "help")),
+        ({"message": command("/stopwatch")}, Inbound("telegram", ADA, "/stopwatch", "7", at)),
+        ({"message": wrote(text="/start me up")}, Inbound("telegram", ADA, "/start me up", "7", at)),
+    ):
+        assert TELEGRAM.events(told(**members)) == (expected,), members
+
+
+def test_in_a_group_a_command_alone_is_said_to_the_bot() -> None:
+    assert TELEGRAM.events(told(message=wrote(chat=ROOM, text="stop"))) == ()
+    (found,) = TELEGRAM.events(told(message=command("/stop@ourbot", chat=ROOM)))
+    assert found == Inbound("telegram", str(GROUP), "/stop@ourbot", "7", 1_790_000_000, "stop")
+
+
+def test_a_bot_that_is_blocked_or_put_out_is_told_so_and_so_is_one_that_is_let_in_again() -> None:
+    for chat, status, word in (
+        ({"id": int(ADA), "type": "private"}, "kicked", "stop"),
+        ({"id": int(ADA), "type": "private"}, "member", "start"),
+        (ROOM, "left", "stop"),
+        (ROOM, "administrator", "start"),
+    ):
+        change = {
+            "chat": chat,
+            "from": PERSON,
+            "date": 1_790_000_000,
+            "new_chat_member": {"status": status, "user": {"is_bot": True}},
+        }
+        (found,) = TELEGRAM.events(told(my_chat_member=change))
+        assert found == Inbound("telegram", str(chat["id"]), "", "7", 1_790_000_000, word, how="blocked", answered=True)  # type: ignore[arg-type]
+        assert TELEGRAM.events(told(my_chat_member=change | {"new_chat_member": {"status": "restricted"}})) == ()
+
+
+def test_what_no_person_said_to_the_bot_is_no_reply() -> None:
+    bot = PERSON | {"is_bot": True}
+    for members in (
+        {"message": wrote(**{"from": bot})},
+        {"message": wrote(**{"from": None})},
+        {"message": wrote(text=None, new_chat_title="x")},
+        {"message": wrote(text=None, pinned_message={})},
+        {"message": wrote(chat={"id": 1 << 80, "type": "private"})},
+        {"message": "Hi"},
+        {"channel_post": wrote()},
+        {"message_reaction": {"chat": ROOM, "user": PERSON}},
+        {"callback_query": {"from": PERSON, "message": wrote(chat=ROOM), "data": "stop"}},
+        {"callback_query": {"from": PERSON, "inline_message_id": "1", "data": "stop"}},
+        {"message": wrote(), "update_id": None},
+    ):
+        assert TELEGRAM.events(told(**members)) == (), members
 
 
 @pytest.mark.parametrize("token", [None, "", "header-secret-0123456788", "header-secret-0123456789 ", "é\ud800"])

@@ -77,6 +77,12 @@ def samples() -> Samples:
     )
 
 
+def story() -> tuple[Provider, list[Hook]]:
+    """What its callbacks may say of one attempt, one after the other."""
+    states = ("queued", "sent", "delivered", "read", "undelivered")
+    return TWILIO, [callback({"MessageSid": "SM" + "0" * 32, "MessageStatus": state}) for state in states]
+
+
 def account(**over: Any) -> Provider:
     return make("twilio-main", {key: value for key, value in (RAW | over).items() if value is not None})
 

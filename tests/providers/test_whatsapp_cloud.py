@@ -17,6 +17,7 @@ from sendwright.providers.contract import (
     AttemptState,
     Hook,
     HttpRequest,
+    Inbound,
     Later,
     Media,
     Misconfigured,
@@ -30,6 +31,7 @@ from sendwright.providers.contract import (
     Scope,
     TooLong,
     Unsure,
+    Verdict,
 )
 from sendwright.providers.meta import GRAPH_VERSION
 from sendwright.providers.registry import make
@@ -62,6 +64,7 @@ def samples() -> Samples:
         refused_key=reply("reply_190"),
         secrets=tuple(secrets.values()),
         callback=hook(HOOKS, body, signature),
+        reply=hook(HOOKS, json.dumps(payload("inbound_text")["body"]).encode()),
         signature_headers=("x-hub-signature-256",),
         extra_replies=(
             json_reply(200, {"messages": []}),
@@ -70,6 +73,11 @@ def samples() -> Samples:
             json_reply(200, {"error": {"code": 131000}}),
         ),
     )
+
+
+def story() -> tuple[Provider, list[Hook]]:
+    """What its callbacks may say of one attempt, one after the other."""
+    return WHATSAPP, [callback(f"callback_{name}") for name in ("sent", "delivered", "read", "failed")]
 
 
 def account(**over: Any) -> Provider:
@@ -398,8 +406,93 @@ def test_a_status_becomes_a_receipt(name: str, receipt: Receipt) -> None:
     assert WHATSAPP.events(callback(f"callback_{name}")) == (receipt,)
 
 
-def test_what_a_person_writes_is_no_receipt() -> None:
-    assert WHATSAPP.events(callback("inbound_text")) == ()
+PERSON = "+15005550009"
+MESSAGE = "wamid.HBgLMTUwMDU1NTAwMDkVAgASGBQ"
+WROTE = Inbound("whatsapp", PERSON, "Yes please", MESSAGE, NOW)
+
+
+def wrote(message: dict[str, Any], **value: Any) -> Hook:
+    """The documented text message, changed. Other kinds after the pages beside that of its source (button, image …)."""
+    body = payload("inbound_text")["body"]
+    found = body["entry"][0]["changes"][0]["value"]
+    found["messages"][0] = {k: v for k, v in (found["messages"][0] | message).items() if v is not None}
+    found.update(value)
+    return hook(HOOKS, json.dumps(body).encode())
+
+
+def pressed(kind: str, **said: str) -> dict[str, Any]:
+    return {"type": "interactive", "interactive": {"type": kind, kind: said}, "text": None}
+
+
+def test_what_a_person_writes_or_presses_is_a_reply_with_the_number_as_we_write_it() -> None:
+    assert WHATSAPP.verify(wrote({})) is Verdict.BAD  # nobody signed it
+    cases: list[tuple[dict[str, Any], dict[str, str]]] = [
+        ({}, {"text": "Yes please"}),
+        ({"type": "button", "button": {"text": "No more", "payload": "STOP"}}, {"text": "No more", "payload": "STOP"}),
+        (pressed("button_reply", id="stop", title="No more"), {"text": "No more", "payload": "stop"}),
+        (pressed("list_reply", id="help", title="Help", description="Words"), {"text": "Help", "payload": "help"}),
+        (pressed("nfm_reply", name="flow", response_json="{}"), {}),
+        ({"type": "image", "image": {"id": "1", "mime_type": "image/jpeg", "caption": "STOP"}}, {"text": "STOP"}),
+        ({"type": "audio", "audio": {"id": "1", "voice": True}}, {}),
+        ({"type": "location", "location": {"latitude": 1, "longitude": 2}}, {}),
+        ({"type": "unsupported", "errors": [{"code": 131051}]}, {}),
+        ({"type": "edit", "edit": {"message": {"type": "text", "text": {"body": "STOP"}}}}, {"text": "STOP"}),
+    ]
+    for message, words in cases:
+        expected = msgspec.structs.replace(WROTE, **({"text": "", "payload": ""} | words))
+        assert WHATSAPP.events(wrote(message)) == (expected,), message
+
+
+def test_reactions_system_messages_and_echoes_are_no_replies() -> None:
+    for message in (
+        {"type": "reaction", "reaction": {"message_id": WAMID, "emoji": "x"}},
+        {"type": "system", "system": {"body": "changed", "type": "user_changed_number"}},
+        {"type": "revoke", "revoke": {"original_message_id": WAMID}},
+        {"type": "request_welcome"},
+        {"group_id": "120363"},
+        {"from": "0"},
+        {"from": 15005550009},
+        {"from": None},
+    ):
+        assert WHATSAPP.events(wrote(message)) == (), message
+    echoes = {"field": "smb_message_echoes", "value": {"message_echoes": [{"from": NUMBER, "to": "15005550009", "type": "text"}]}}
+    assert WHATSAPP.events(about({}, **echoes)) == ()
+
+
+def test_a_message_to_another_number_of_the_app_is_heard_and_is_not_for_this_one_to_answer() -> None:
+    other = {"messaging_product": "whatsapp", "metadata": {"phone_number_id": "1"}}
+    assert WHATSAPP.events(wrote({}, **other)) == (msgspec.structs.replace(WROTE, answered=True),)
+
+
+def test_messages_statuses_and_switches_of_one_callback_are_all_read() -> None:
+    status = {"id": WAMID, "status": "read"}
+    found = WHATSAPP.events(wrote({}, statuses=[status, status], user_preferences=[{"wa_id": "x"}]))
+    assert [type(event) for event in found] == [Receipt, Receipt, Inbound]
+
+
+def test_a_switched_preference_is_a_stop_or_a_start_of_marketing() -> None:
+    # https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/user_preferences
+    switch = {"wa_id": "15005550009", "detail": "User requested it", "category": "marketing_messages", "timestamp": round(NOW)}
+    for value, word in (("stop", "stop"), ("resume", "start"), ("signup", "start")):
+        told = {"field": "user_preferences", "value": {"user_preferences": [switch | {"value": value}]}}
+        (found,) = WHATSAPP.events(about({}, **told))
+        assert found == Inbound("whatsapp", PERSON, "User requested it", None, NOW, word, how="preference")  # type: ignore[arg-type]
+    for bent in ({"value": "maybe"}, {"value": "stop", "category": "utility"}, {"value": "stop", "wa_id": None}, {"value": []}):
+        assert WHATSAPP.events(about({}, field="user_preferences", value={"user_preferences": [switch | bent]})) == ()
+
+
+def test_the_other_writing_of_a_number_is_the_same_person() -> None:
+    for one, other in (
+        ("5215512345678", "525512345678"),
+        ("5491112345678", "541112345678"),
+        ("5511987654321", "551187654321"),
+    ):
+        for given, twin in ((one, other), (other, one)):
+            (found,) = WHATSAPP.events(wrote({"from": given}))
+            assert isinstance(found, Inbound)
+            assert (found.address, found.aliases) == (f"+{given}", (f"+{twin}",))
+    (found,) = WHATSAPP.events(wrote({"from": "+4915112345678"}))
+    assert (found.address, found.aliases) == ("+4915112345678", ())  # type: ignore[union-attr]
 
 
 def test_several_statuses_of_one_callback_are_all_read() -> None:

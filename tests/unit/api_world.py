@@ -13,12 +13,14 @@ from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.drivers.store.memory_endpoints import MemoryEndpoints
 from sendwright.drivers.store.memory_inbox import MemoryInbox
 from sendwright.drivers.store.memory_keyring import MemoryKeyRing
+from sendwright.drivers.store.memory_records import MemoryRecords
 from sendwright.drivers.store.memory_sessions import MemorySessions
 from sendwright.drivers.store.memory_tables import MemoryStore
-from sendwright.drivers.store.memory_types import MemoryTypes
+from sendwright.drivers.store.memory_types import MemoryLayouts, MemoryTypes
 from sendwright.engine.catalogue import Catalogue
 from sendwright.engine.postman import Postman
 from sendwright.engine.receivers import Receivers
+from sendwright.engine.report import Reporter
 from sendwright.engine.sealing import Sealer
 from sendwright.engine.warden import Warden
 from sendwright.errors import BusDown
@@ -47,6 +49,7 @@ from sendwright.model.stats import UNIT_MAX, Backlog, Parked, Sample, Strip
 from sendwright.policy.admission import Rules
 from sendwright.policy.idempotency import fingerprint
 from sendwright.policy.suppression import Marker
+from sendwright.policy.unsubscribing import Links
 from sendwright.providers.contract import (
     Answer,
     Capabilities,
@@ -61,7 +64,7 @@ from sendwright.providers.contract import (
     Verdict,
 )
 from sendwright.web.api.app import build_app
-from sendwright.web.api.services import ProviderPatch, ProviderStanding, Services, Trial, Unfit
+from sendwright.web.api.services import ProviderPatch, ProviderStanding, RouteStanding, Services, Trial, Unfit
 
 from .asgi_client import Client
 from .engine_world import Quarantine
@@ -148,6 +151,8 @@ class Rows:
         self.parked: tuple[Parked, ...] = ()
         self.counted: list[tuple[int, int]] = []
         """The spans that were counted."""
+        self.people: MemoryRecords | None = None
+        """Who knows what people have said back."""
         self.fault: Exception | None = None
 
     async def notification(self, tenant: str, notification: str) -> NotificationRecord | None:
@@ -178,6 +183,10 @@ class Rows:
     async def timeline(self, message: str) -> Sequence[Event]:
         return [e for e in self.event_rows if e.message == message]
 
+    async def said_back(self, tenant: str, marks: Collection[str], limit: int, before: int | None = None) -> Sequence[Event]:
+        assert self.people is not None
+        return await self.people.said_back(tenant, marks, limit, before)
+
     async def list_messages(self, page: Page) -> Listed[MessageRecord]:
         self.pages.append(page)
         rows = [m for m in self.messages.values() if m.tenant == page.tenant]
@@ -185,6 +194,7 @@ class Rows:
         rows = [m for m in rows if page.state is None or m.state == page.state]
         rows = [m for m in rows if page.provider is None or m.provider == page.provider]
         rows = [m for m in rows if page.reason is None or m.reason == page.reason]
+        rows = [m for m in rows if page.recipient is None or m.recipient == page.recipient]
         return _paged(rows, page)
 
     async def list_notifications(self, page: Page) -> Listed[NotificationRecord]:
@@ -299,10 +309,11 @@ class Vendor(Provider):
     def __init__(self, name: str) -> None:
         super().__init__(name, None)
         self.hooks: list[Hook] = []
+        self.can = Capabilities(("sms",))
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(("sms",))
+        return self.can
 
     def build(self, out: Outgoing) -> Any:
         raise ValueError
@@ -324,6 +335,8 @@ class Vendor(Provider):
 class Crew:
     def __init__(self) -> None:
         self.patches: list[tuple[str, ProviderPatch]] = []
+        self.orders: list[tuple[str, Sequence[str] | None]] = []
+        self.lanes = {"sms": RouteStanding("sms", "order", ("twilio-main",), (), "settings")}
         self.rows = {
             "twilio-main": ProviderStanding(
                 "twilio-main", "twilio", ("sms",), enabled=True, weight=1, breaker="closed", in_flight=0
@@ -333,10 +346,25 @@ class Crew:
     async def standings(self) -> Sequence[ProviderStanding]:
         return list(self.rows.values())
 
+    def route(self, channel: str) -> Sequence[str]:
+        return [name for name, row in self.rows.items() if channel in row.channels]
+
     async def switch(self, name: str, patch: ProviderPatch) -> None:
         self.patches.append((name, patch))
         if isinstance(patch.enabled, bool):
             self.rows[name] = msgspec.structs.replace(self.rows[name], enabled=patch.enabled)
+
+    async def routes(self) -> Sequence[RouteStanding]:
+        return list(self.lanes.values())
+
+    async def reorder(self, channel: str, providers: Sequence[str] | None) -> None:
+        self.orders.append((channel, providers))
+        route = self.lanes[channel]
+        everybody = tuple(sorted((*route.providers, *route.left_out)))
+        on_it = everybody if providers is None else tuple(providers)
+        left_out = tuple(name for name in everybody if name not in on_it)
+        source: Any = "settings" if providers is None else "run_time"
+        self.lanes[channel] = RouteStanding(channel, "order", on_it, left_out, source)
 
     async def test(self, name: str, to: str | None) -> Trial | Unfit:
         if to is None:
@@ -372,8 +400,10 @@ class World:
         self.rows = Rows()
         self.book = Book(self.rows)
         self.bus = Lanes()
+        self.troubles: list[object] = []
         self.dead = Quarantine()
         self.people = MemoryBackend(self.clock)
+        self.rows.people = self.people.records
         self.sessions = MemorySessions(MemoryStore())
         self.crew = Crew()
         self.vendor = Vendor("twilio-main")
@@ -390,11 +420,14 @@ class World:
         self.warden = Warden(self.keyring, self.clock, [b"k" * 32], os.urandom, lambda _: None)
         given: dict[str, Any] = {
             "public_url": "https://notify.example.com",
+            "marker": Marker(b"k" * 32),
+            "links": Links("https://notify.example.com", [b"k" * 32], Marker(b"k" * 32)),
             "rules": Rules(),
             "channels": lambda: LIVE,
             **settings,
         }
         self.types = MemoryTypes(MemoryStore())
+        self.layouts = MemoryLayouts(MemoryStore())
         self.services = Services(
             clock=self.clock,
             mint=self.mint,
@@ -405,12 +438,13 @@ class World:
             dead=self.dead,
             directory=self.people.directory,
             suppressions=self.people.suppressions,
-            marker=Marker(b"k" * 32),
             sessions=self.sessions,
             types=self.types,
-            catalogue=Catalogue(self.types, self.clock),
+            layouts=self.layouts,
+            catalogue=Catalogue(self.types, self.layouts, self.clock),
             bus=self.bus,  # type: ignore[arg-type]
             inbox=self.inbox,
+            reporter=Reporter(self.inbox, self.bus, self.clock, self.troubles.append),  # type: ignore[arg-type]
             endpoints=self.endpoints,
             receivers=self.receivers,
             fleet=self.crew,

@@ -8,12 +8,14 @@ from typing import Self
 
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.drivers.store.memory_accord import MemoryAccord
+from sendwright.engine.account import Account
 from sendwright.engine.concord import Concord
-from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.fleet import Fleet
 from sendwright.engine.roll import LEASE_S
 from sendwright.engine.telling import Telling
 from sendwright.errors import StoreDown
 from sendwright.model.accord import Bar, Block, Change, Picture, Standing
+from sendwright.model.notices import Notice
 from sendwright.model.notification import Priority
 from sendwright.policy.breaker import BreakerSettings, Health, State
 from sendwright.policy.limit import Reserve, parse_rate
@@ -34,6 +36,8 @@ class _Way:
         self.down = False
         self.leases = 0
         self.moves = 0
+        self.lost_answers = 0
+        """So many changes are made of which nobody hears."""
 
     async def lease(self, provider: str, want: int, cell_s: float, reach_s: float, *, urgent: bool) -> Block:
         self.leases += 1
@@ -42,10 +46,15 @@ class _Way:
         await self._travel()
         return block
 
-    async def move(self, provider: str, version: int, change: Change, *, when_due: bool = False) -> Bar | None:
+    async def move(
+        self, provider: str, version: int, change: Change, *, when_due: bool = False, notices: Sequence[Notice] = ()
+    ) -> Bar | None:
         self.moves += 1
         await self._travel()
-        bar = await self._accord.move(provider, version, change, when_due=when_due)
+        bar = await self._accord.move(provider, version, change, when_due=when_due, notices=notices)
+        if bar is not None and self.lost_answers > 0:
+            self.lost_answers -= 1
+            raise StoreDown("the answer was lost", maybe=True)
         await self._travel()
         return bar
 
@@ -100,7 +109,9 @@ class House:
     def __init__(self, rate: str | None = None, concurrency: int = 1000) -> None:
         self.rate = rate
         self.concurrency = concurrency
-        self.accord = MemoryAccord(_Ahead())
+        self.notices: list[Notice] = []
+        """What the operator is told."""
+        self.accord = MemoryAccord(_Ahead(), keep=self.notices.extend)
         self.processes: list[Process] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.calls: list[float] = []

@@ -5,17 +5,38 @@ from __future__ import annotations
 import re
 from html import unescape
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+import msgspec
+
+from sendwright.model.endpoint import Posting, Try
+from sendwright.model.types import TypeBody
 from sendwright.web.api.wire import App
 from sendwright.web.dashboard.app import with_dashboard
 from sendwright.web.dashboard.signing_in import make_link
 
-from .api_world import KEY, World
+from .api_world import KEY, NOW, World
 from .asgi_client import Client, Response
 
 HOST = "127.0.0.1:8420"
 ORIGIN = f"http://{HOST}"
+
+
+EVENT = "evt_" + "0" * 32
+GIVEN = {
+    "id": "msg_" + "0" * 34,
+    "name": "twilio-main",
+    "type": "order.shipped",
+    "endpoint": "ep_" + "0" * 32,
+}
+"""What stands in a page's address where nobody says otherwise."""
+
+
+def concrete(path: str, **given: str) -> str:
+    """The address of a page; what a person's page needs stands behind it."""
+    for name, value in {**GIVEN, **given}.items():
+        path = path.replace(f"{{{name}}}", value)
+    return f"{path}?id={quote(given.get('recipient', 'ada'))}" if path.endswith("/people/one") else path
 
 
 class Desk:
@@ -28,6 +49,28 @@ class Desk:
 
     async def link(self) -> str:
         return await make_link(self.world.services)
+
+    async def furnish(self) -> dict[str, str]:
+        """One of everything, whose every word is hostile; what stands in the addresses of their pages."""
+        world, bad = self.world, "<b>bad</b> \"'><script>alert(1)</script>"
+        _, (message,) = world.born(recipient=bad)
+        content = {"title": bad, "body": f"{bad} {{{{ name }}}}", "email": {"html": f"<i>mail</i>{bad}"}}
+        for number in range(2):
+            body = msgspec.convert({"description": bad, "content": {**content, "url": f"https://a.example/{number}"}}, TypeBody)
+            await world.types.put("default", "order.shipped", body, NOW)
+        asked = await world.client.request("PUT", f"/v1/recipients/{quote(bad, safe='')}", json={"slack": bad})
+        assert asked.status == 200, asked.body
+        assert (await world.client.post("/v1/suppressions", {"address": bad, "channel": "slack"})).status == 200
+        made = await world.client.post("/v1/endpoints", {"url": "https://hooks.example.com/x", "description": bad})
+        assert made.status == 201, made.body
+        endpoint = made.json()["id"]
+        stored = await world.endpoints.find("default", endpoint)
+        assert stored is not None
+        tries = (Try(NOW, 500, bad, 12),)
+        event = Posting(EVENT, endpoint, stored.seen + 1, "message.sent", message, NOW, "{}", "failed", count=1, tries=tries)
+        assert await world.endpoints.spread(stored, stored.seen + 1, [event])
+        assert (await world.client.post("/v1/keys", {"name": bad, "scopes": ["read"]})).status == 201
+        return {"id": message, "endpoint": endpoint, "recipient": bad}
 
     def another(self, **headers: str) -> Browser:
         return Browser(self, **headers)

@@ -18,34 +18,52 @@ import msgspec
 
 from sendwright.drivers.store.memory import MemoryBackend
 from sendwright.engine.accept import Accept
+from sendwright.engine.account import Account
 from sendwright.engine.acquaint import Acquaintance
 from sendwright.engine.aside import Aside
+from sendwright.engine.bulletin import Bulletin
 from sendwright.engine.deliver import Deliverer
-from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.fleet import Fleet
+from sendwright.engine.hands import Flight
 from sendwright.engine.hear import Listener
 from sendwright.engine.inquire import Inquirer
 from sendwright.engine.observe import Observer
 from sendwright.engine.plan import Planner
 from sendwright.engine.ports import Delivery
+from sendwright.engine.render import link_in
 from sendwright.engine.repair import Repairer
+from sendwright.engine.respond import Responder
 from sendwright.engine.schedule import Promoter
 from sendwright.engine.settle import RetrySettings, Settler
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Telling
 from sendwright.engine.tokens import Tokens
-from sendwright.engine.worker import Flight, Worker
+from sendwright.engine.worker import Worker
 from sendwright.errors import StoreDown
 from sendwright.model import ids
 from sendwright.model.content import Content
 from sendwright.model.ids import IdMint
+from sendwright.model.notices import OPERATOR
 from sendwright.model.notification import Payload
 from sendwright.model.parcel import INBOUND, Parcel, Sighting, pack, unbundle
-from sendwright.model.records import AttemptRecord, Conflict, DeadParcel, MessageRecord, Running, Switch, Taken, parcel_of
+from sendwright.model.records import (
+    AttemptRecord,
+    Conflict,
+    DeadParcel,
+    MessageRecord,
+    Order,
+    Running,
+    Switch,
+    Taken,
+    parcel_of,
+)
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.duration import rfc3339
 from sendwright.policy.limit import Reserve, parse_rate
-from sendwright.policy.suppression import Marker
+from sendwright.policy.replying import Texts
+from sendwright.policy.suppression import Marker, stop_of
+from sendwright.policy.unsubscribing import Links
 from sendwright.providers.contract import EVERY_CHANNEL
 
 from .scripted_vendor import (
@@ -87,7 +105,9 @@ TENANT = "acme"
 PHONE = "+15550100001"
 EMAIL = "someone@example.org"
 MARKER = Marker(b"a secret for tests, 32 bytes long")
+LINKS = Links("https://notify.example.com", [b"a secret for tests, 32 bytes long"], MARKER)
 TTL_MS = {"default": 72 * 3_600_000, "critical": 600_000}
+KEEP_MS = 7 * 86_400_000
 HOOKS = "http://127.0.0.1:8420/v1/hooks"
 
 
@@ -194,6 +214,7 @@ class World:
         started: bool = True,
         recount: bool = True,
         backend: MemoryBackend | None = None,
+        answers: Mapping[str, Texts] | None = None,
     ) -> None:
         self.vendors = {vendor.name: vendor for vendor in vendors}
         self.clock = VirtualClock()
@@ -211,13 +232,15 @@ class World:
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._routes = routes
+        self.answers: dict[str, Texts] = dict(answers or {})
+        """What is answered to keywords, by provider or channel."""
         self._wire()
 
     def _wire(self) -> None:
         backend, clock, tell = self.backend, self.clock, self.tell
         self.ledger: Any = Watched(backend.ledger, self.faults, *LEDGER)
         self.waiting: Any = Watched(backend.waiting, self.faults, "due", "tenants", "pull", "promoted", "parked", "next_due")
-        self.board: Any = Watched(backend.switchboard, self.faults, "read", "set")
+        self.board: Any = Watched(backend.switchboard, self.faults, "read", "set", "orders", "reorder")
         self.directory: Any = Watched(backend.directory, self.faults, "write", "known")
         self.bus: Any = backend.bus
         self.quarantine: Any = Watched(self._quarantine, self.faults, "keep")
@@ -225,7 +248,10 @@ class World:
         self.egress = ScriptedEgress(self.vendors.values())
         accounts = [self._account(vendor) for vendor in self.vendors.values()]
         self.lines: dict[str, int] = {}
-        self.fleet = Fleet(accounts, self._routes_of(), self.board, tell, self.lines.__setitem__)
+        stands: Any = Watched(backend.stands, self.faults, "stand")
+        self.bulletin = Bulletin(stands, clock, tell)
+        self.bulletin.begin(accounts)
+        self.fleet = Fleet(accounts, self._routes_of(), self.board, tell, self.lines.__setitem__, self.bulletin.moved)
         self.promoter = Promoter(self.waiting, self.ledger, self.bus, self.fleet, clock, tell)
         poke = self.promoter.poke
         self.settler = Settler(self.ledger, self.fleet, clock, lambda: self.draw(), self._retry, tell, poke)
@@ -243,6 +269,8 @@ class World:
             poke,
             tokens=self.tokens,
             marks=MARKER.addresses,
+            link=functools.partial(link_in, LINKS),
+            spares=functools.partial(stop_of, MARKER),
         )
         sieve = Sieve(self.quarantine, clock, tell, backend.process)
         self.planner = Planner(
@@ -256,7 +284,10 @@ class World:
             Acquaintance(self.directory, MARKER),
             self.promoter.crowded,
         )
-        self.observer = Observer(self.bus, self.ledger, sieve, clock, tell, poke, Listener(backend.suppressions, MARKER, TENANT))
+        accepting = Accept(backend.desk, self.mint, clock, random.Random(7).randbytes, tell, Aside(backend.bus.depth))
+        responder = Responder(accepting, backend.suppressions, MARKER, clock, tell, self.answers, TENANT, KEEP_MS)
+        listener = Listener(backend.suppressions, MARKER, TENANT, clock, tell, responder)
+        self.observer = Observer(self.bus, self.ledger, sieve, clock, tell, poke, listener)
         self.worker = Worker(
             self.bus,
             self.planner,
@@ -278,7 +309,7 @@ class World:
             poke=poke,
         )
         self.inquirer = Inquirer(self.ledger, self.fleet, self.egress, clock, tell)
-        self.accepting = Accept(backend.desk, self.mint, clock, random.Random(7).randbytes, tell, Aside(backend.bus.depth))
+        self.accepting = accepting
 
     def another_promoter(self) -> Promoter:
         """As another process would have it, over the same table."""
@@ -321,7 +352,8 @@ class World:
     async def start(self) -> None:
         await self.repairer.turn()
         self.worker.start()
-        self._tasks = [asyncio.create_task(run()) for run in (self.promoter.run, self.repairer.run, self.inquirer.run)]
+        runs = (self.promoter.run, self.repairer.run, self.inquirer.run, self.bulletin.run)
+        self._tasks = [asyncio.create_task(run()) for run in runs]
 
     async def kill(self) -> None:
         """kill -9, and a new process over what was committed. Calls in flight are never heard of again."""
@@ -376,7 +408,20 @@ class World:
         await self.fleet.reload()
         self.promoter.poke()
 
+    async def reorder(self, channel: str, *providers: str) -> None:
+        """As the API does it; nobody named is the settings' word."""
+        await self.board.reorder(Order(channel, providers or None))
+        await self.fleet.reload()
+        self.promoter.poke()
+
     # What is there to see
+
+    def told_of_providers(self) -> list[tuple[str, str, str | None]]:
+        """What the operator was told, oldest first: type, provider and reason."""
+        events = [event for event in self.backend.store.tables.events.rows if event.notification.startswith(ids.NOTICE)]
+        found = [(event, json.loads(event.detail)) for event in events]
+        assert all(event.tenant == OPERATOR for event in events)
+        return [(event.type, told["provider"], told["reason"]) for event, told in found]
 
     def account(self, name: str = "one") -> Account:
         return self.fleet.accounts[name]

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from sendwright.model.layouts import LayoutBody
 from sendwright.model.people import Change
 from sendwright.model.types import TypeBody
 from sendwright.policy.suppression import suppression
@@ -19,6 +20,7 @@ from sendwright.web.api.table import INBOX, OPEN, WATCH
 from .api_world import NOW, World
 
 TYPE = {"content": {"body": "Hello {{ name }}"}}
+LAYOUT = {"html": "<main>{{ content }}</main>"}
 TEXT = {"to": {"phone": "+14155550123"}, "content": {"body": "hello"}}
 
 
@@ -41,6 +43,8 @@ class Entry(Struct, frozen=True):
 
 
 SHARED = "provider"
+CHANNEL = "channel"
+EVERYBODYS = (SHARED, CHANNEL)
 ENTRIES: Mapping[str, Entry] = {
     "POST /v1/notifications": Entry("send", TEXT),
     "GET /v1/notifications": Entry("read"),
@@ -58,6 +62,7 @@ ENTRIES: Mapping[str, Entry] = {
     "PUT /v1/recipients/{id}": Entry("send", {"email": "ada@example.org"}, names="recipient", chosen=True),
     "PATCH /v1/recipients/{id}": Entry("send", {"locale": "de"}, names="recipient"),
     "GET /v1/recipients/{id}": Entry("read", names="recipient"),
+    "GET /v1/recipients/{id}/export": Entry("admin", names="recipient"),
     "DELETE /v1/recipients/{id}": Entry("admin", names="recipient", chosen=True),
     "POST /v1/suppressions": Entry("send", {"address": "+14155550123"}),
     "GET /v1/suppressions": Entry("read"),
@@ -71,10 +76,18 @@ ENTRIES: Mapping[str, Entry] = {
     "GET /v1/types/{name}": Entry("read", names="type"),
     "DELETE /v1/types/{name}": Entry("admin", names="type"),
     "POST /v1/types/{name}/preview": Entry("read", {"data": {}}, names="type"),
+    "GET /v1/layouts": Entry("read"),
+    "PUT /v1/layouts/{name}": Entry("admin", LAYOUT, names=SHARED),
+    "GET /v1/layouts/{name}": Entry("read", names="layout"),
+    "DELETE /v1/layouts/{name}": Entry("admin", names="layout"),
     "GET /v1/providers": Entry("read", shared=True),
     "GET /v1/providers/{name}": Entry("read", names=SHARED),
     "PATCH /v1/providers/{name}": Entry("admin", {"enabled": True}, names=SHARED, of_all=True),
     "POST /v1/providers/{name}/test": Entry("admin", {"to": "+14155550123"}, names=SHARED, of_all=True),
+    "GET /v1/routes": Entry("read", shared=True),
+    "GET /v1/routes/{channel}": Entry("read", names=CHANNEL),
+    "PUT /v1/routes/{channel}": Entry("admin", {"providers": ["twilio-main"]}, names=CHANNEL, of_all=True),
+    "DELETE /v1/routes/{channel}": Entry("admin", names=CHANNEL, of_all=True),
     "POST /v1/hooks/{provider}": Entry(OPEN, names=SHARED),
     "GET /v1/hooks/{provider}": Entry(OPEN, names=SHARED),
     "POST /v1/keys": Entry("admin", {"name": "another", "scopes": ["admin"]}),
@@ -89,6 +102,8 @@ ENTRIES: Mapping[str, Entry] = {
     "GET /inbox/demo": Entry(OPEN),
     "GET /inbox/demo.js": Entry(OPEN),
     "GET /inbox/demo.css": Entry(OPEN),
+    "GET /u/{token}": Entry(OPEN, names=SHARED),
+    "POST /u/{token}": Entry(OPEN, names=SHARED),
     "POST /v1/endpoints": Entry("admin", {"url": "https://example.org/hook"}),
     "GET /v1/endpoints": Entry("read"),
     "GET /v1/endpoints/{id}": Entry("read", names="endpoint"),
@@ -119,10 +134,11 @@ async def furnished(world: World) -> dict[str, str]:
     stopped = suppression(world.services.marker, "default", "sms", "+14155550123", "opted_out", "manual", NOW)
     await world.people.suppressions.add(stopped)
     await world.types.put("default", "order.shipped", msgspec.convert(TYPE, TypeBody), world.clock.ms)
-    people = {"type": "order.shipped", "recipient": "ada-of-default", "suppression": stopped.id}
+    await world.layouts.put("default", "brand", msgspec.convert(LAYOUT, LayoutBody), world.clock.ms)
+    people = {"type": "order.shipped", "layout": "brand", "recipient": "ada-of-default", "suppression": stopped.id}
     endpoint, _ = await world.receivers.made("default", "https://example.org/hook", "named in a path", [], enabled=True)
     things = {"notification": notification, "message": message, "key": key.id, "endpoint": endpoint.id}
-    return {**things, SHARED: "twilio-main", **people}
+    return {**things, SHARED: "twilio-main", CHANNEL: "sms", **people}
 
 
 NOBODYS = {
@@ -130,6 +146,7 @@ NOBODYS = {
     "message": "msg_" + "0" * 34,
     "key": "swk_00000000",
     "type": "order.returned",
+    "layout": "plain",
     "recipient": "nobody",
     "suppression": "sup_" + "0" * 32,
     "endpoint": "end_" + "0" * 32,

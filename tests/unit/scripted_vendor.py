@@ -83,7 +83,9 @@ class Vendor:
         latency_s: float = 0.05,
         batch_max: int = 1,
         tokens: bool = False,
+        segments_max: int | None = None,
     ) -> None:
+        self.segments_max = segments_max
         self.name = name
         self.channels = channels
         self.receipts = receipts
@@ -100,6 +102,8 @@ class Vendor:
         """Addresses that it refuses in a call for several, by a word of its own for each."""
         self.chokes_on: set[str] = set()
         """Addresses for which it refuses a whole call."""
+        self.unwritable: set[str] = set()
+        """Addresses with which a request can't be written."""
         self.guarded = guarded
         self.concurrency = concurrency
         self.rate = rate
@@ -178,6 +182,8 @@ class Scripted(Provider):
             batch_max=vendor.batch_max,
             guarded=vendor.guarded,
             tokens=vendor.tokens,
+            body_max=BODY_MAX,
+            segments_max=vendor.segments_max,
         )
 
     def build(self, out: Outgoing) -> HttpRequest:
@@ -257,6 +263,8 @@ class ScriptedLine:
             return await self._look_up(request.url.rpartition("/")[2])
         loop = asyncio.get_running_loop()
         said = json.loads(request.body)
+        if any(each["address"] in vendor.unwritable for each in (said if isinstance(said, list) else [said])):
+            raise ValueError("a line break in a header")
         if isinstance(said, list):
             return await self._send_all(said, within_s)
         vendor.in_flight += 1

@@ -49,6 +49,7 @@ def test_a_number_that_no_network_could_carry_is_none(written: str) -> None:
     assert e164(written) is None
 
 
+@pytest.mark.slow
 @given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True))
 def test_possible_numbers_are_those_that_libphonenumber_calls_possible(number: str) -> None:
     # given a number whose calling code exists, and whose digits it would not read as a trunk prefix

@@ -115,6 +115,11 @@ def test_every_fault_is_listed_at_once() -> None:
             {"to": "u", "content": {**BODY, "media": [{"url": "https://x.org/a", "filename": "a\r"}]}},
             {("#/content/media/0/filename", "header_injection")},
         ),
+        ({"to": "u", "content": {**BODY, "messenger": {"tag": "ADS"}}}, {("#/content/messenger/tag", "invalid_value")}),
+        (
+            {"to": "u", "content": {**BODY, "instagram": {"tag": "ACCOUNT_UPDATE"}, "telegram": {"tag": "HUMAN_AGENT"}}},
+            {("#/content/instagram/tag", "invalid_value"), ("#/content/telegram/tag", "unknown_field")},
+        ),
         ({"to": "u", "content": {**BODY, "media": [{"url": "mailto:x@x.org"}]}}, {("#/content/media/0/url", "link_scheme")}),
         (
             {"to": "u", "content": {**BODY, "actions": [{"id": "a", "label": "b", "url": "data:,x"}]}},

@@ -10,11 +10,13 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from sendwright.engine.ingest import INGRESS, problem_of
 from sendwright.model.ids import attempt_id, parcel_id
 from sendwright.model.parcel import INBOUND, Intake, Parcel, Step, pack, read
 from sendwright.model.people import Spoken
 from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
+from sendwright.policy.admission import Refused
 from sendwright.providers.contract import Inbound
 from sendwright.web.api import dead, hooks
 
@@ -199,6 +201,12 @@ async def test_a_selection_that_is_unclear_touches_nothing(body: Any) -> None:
         assert answer.json()["errors"]
 
 
+async def test_all_that_is_wrong_with_a_selection_is_listed() -> None:
+    filters = {"colour": "red", "since": "today", "until": "2026-11-18T11:06:40Z"}
+    answer = await World().client.post("/v1/dead/drop", {"filters": filters})
+    assert answer.faults() == {("#/filters/colour", "unknown_field"), ("#/filters/since", "invalid_time")}
+
+
 async def test_another_tenants_dead_letters_are_out_of_reach() -> None:
     world = World()
     _, (name,) = world.born(state=MessageState.FAILED, dead=True)
@@ -333,6 +341,23 @@ async def test_a_replayed_parcel_that_is_kept_again_at_once_is_not_lost() -> Non
     answer = await world.client.post("/v1/dead/replay", {"ids": [name]})
     assert (answer.json()["done"], len(world.bus.raw)) == (1, 1)
     assert [(row.id, row.problem) for row in await world.dead.newest(9)] == [(name, "version 2 is not known here")]
+
+
+async def test_what_a_producer_published_is_shown_with_a_whole_problem_document() -> None:
+    world = World()
+    refused = Refused(422, "idempotency_mismatch", "Its id stands for another notification.")
+    await world.dead.keep(INGRESS, b"{}", problem_of(refused), NOW)
+    await world.dead.keep(INGRESS, b"xyz", "it ended whoever took it", NOW + 1)
+    ended, mismatch = (await world.client.get("/v1/dead")).json()["parcels"]
+    assert (ended["kind"], ended["problem"]) == ("ingress", "it ended whoever took it")
+    assert json.loads(mismatch["problem"]) == {
+        "type": "urn:sendwright:problem:idempotency_mismatch",
+        "title": "The idempotency key was used for another request",
+        "status": 422,
+        "code": "idempotency_mismatch",
+        "detail": "Its id stands for another notification.",
+        "errors": [],
+    }
 
 
 async def test_a_parcel_that_could_not_be_published_stays_dead() -> None:
@@ -518,3 +543,21 @@ async def test_what_a_person_says_back_travels_on_cut_and_clean() -> None:
     ((lane, sighting),) = world.bus.published
     assert (lane, sighting.provider, sighting.ref, sighting.attempt) == (INBOUND, "twilio-main", "SM1", None)
     assert sighting.said == Spoken("sms", "+14155550123", ("stop" + "x" * 3000)[:1600], "stop")
+
+
+async def test_a_button_other_addresses_and_how_it_was_said_travel_on_too() -> None:
+    world = World()
+    told = Inbound("slack", "U1", payload="STOP\0" + "x" * 2000, aliases=("D1",) * 20, how="blocked", answered=True)
+    world.vendor.events = lambda _: [told]  # type: ignore[method-assign]
+    await world.stranger.post("/v1/hooks/twilio-main", body=b"", headers={"signature": "good"})
+    ((_, sighting),) = world.bus.published
+    payload = ("STOP" + "x" * 2000)[:1000]
+    assert sighting.said == Spoken("slack", "U1", payload=payload, aliases=("D1",) * 8, how="blocked", answered=True)
+
+
+async def test_a_callback_that_must_be_answered_with_a_text_is_and_only_when_it_is_verified() -> None:
+    world = World()
+    world.vendor.response = lambda _: "challenge-1"  # type: ignore[method-assign]
+    answer = await world.stranger.post("/v1/hooks/twilio-main", body=b"", headers={"signature": "good"})
+    assert (answer.status, answer.body) == (200, b"challenge-1")
+    assert (await world.stranger.post("/v1/hooks/twilio-main", body=b"", headers={"signature": "bad"})).status == 401

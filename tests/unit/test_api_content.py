@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from sendwright.model.content import Attachment, EmailContent
 from sendwright.model.parcel import Step
 from sendwright.model.said import Said
+from sendwright.providers.contract import Capabilities
 
 from .api_world import World
 
@@ -54,3 +55,52 @@ async def test_who_looked_is_in_the_log_and_what_was_said_is_not(capsys: pytest.
     said = capsys.readouterr()
     assert "content_shown" in said.out + said.err
     assert "canary" not in said.out + said.err
+
+
+async def test_what_was_shortened_is_shown_as_it_was_sent_and_by_how_much() -> None:
+    world = World()
+    world.vendor.can = Capabilities(("sms",), body_max=50)
+    body = "We are away, and will be for quite a while now."
+    long = Said(title="Away", body=body, url="https://example.org/", overflow="shorten")
+    found = await shown(world, long)
+    assert found["body"] == "Away\nWe are away, and will...\nhttps://example.org/"
+    assert found["shortened"] == {"title": 0, "body": 26}
+    whole = await shown(world, replace(long, body="Short."))
+    assert (whole["body"], whole["shortened"]) == ("Away\nShort.\nhttps://example.org/", None)
+    refused = await shown(world, replace(long, overflow=None))
+    assert (refused["body"].endswith("now.\nhttps://example.org/"), refused["shortened"]) == (True, None)
+
+
+async def test_a_preview_tells_what_would_be_left_out_and_what_would_be_refused() -> None:
+    world = World()
+    world.vendor.can = Capabilities(("sms",), segments_max=1)
+    types = {"short": "Hello", "refused": "x" * 161, "cut": "x" * 161}
+    for name, body in types.items():
+        content = {"body": body} | ({"sms": {"overflow": "shorten"}} if name == "cut" else {})
+        assert (await world.client.request("PUT", f"/v1/types/{name}", json={"content": content})).status == 200
+    seen = {}
+    for name in types:
+        answer = await world.client.post(f"/v1/types/{name}/preview", {"data": {}})
+        seen[name] = next(one for one in answer.json()["channels"] if one["channel"] == "sms")
+    assert (seen["short"]["errors"], seen["short"]["shortened"]) == ([], None)
+    assert [(one["code"], one["detail"]) for one in seen["refused"]["errors"]] == [("too_long", "the text is longer than 1 part")]
+    assert (seen["cut"]["errors"], seen["cut"]["body"]) == ([], "x" * 157 + "...")
+    assert (seen["cut"]["shortened"], seen["cut"]["segments"]["count"]) == ({"title": 0, "body": 4}, 1)
+
+
+@pytest.mark.parametrize("value", ["cut", "{{ x }}", 1])
+async def test_what_is_to_be_done_with_a_long_text_is_one_of_two_things_and_no_template(value: object) -> None:
+    world = World()
+    content = {"body": "x", "overflow": value, "push": {"overflow": value, "badge": "{{ x }}"}}
+    for answer in (
+        await world.client.request("PUT", "/v1/types/order", json={"content": content}),
+        await world.client.post(
+            "/v1/notifications", {"to": {"phone": "+14155550123"}, "content": content, "data": {"x": "shorten"}}
+        ),
+    ):
+        assert answer.status == 422
+        assert {error["pointer"] for error in answer.json()["errors"]} == {
+            "#/content/overflow",
+            "#/content/push/overflow",
+            "#/content/push/badge",
+        }

@@ -30,7 +30,8 @@ async def posted(world: World, id_: str, count: int) -> list[str]:
     rows = [
         Posting(posting_id(id_, seq), id_, seq, "message.sent", "msg_1", NOW + seq, "{}", due_at=NOW) for seq in range(1, count + 1)
     ]
-    await world.endpoints.spread(id_, 0, count, rows)
+    (endpoint,) = [each for each in await world.endpoints.live() if each.id == id_]
+    assert await world.endpoints.spread(endpoint, count, rows)
     for row, state in zip(rows, ("failed", "delivered"), strict=False):
         over = replace(row, state=state, due_at=None, count=1, tries=(Try(NOW, 500, "no", 7),))
         await world.endpoints.tried(Tried(over, NOW, ok=state == "delivered"))
@@ -97,6 +98,14 @@ async def test_what_is_wrong_is_refused_with_its_place_made_or_changed(wrong: di
         assert answer.status == 422
         assert [(each["pointer"], each["code"]) for each in answer.json()["errors"]] == [fault]
     assert len((await world.client.get("/v1/endpoints")).json()["data"]) == 1
+
+
+async def test_all_that_is_wrong_with_an_endpoint_is_listed() -> None:
+    world = World()
+    path = f"/v1/endpoints/{(await made(world))['id']}"
+    wrong = {"url": "https://10.0.0.1/", "types": ["message.lost"], "colour": "red"}
+    for answer in (await world.client.post("/v1/endpoints", wrong), await world.client.request("PATCH", path, json=wrong)):
+        assert answer.faults() == {("#/url", "private_address"), ("#/types/0", "invalid_value"), ("#/colour", "unknown_field")}
 
 
 async def test_networks_of_the_operators_own_and_plain_http_are_for_whoever_allows_them() -> None:

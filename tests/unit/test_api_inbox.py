@@ -74,6 +74,21 @@ async def test_what_is_read_is_reported_as_read_and_counted() -> None:
     assert [item["id"] for item in (await ada.get("/v1/inbox?view=unread")).json()["data"]] == []
 
 
+async def test_an_inbox_works_without_the_bus_and_what_was_read_meanwhile_is_reported_when_it_is_back() -> None:
+    world = World()
+    one = await put(world, 1)
+    ada = app(world, await token(world))
+    world.bus.down = True
+    assert (await ada.get("/v1/inbox")).status == 200
+    assert (await ada.post("/v1/inbox/mark", json={"as": "read", "ids": [one]})).json() == {"ids": [one], "unread": 0}
+    await world.services.reporter.turn()
+    assert reported(world) == []
+    world.bus.down = False
+    await world.services.reporter.turn()
+    await world.services.reporter.turn()
+    assert reported(world) == [("att_1", AttemptState.READ)]
+
+
 async def test_archiving_snoozing_and_back() -> None:
     world = World()
     one = await put(world, 1)

@@ -98,6 +98,11 @@ async def test_every_fault_of_a_wish_is_listed() -> None:
     }
 
 
+async def test_an_end_that_is_past_is_listed_beside_a_wrong_shape() -> None:
+    answer = await World().client.post("/v1/keys", {**WISH, "name": "", "expires_at": "2020-01-01T00:00:00Z"})
+    assert answer.faults() == {("#/name", "too_short"), ("#/expires_at", "expired")}
+
+
 async def test_a_wish_without_scopes_or_name_makes_no_key_that_may_everything() -> None:
     answer = await World().client.post("/v1/keys", {})
     assert answer.faults() == {("#/name", "required"), ("#/scopes", "required")}

@@ -38,7 +38,9 @@ async def test_a_method_that_a_path_lacks_is_405_with_those_it_has(path: str) ->
     world = World()
     methods = {call.method for call in CALLS if call.path == path}
     for method in {"DELETE", "PUT", "TRACE", "OPTIONS", "PATCH", "GET"} - methods:
-        answer = await world.client.request(method, path.replace("{id}", "x").replace("{name}", "x").replace("{provider}", "x"))
+        answer = await world.client.request(
+            method, path.replace("{id}", "x").replace("{name}", "x").replace("{channel}", "x").replace("{provider}", "x")
+        )
         assert answer.status == 405
         assert set(answer.headers["allow"].split(", ")) - {"HEAD"} == methods
 
@@ -142,7 +144,28 @@ async def test_what_a_person_said_back_is_told_in_the_stream() -> None:
         world.rows.event_rows += [told(1), Event(2, NOW, "default", "reply.received", "rep_1", None, json.dumps(said))]
         body = await stream.until(b"rep_1")
     frame = body.split(b"\n\n")[1].split(b"\n")
-    assert json.loads(frame[2].removeprefix(b"data: "))["data"] == {**said, "id": "rep_1"}
+    since = {"payload": "", "how": "said", "said_at": ""}  # what it says, since there are other replies than Twilio's
+    assert json.loads(frame[2].removeprefix(b"data: "))["data"] == {**said, **since, "id": "rep_1"}
+
+
+async def test_what_happens_to_providers_is_told_in_the_stream() -> None:
+    world = World()
+    named = {"provider": "wa-main", "kind": "whatsapp_cloud", "channels": ["whatsapp"]}
+    ended = {**named, "setting": "access_token", "expires_at": "2027-01-31T00:00:00.000Z", "days_left": 7}
+    said = {
+        "provider.opened": {**named, "reason": "unreachable"},
+        "provider.closed": {**named, "reason": None},
+        "token.expiring": ended,
+    }
+    async with world.client.stream(f"/v1/events?types={','.join(said)}") as stream:
+        await stream.until(b"retry:")
+        for seq, (type_, detail) in enumerate(said.items(), 1):
+            world.rows.event_rows.append(Event(seq, NOW, "default", type_, f"prv_{seq}", None, json.dumps(detail)))
+        body = await stream.until(b"prv_3")
+    found = [json.loads(line.removeprefix(b"data: ")) for line in body.split(b"\n") if line.startswith(b"data: ")]
+    assert {each["type"]: each["data"] for each in found} == {
+        type_: {**detail, "id": f"prv_{seq}"} for seq, (type_, detail) in enumerate(said.items(), 1)
+    }
 
 
 async def test_a_quiet_stream_is_kept_alive() -> None:

@@ -62,3 +62,10 @@ async def test_a_key_that_stands_for_something_else_is_told_where_it_was_given(*
 def test_no_fault_is_without_a_place_or_has_two(places: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="one place"):
         ProblemError("code", "detail", **places)
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/recipients/{}/token"), ("DELETE", "/v1/recipients/{}")])
+async def test_nothing_has_an_id_with_a_nul_in_it_which_not_every_store_can_look_for(method: str, path: str) -> None:
+    world = World()
+    assert (await world.client.request(method, path.format("a"))).status < 300
+    assert (await world.client.request(method, path.format("a%00"))).status == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from sendwright.errors import StoreDown
 from sendwright.model.ids import attempt_id, message_id
@@ -104,7 +105,7 @@ async def test_a_message_asked_for_by_its_id_shows_everything() -> None:
     attempt = AttemptRecord(
         attempt_id(name, 1), name, 1, 0, "sms", "twilio-main", AttemptState.FAILED, NOW, NOW + 10, ref="SM1", reason="rejected"
     )
-    world.rows.attempt_rows.append(attempt)
+    world.rows.attempt_rows += [attempt, replace(attempt, id=attempt_id(name, 2), number=2, call="call_1-7")]
     world.rows.event_rows.append(Event(1, NOW, "default", "message.queued", name, name, "again"))
     shown = (await world.client.get(f"/v1/messages/{name}")).json()
     assert (shown["address"], shown["channel"], shown["reason"]) == (
@@ -118,6 +119,7 @@ async def test_a_message_asked_for_by_its_id_shows_everything() -> None:
         "SM1",
         None,
     )
+    assert [each["call_id"] for each in shown["attempts"]] == [None, "call_1-7"]
     assert shown["timeline"] == [{"at": "2026-11-18T11:06:40.000Z", "event": "message.queued", "detail": "again"}]
 
 

@@ -72,6 +72,35 @@ async def test_unknown_members_and_wrong_types_are_refused_by_name() -> None:
     assert {place for place, _ in answer.faults()} == {"#/mail", "#/email"}
 
 
+async def test_faults_of_shape_and_of_meaning_are_listed_together() -> None:
+    world = World()
+    await world.client.request("PUT", PATH, json=ADA)
+    faulty = {"id": "kim", "mail": "x", "email": 7, "phone": "1", "timezone": "Mars/Base"}
+    for method in ("PUT", "PATCH"):
+        answer = await world.client.request(method, PATH, json=faulty)
+        assert answer.faults() == {
+            ("#/id", "conflict"),
+            ("#/mail", "unknown_field"),
+            ("#/email", "invalid_type"),
+            ("#/phone", "invalid_phone"),
+            ("#/timezone", "invalid_zone"),
+        }
+    answer = await world.client.post("/v1/recipients/batch", json={"recipients": [{"mail": "x", "timezone": "Mars/Base"}]})
+    (result,) = answer.json()["results"]
+    assert {fault["pointer"] for fault in result["problem"]["errors"]} == {"#/id", "#/mail", "#/timezone"}
+
+
+async def test_preferences_that_are_not_kept_yet_are_nobodys_id() -> None:
+    world = World()
+    for method in ("PUT", "PATCH", "GET", "DELETE"):
+        body = {} if method in ("PUT", "PATCH") else None
+        for path in (f"{PATH}/preferences", f"{PATH}/lovelace/preferences"):
+            assert (await world.client.request(method, path, json=body)).status == 404
+    assert (await world.client.get("/v1/recipients")).json()["data"] == []
+    # an id that ends like this is written as ids with slashes are
+    assert (await world.client.request("PUT", "/v1/recipients/ada%2Fpreferences", json={})).json()["id"] == "ada/preferences"
+
+
 @pytest.mark.parametrize("id_", ["a/b", "a b", "日", "batch/x", "x" * 255])
 async def test_any_id_that_a_notification_may_have_can_be_reached(id_: str) -> None:
     world = World()

@@ -70,6 +70,8 @@ async def test_lists_filter_and_go_on_by_cursor() -> None:
     assert (await world.client.get(f"{PATH}?channel=sms")).json()["data"] == sorted(rows, key=lambda row: row["id"])
     assert (await world.client.get(f"{PATH}?reason=blocked")).json()["data"] == [mail]
     assert (await world.client.get(f"{PATH}?reason=rejected")).status == 422
+    assert (await world.client.get(f"{PATH}?reason=blocked&source=manual")).json()["data"] == [mail]
+    assert (await world.client.get(f"{PATH}?source=bounce")).json()["data"] == []
     world.clock.ms += 3_600_000
     assert (await world.client.get(f"{PATH}?reason=blocked")).json()["data"] == []
 
@@ -108,6 +110,11 @@ async def test_what_holds_for_every_tenant_is_found_by_all_and_is_the_default_te
         ({"address": "Ada <ada@example.org>"}, {("#/address", "invalid_email")}),
         ({"address": "x", "channel": "pigeon"}, {("#/channel", "unknown_channel")}),
         ({"address": "a\nb", "channel": "slack"}, {("#/address", "invalid_address")}),
+        (
+            {"address": "x", "channel": "pigeon", "reason": "whim", "expires_at": "2020-01-01T00:00:00Z"},
+            {("#/channel", "unknown_channel"), ("#/reason", "invalid_value"), ("#/expires_at", "expired")},
+        ),
+        ({"address": 7, "channel": 8, "expires_at": 9}, {(f"#/{name}", "invalid_type") for name in ("address", "expires_at")}),
     ],
 )  # fmt: skip
 async def test_every_fault_is_named_and_nobody_is_listed(said: dict[str, Any], faults: set[tuple[str, str]]) -> None:

@@ -57,6 +57,43 @@ def test_after_urgent_work_flushes_stay_small_for_a_while() -> None:
     assert len(line.take(CALM_S * 2)) == FLUSH_MAX
 
 
+def test_what_is_wanted_soon_is_the_first_of_the_next_flush_and_makes_none_small() -> None:
+    line = backlog(rest=2 * FLUSH_MAX)
+    line.take(0)
+    line.add(7, urgent=False, soon=True)
+    assert line.take(0) == [7] + [1] * FLUSH_MAX
+    line.add(8, urgent=False, soon=True)
+    assert line.take(0) == [8]
+    assert not line
+
+
+def test_a_flood_of_what_is_wanted_soon_makes_no_flush_long_and_starves_nobody() -> None:
+    line = backlog(rest=5)
+    for _ in range(3 * FLUSH_MAX):
+        line.add(1, urgent=False, soon=True)
+    assert len(line.take(0)) == FLUSH_MAX + 5
+    line.add(0, urgent=True)
+    assert line.take(0) == [0] + [1] * FLUSH_SMALL
+    assert len(line.take(CALM_S * 2)) == FLUSH_MAX
+
+
+def test_nobody_waits_for_company_of_what_is_wanted_soon() -> None:
+    line = backlog(rest=WORTHWHILE)
+    line.take(0)
+    line.add(7, urgent=False, soon=True)
+    assert line
+    assert line.pause_s(0) == 0
+
+
+def test_what_is_wanted_soon_gets_between_no_links_of_an_urgent_chain() -> None:
+    line = backlog(rest=3, urgent=1)
+    line.add(7, urgent=False, soon=True)
+    assert line.take(0) == [0, 7]
+    line.add(7, urgent=False, soon=True)
+    assert line.pause_s(HOLD_S / 4) == HOLD_S * 3 / 4
+    assert line.take(HOLD_S) == [7, 1, 1, 1]
+
+
 def test_a_heavy_item_fills_a_flush_by_itself() -> None:
     line = backlog()
     for _ in range(3):

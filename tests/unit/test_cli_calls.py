@@ -289,7 +289,7 @@ def test_show_tells_attempts_and_events_in_the_order_of_their_times(server: Serv
     one = message(
         "queued",
         waiting_for={"kind": "provider", "name": "twilio-main", "until": "2026-11-22T09:00:00.000Z"},
-        attempts=[attempt(state="failed", reason={"code": "unreachable", "detail": "30003"})],
+        attempts=[attempt(state="failed", reason={"code": "unreachable", "detail": "30003"}, call_id="call_1-7")],
         timeline=[
             {"at": "2026-11-22T08:00:00.000Z", "event": "notification.accepted", "detail": ""},
             {"at": "2026-11-22T08:00:05.000Z", "event": "message.queued", "detail": "unreachable"},
@@ -302,7 +302,10 @@ def test_show_tells_attempts_and_events_in_the_order_of_their_times(server: Serv
 
     # Then
     assert shown.exit_code == 0
-    order = [shown.stdout.index(text) for text in ("notification.accepted", "attempt 1", "ref SM1", "30003", "message.queued")]
+    order = [
+        shown.stdout.index(text)
+        for text in ("notification.accepted", "attempt 1", "ref SM1", "in call_1-7", "30003", "message.queued")
+    ]
     assert order == sorted(order)
     for text in ("(1 queued)", "metadata order: 42", "waits for: provider twilio-main until 2026-11-22T09:00:00.000Z"):
         assert text in shown.stdout
@@ -389,6 +392,24 @@ def test_tail_prints_a_line_for_each_event(server: Server) -> None:
     assert server.asked[0].query == {"types": "message.sent"}
 
 
+def test_tail_prints_a_line_for_what_befalls_a_provider(server: Server) -> None:
+    opened = {"id": "prv_1", "provider": "twilio-main", "kind": "twilio", "channels": ["sms"], "reason": "unreachable"}
+    ends = {"id": "prv_2", "provider": "page", "setting": "access_token", "expires_at": "e", "days_left": 3}
+    told = [
+        {"type": "provider.opened", "timestamp": "t", "data": opened},
+        {"type": "token.expiring", "timestamp": "t", "data": ends},
+    ]
+    body = b"".join(b"id: %d\ndata: %s\n\n" % (seq, json.dumps(each).encode()) for seq, each in enumerate(told, 1))
+    server.answer("GET", "/v1/events", Reply(body))
+
+    ended = run("tail", "--limit", "2", server=server)
+
+    assert ended.stdout.splitlines() == [
+        "t  provider.opened  twilio-main  unreachable",
+        "t  token.expiring  page  access_token until e",
+    ]
+
+
 def test_tail_takes_a_broken_stream_up_where_it_broke(server: Server) -> None:
     server.answer("GET", "/v1/events", Reply(FRAMES), Reply(cut=True), Reply(FRAMES.replace(b"id: 7", b"id: 8")))
 
@@ -431,7 +452,18 @@ STANDING = {
     "concurrency": 200,
     "cost": {},
     "reason": "20003",
+    "credential": None,
 }
+
+
+@pytest.mark.parametrize(("days", "words"), [(0, ["over"]), (1, ["1", "day", "left"]), (30, ["30", "days", "left"])])
+def test_how_long_a_credential_is_still_good_is_shown(server: Server, days: int, words: list[str]) -> None:
+    standing = STANDING | {"credential": {"expires_at": "2027-01-31T00:00:00.000Z", "days_left": days}}
+    server.answer("GET", "/v1/providers", Reply({"data": [standing], "next_cursor": None}))
+
+    ended = run("providers", server=server)
+
+    assert ended.stdout.splitlines()[1].split()[-1 - len(words) :] == [*words, "20003"]
 
 
 @pytest.mark.parametrize("line", ["providers", "providers list"])
@@ -442,7 +474,7 @@ def test_providers_shows_how_they_stand(server: Server, line: str) -> None:
 
     assert ended.exit_code == 0
     assert ended.stdout.splitlines()[1].split() == [
-        "twilio-main", "twilio", "sms", "yes", "open", "50%", "12.5", "ms", "3", "100/s", "20003",
+        "twilio-main", "twilio", "sms", "yes", "open", "50%", "12.5", "ms", "3", "100/s", "-", "20003",
     ]  # fmt: skip
 
 

@@ -6,7 +6,9 @@ import asyncio
 import fcntl
 import json
 import socket
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import pytest
 
 from sendwright.cli import findings
 from sendwright.drivers.embedded import open_sqlite
-from sendwright.model.records import Switch
+from sendwright.model.notices import Credential
+from sendwright.model.records import Order, Switch
 from sendwright.providers import registry
 from tests.unit.cli_server import Reply, Server, run, serving
 
@@ -25,6 +28,12 @@ kind = "twilio"
 account_sid = "AC{"0" * 32}"
 auth_token = "{CANARY}"
 from = "+15005550006"
+"""
+SMTP = """
+[providers.mail]
+kind = "smtp"
+host = "mail.example.org"
+from = "shop@example.org"
 """
 
 
@@ -116,6 +125,7 @@ def test_a_store_that_nobody_uses_is_opened_and_what_was_switched_at_run_time_is
     async def switched_off() -> None:
         async with open_sqlite(folder / "data" / "sendwright.db") as backend:
             await backend.switchboard.set(Switch("twilio-main", enabled=False, rate="5/s"))
+            await backend.switchboard.reorder(Order("sms", ("twilio-main",)))
 
     asyncio.run(switched_off())
 
@@ -125,7 +135,11 @@ def test_a_store_that_nobody_uses_is_opened_and_what_was_switched_at_run_time_is
     # Then
     assert _tried(found, "store") == (True, "data/sendwright.db opens, and no process uses it")
     switched = {row["name"]: row["value"] for row in found["settings"] if row["source"] == "run time"}
-    assert switched == {"providers.twilio-main.enabled": "false", "providers.twilio-main.rate": "5/s"}
+    assert switched == {
+        "providers.twilio-main.enabled": "false",
+        "providers.twilio-main.rate": "5/s",
+        "routes.sms.providers": '["twilio-main"]',
+    }
 
 
 def test_a_damaged_store_is_a_failure(folder: Path) -> None:
@@ -156,6 +170,9 @@ def test_a_store_that_a_running_process_holds_is_asked_for_there(server: Server,
     server.answer("GET", "/readyz", Reply({"store": "sqlite", "bus": "sqlite", "ready": True}))
     standings = [_standing(enabled=False, concurrency=7), _standing(name="sandbox", enabled=False)]
     server.answer("GET", "/v1/providers", Reply({"data": standings, "next_cursor": None}))
+    sms = {"channel": "sms", "policy": "order", "providers": ["b", "a"], "left_out": [], "source": "run_time"}
+    routes = [sms, sms | {"channel": "email", "source": "settings"}]
+    server.answer("GET", "/v1/routes", Reply({"data": routes, "next_cursor": None}))
 
     # When
     found = _check(TWILIO, server=server)
@@ -169,6 +186,7 @@ def test_a_store_that_a_running_process_holds_is_asked_for_there(server: Server,
         "providers.twilio-main.enabled": "false",
         "providers.twilio-main.concurrency": "7",
         "providers.sandbox.enabled": "false",
+        "routes.sms.providers": '["b", "a"]',
     }
 
 
@@ -219,6 +237,22 @@ def test_without_a_base_url_the_vendors_own_host_is_tried_and_its_callbacks_are_
     assert any("without a limit" in warning for warning in found["warnings"])
 
 
+@pytest.mark.parametrize(
+    ("toml", "warns"),
+    [
+        (SMTP, True),
+        (f'[api]\npublic_url = "http://notify.example.com"\n{SMTP}', True),
+        (f'[api]\npublic_url = "https://notify.example.com"\n{SMTP}', False),
+        (f'{SMTP}[routes.email]\nproviders = ["box"]\n[providers.box]\nkind = "console"\n', False),
+        ("", False),
+        (TWILIO, False),
+    ],
+    ids=["unset", "http", "https", "nobody's route", "sandbox", "no mail"],
+)
+def test_marketing_mail_wants_a_public_url_that_is_https(toml: str, warns: bool, offline: list[tuple[str, int]]) -> None:
+    assert any("marketing" in warning for warning in _check(toml)["warnings"]) == warns
+
+
 def test_with_a_public_url_callbacks_come_there(offline: list[tuple[str, int]]) -> None:
     found = _check(f'[api]\npublic_url = "https://notify.example.com"\n{TWILIO}rate = "10/s"\n')
 
@@ -232,6 +266,29 @@ def test_the_console_needs_no_connection(offline: list[tuple[str, int]]) -> None
     assert _tried(found, "provider out") == (True, "console: needs no connection")
     assert offline == []
     assert found["warnings"] == []
+
+
+def test_the_inbox_needs_no_connection_and_no_callbacks(offline: list[tuple[str, int]]) -> None:
+    found = _check('[providers.inbox]\nkind = "inapp"\n')
+
+    assert _tried(found, "provider inbox") == (True, "inapp: needs no connection")
+    assert not any(tried["name"].startswith("callbacks") for tried in found["checks"])
+    assert found["warnings"] == []
+
+
+WEBHOOK = '[providers.hooks]\nkind = "webhook"\nsecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"\n'
+
+
+def test_where_each_message_names_a_host_nobody_is_connected_to(offline: list[tuple[str, int]]) -> None:
+    found = _check(WEBHOOK)
+
+    assert _tried(found, "provider hooks") == (True, "webhook: its host depends on the message; not tried")
+    assert offline == []
+
+
+def test_where_every_message_goes_to_the_base_url_that_is_tried(offline: list[tuple[str, int]]) -> None:
+    assert _tried(_check(f'{WEBHOOK}base_url = "https://hooks.example.com"\n'), "provider hooks")[0]
+    assert offline == [("hooks.example.com", 443)]
 
 
 @pytest.mark.parametrize(
@@ -252,6 +309,48 @@ def test_the_host_of_a_mail_server_is_that_of_its_settings() -> None:
 
 def test_the_sandbox_in_use_is_a_warning() -> None:
     assert any("sandbox" in warning for warning in _check()["warnings"])
+
+
+WHATSAPP = '[providers.wa-main]\nkind = "whatsapp_cloud"\naccess_token = "t-canary-0123"\nphone_number_id = "1055512345678"\n'
+DAY_MS = 86_400_000
+
+
+def _ending(found: dict[str, Any]) -> list[str]:
+    return [warning for warning in found["warnings"] if "renew it" in warning]
+
+
+def _named(days: float) -> str:
+    end = datetime.fromtimestamp(time.time() + days * 86_400, UTC).isoformat(timespec="seconds")
+    return WHATSAPP + f'access_token_expires = "{end}"\n'
+
+
+def test_a_credential_that_ends_soon_by_its_setting_is_a_warning(offline: list[tuple[str, int]]) -> None:
+    assert _ending(_check(_named(31.5))) == _ending(_check(WHATSAPP)) == []
+    assert _ending(_check(_named(2.5))) == ["wa-main: its access_token ends in 3 days: renew it"]
+    assert _ending(_check(_named(0.5))) == ["wa-main: its access_token ends in 1 day: renew it"]
+    assert _ending(_check(_named(-1))) == ["wa-main: its access_token is over: renew it"]
+
+
+def test_what_the_vendor_last_said_of_a_credential_is_known_from_the_store(folder: Path, offline: list[tuple[str, int]]) -> None:
+    async def asked() -> None:
+        async with open_sqlite(folder / "data" / "sendwright.db") as backend:
+            await backend.credentials.put(Credential("wa-main", ends_at=int(time.time() * 1000) + 6 * DAY_MS))
+
+    asyncio.run(asked())
+    assert _ending(_check(WHATSAPP)) == ["wa-main: its access_token ends in 6 days: renew it"]
+    assert _ending(_check(_named(60))) == [], "the setting counts"
+
+
+@pytest.mark.usefixtures("held")
+def test_what_the_vendor_last_said_of_a_credential_is_known_to_the_running_process(
+    server: Server, offline: list[tuple[str, int]]
+) -> None:
+    server.answer("GET", "/readyz", Reply({"store": "sqlite", "bus": "sqlite", "ready": True}))
+    end = datetime.fromtimestamp(time.time() + 6.5 * 86_400, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    standing = _standing(name="wa-main", credential={"expires_at": end, "days_left": 7})
+    server.answer("GET", "/v1/providers", Reply({"data": [standing], "next_cursor": None}))
+
+    assert _ending(_check(WHATSAPP, server=server)) == ["wa-main: its access_token ends in 7 days: renew it"]
 
 
 def test_keys_that_others_can_read_are_a_warning(folder: Path) -> None:

@@ -48,7 +48,11 @@ def test_the_commands_of_this_version_are_there_and_no_other() -> None:
         "list",
         "tail",
         "providers",
+        "route",
         "types",
+        "recipients",
+        "suppressions",
+        "endpoints",
         "dead",
         "doubts",
         "keys",
@@ -60,6 +64,9 @@ def test_the_commands_of_this_version_are_there_and_no_other() -> None:
     assert list(root.commands) == top
     assert {path for path in COMMANDS if len(path) == 2} == {
         *(("providers", name) for name in ("list", "disable", "enable", "test")),
+        *(("recipients", name) for name in ("list", "show", "put", "erase", "export")),
+        *(("suppressions", name) for name in ("list", "add", "lookup", "lift")),
+        *(("endpoints", name) for name in ("list", "create", "update", "delete", "rotate", "test", "deliveries", "replay")),
         *(("types", name) for name in ("list", "push", "pull", "diff")),
         *(("dead", name) for name in ("list", "replay", "drop")),
         *(("doubts", name) for name in ("list", "resolve")),

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.cli_server import AT, Asked, Reply, Server, problem, run, serving
 
 TYPES = "/v1/types"
+LAYOUTS = "/v1/layouts"
 TOML = """description = "An order has left"
 priority = "high"
 [content]
@@ -58,6 +59,7 @@ def server() -> Iterator[Server]:
 
 def listed(server: Server, *rows: dict[str, Any]) -> None:
     server.answer("GET", TYPES, Reply({"data": list(rows), "next_cursor": None}))
+    server.answer("GET", LAYOUTS, Reply({"data": [], "next_cursor": None}))
 
 
 def wrote(folder: Path) -> None:
@@ -151,4 +153,30 @@ def test_a_folder_that_is_not_there_is_an_error(server: Server) -> None:
         return Reply({"data": [], "next_cursor": None})
 
     server.answer("GET", TYPES, none)
+    server.answer("GET", LAYOUTS, none)
     assert "is no folder" in run("types", "push", server=server).stderr
+
+
+def test_layouts_are_carried_with_the_types_that_name_them_and_are_put_before(server: Server, folder: Path) -> None:
+    body = {
+        "description": "Ours",
+        "html": "<main>{{ content }}</main>\n",
+        "text": "{{ content }}\n--\nWe",
+        "locales": {"pt": {"text": "{{ content }}"}},
+    }
+    stored = {"name": "brand", "version": 3, "created_at": AT, **body}
+    listed(server, view("order.shipped"))
+    server.answer("GET", LAYOUTS, Reply({"data": [stored], "next_cursor": None}))
+    assert run("types", "pull", server=server).exit_code == 0
+    assert {path.name for path in (folder / "layouts").iterdir()} == {"brand.json", "brand.html", "brand.txt"}
+    assert (folder / "layouts" / "brand.txt").read_text("utf-8") == body["text"]
+    assert run("types", "diff", server=server).exit_code == 0
+    assert run("types", "push", server=server).stdout.splitlines() == [
+        "layouts/brand version 3 unchanged",
+        "order.shipped version 1 unchanged",
+    ]
+    (folder / "layouts" / "brand.html").write_text("{{ content }}", "utf-8")
+    assert run("types", "diff", server=server).stdout.splitlines() == ["~ layouts/brand #/html"]
+    server.answer("PUT", f"{LAYOUTS}/brand", Reply({**stored, "version": 4}))
+    assert run("types", "push", "layouts/brand", server=server).stdout == "layouts/brand version 4 put\n"
+    assert server.bodies("PUT", f"{LAYOUTS}/brand") == [{**body, "html": "{{ content }}"}]

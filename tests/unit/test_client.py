@@ -260,14 +260,15 @@ def test_a_stream_that_is_refused_says_why() -> None:
 
 
 def test_both_clients_can_do_the_same() -> None:
-    def said(kind: type) -> dict[str, list[str]]:
-        methods = {name: member for name, member in vars(kind).items() if inspect.isfunction(member) and not name.startswith("_")}
+    def said(kind: type) -> dict[str, tuple[list[str], str | None]]:
+        methods = {name: m for name, m in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
         return {
-            name.removeprefix("a") if name == "aclose" else name: list(inspect.signature(m).parameters)
+            name.removeprefix("a") if name == "aclose" else name: (list(inspect.signature(m).parameters), m.__doc__)
             for name, m in methods.items()
         }
 
     assert said(Sendwright) == said(AsyncSendwright)
+    assert {"send", "suppress", "deliveries"} <= said(Sendwright).keys()
 
 
 def test_the_asynchronous_one_repeats_pages_and_streams_too(slept: list[float]) -> None:

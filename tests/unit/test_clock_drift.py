@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from sendwright.drivers.store.memory import MemoryBackend
+from sendwright.engine.account import Account
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import DRIFT_S, HOLD_S, Drift
-from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.fleet import Fleet
 from sendwright.engine.repair import Repairer
 from sendwright.engine.schedule import IDLE_S, PULL_S, Promoter
 from sendwright.engine.settle import RetrySettings, Settler

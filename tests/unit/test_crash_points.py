@@ -16,7 +16,21 @@ import pytest
 import sendwright.engine
 
 ENGINE = Path(sendwright.engine.__file__).parent
-STORIES = ("accept", "plan", "deliver", "settle", "observe", "schedule", "repair", "sieve", "worker")
+STORIES = (
+    "accept",
+    "plan",
+    "deliver",
+    "defer",
+    "coach",
+    "settle",
+    "observe",
+    "schedule",
+    "repair",
+    "sieve",
+    "worker",
+    "hands",
+    "report",
+)
 SHARED: dict[str, str] = {}
 """Names that stand at more than one place, and why."""
 
@@ -116,23 +130,24 @@ def test_every_name_stands_at_one_place() -> None:
 
 
 def test_no_other_part_of_the_engine_waits_for_a_store_or_a_bus_by_itself() -> None:
-    """persist.py repeats what a story asked for; fleet.py reads switches and waits for slots, both of them asked for by a
-    story's own statement, as acquaint.py's look at the directory is; roll.py says that we live, and dying in that says the
-    same as dying beside it; ingest.py only
-    accepts, and acknowledges last; inquire.py only asks, and what it learns joins in one statement; readmit.py and exhume.py
-    publish or keep before they drop; who dies in concord.py or meter.py takes cells of a rate along, or a probe whose lease runs
-    out; in coach.py messages wait for company before they are claimed, and after that for one answer as for their own: both are
-    statements of deliver's; warden.py reads keys, and writes, strikes off or dates one in a statement of its own; tokens.py
-    fetches, before a claim, what is kept in memory alone; catalogue.py and feed.py only read;
-    receivers.py changes an endpoint in a statement of its own; postman.py only calls; herald.py's crashes are played in
-    test_engine_herald.py. A new file with awaits must be named in
-    `STORIES`, or here."""
+    """persist.py repeats what a story asked for; fleet.py reads switches and account.py waits for slots, both of them
+    asked for by a story's own statement, as acquaint.py's look at the directory is; roll.py says that we live, and
+    dying in that says the same as dying beside it; ingest.py only accepts, and acknowledges last; inquire.py only asks,
+    and what it learns joins in one statement; readmit.py and exhume.py publish or keep before they drop; who dies in
+    concord.py or meter.py takes cells of a rate along, or a probe whose lease runs out; warden.py reads keys, and
+    writes, strikes off or dates one in a statement of its own; tokens.py fetches, before a claim, what is kept in
+    memory alone; catalogue.py and feed.py only read; hear.py and respond.py only hear and accept, by keys of the reply,
+    and the bundle is done after that; receivers.py changes an endpoint in a statement of its own; postman.py only
+    calls; herald.py's crashes are played in test_engine_herald.py; bulletin.py and reminder.py write what they tell in
+    the statement that notes it told: theirs in test_engine_bulletin.py and test_engine_reminder.py; unsubscribe.py
+    writes in one statement, or lifts. A new file with awaits must be named in `STORIES`, or here."""
     waiting = set()
     for path in ENGINE.glob("*.py"):
         if any(waits(statement) for block in blocks(ast.parse(path.read_text())) for statement in block):
             waiting.add(path.stem)
     others = {
         "persist",
+        "account",
         "fleet",
         "precedence",
         "roll",
@@ -143,15 +158,19 @@ def test_no_other_part_of_the_engine_waits_for_a_store_or_a_bus_by_itself() -> N
         "exhume",
         "concord",
         "meter",
-        "coach",
         "warden",
         "tokens",
         "acquaint",
         "catalogue",
         "receivers",
         "herald",
+        "bulletin",
+        "reminder",
         "postman",
         "feed",
+        "unsubscribe",
+        "hear",
+        "respond",
     }
     assert waiting <= {*STORIES, *others}
 

@@ -8,20 +8,16 @@ import re
 import pytest
 
 from sendwright.providers.contract import Secret
-from sendwright.web.dashboard.app import PAGES, Page, with_dashboard
+from sendwright.web.dashboard.app import PAGES, with_dashboard
 from sendwright.web.dashboard.place import place_of, require_own
 from sendwright.web.dashboard.signing_in import IDLE_MS, LIFE_MS, LINK_MS, SEEN_MS
 from sendwright.web.dashboard.throttle import AT_ONCE, EVERY_S, REMEMBERED, Throttle
 
 from .api_world import KEY
-from .dashboard_world import HOST, ORIGIN, Desk
+from .dashboard_world import HOST, ORIGIN, Desk, concrete
 
 HTTPS = {"host": "notify.example.com", "origin": "https://notify.example.com"}
 OTHERS = [page for page in PAGES if page.method == "POST"]
-
-
-def concrete(page: Page) -> str:
-    return page.path.replace("{id}", "msg_" + "0" * 34).replace("{name}", "twilio-main")
 
 
 # Links
@@ -103,7 +99,7 @@ async def test_nobody_sees_a_page_without_a_session() -> None:
     desk = Desk()
     for page in PAGES:
         verb = desk.browser.get if page.method == "GET" else desk.browser.post
-        answer = await verb(concrete(page))
+        answer = await verb(concrete(page.path))
         assert (answer.status, answer.headers["location"]) == (303, "/dashboard/sign-in"), page.path
         assert answer.body == b""
 
@@ -189,7 +185,7 @@ async def test_a_session_may_what_its_key_may_and_sees_its_keys_tenant() -> None
     assert (await desk.browser.get(f"/dashboard/messages/{message}?content=shown")).status == 403
     for page in OTHERS:
         if page.scope != "read":
-            assert (await desk.browser.post(concrete(page))).status == 403, page.path
+            assert (await desk.browser.post(concrete(page.path))).status == 403, page.path
     assert (desk.world.book.asked, desk.world.crew.patches) == ([], [])
     _, stranger = await desk.world.warden.made("acme", "stranger", ("send", "read", "admin"))
     other = desk.another()
@@ -254,7 +250,6 @@ async def test_the_store_holds_nothing_that_lets_anybody_in() -> None:
 # Forms of strangers
 
 
-@pytest.mark.parametrize("page", OTHERS, ids=lambda page: page.path)
 @pytest.mark.parametrize(
     "headers",
     [
@@ -266,11 +261,11 @@ async def test_the_store_holds_nothing_that_lets_anybody_in() -> None:
         {"origin": f"{ORIGIN}0", "sec_fetch_site": "same-site"},
     ],
 )
-async def test_a_form_of_another_place_changes_nothing_though_it_knows_the_token(page: Page, headers: dict[str, str]) -> None:
+async def test_a_form_of_another_place_changes_nothing_though_it_knows_the_token(headers: dict[str, str]) -> None:
     desk = Desk()
     await desk.browser.sign_in()
-    answer = await desk.browser.post(concrete(page), **headers)
-    assert answer.status == 403
+    for page in OTHERS:
+        assert (await desk.browser.post(concrete(page.path), **headers)).status == 403, page.path
     assert desk.world.book.asked == []
     assert desk.world.crew.patches == []
     assert len(await desk.world.sessions.all_of("default")) == 1
@@ -281,7 +276,7 @@ async def test_a_form_without_its_token_changes_nothing(csrf: str | None) -> Non
     desk = Desk()
     await desk.browser.sign_in()
     for page in OTHERS:
-        assert (await desk.browser.post(concrete(page), csrf=csrf)).status == 403
+        assert (await desk.browser.post(concrete(page.path), csrf=csrf)).status == 403
     assert len(await desk.world.sessions.all_of("default")) == 1
 
 
@@ -311,8 +306,10 @@ async def test_a_body_that_is_no_form_is_refused() -> None:
 async def test_nothing_changes_on_get() -> None:
     desk = Desk()
     await desk.browser.sign_in()
+    pages = {page.path for page in PAGES if page.method == "GET"}
     for page in OTHERS:
-        assert (await desk.browser.get(concrete(page))).status in (404, 405), page.path
+        if page.path not in pages:
+            assert (await desk.browser.get(concrete(page.path))).status in (404, 405), page.path
     assert desk.world.book.asked == []
 
 
@@ -376,12 +373,13 @@ async def test_the_cookie_is_plain_on_loopback_and_bound_to_its_host_elsewhere()
     assert (await desk.browser.get("/dashboard", host="notify.example.com", cookie=plain)).status == 303
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.method == "GET"], ids=lambda page: page.path)
-async def test_every_page_has_the_same_guards(page: Page) -> None:
+async def test_every_page_has_the_same_guards() -> None:
     desk = Desk(public_url="https://notify.example.com")
     desk.browser = desk.another(**HTTPS)
     await desk.browser.sign_in()
-    for path in (concrete(page), "/dashboard/sign-in", "/dashboard/nowhere", "/"):
+    given = await desk.furnish()
+    pages = [concrete(page.path, **given) for page in PAGES if page.method == "GET"]
+    for path in (*pages, "/dashboard/sign-in", "/dashboard/nowhere", "/"):
         headers = (await desk.browser.get(path)).headers
         assert headers["cache-control"] == "no-store"
         assert headers["x-content-type-options"] == "nosniff"
@@ -397,10 +395,10 @@ async def test_every_page_has_the_same_guards(page: Page) -> None:
 async def test_no_page_holds_a_script_or_a_style_and_none_comes_from_elsewhere() -> None:
     desk = Desk()
     await desk.browser.sign_in()
-    desk.world.born(3)
+    given = await desk.furnish()
     for page in PAGES:
         if page.method == "GET":
-            await desk.browser.get(concrete(page))
+            await desk.browser.get(concrete(page.path, **given))
             assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|<script(?! src=\"/dashboard/static/)", desk.browser.page)
             assert not re.search(r"(src|href|action)=\"(?!/|\?|#)", desk.browser.page)
 

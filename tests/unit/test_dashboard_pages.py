@@ -18,7 +18,7 @@ from sendwright.web.dashboard.app import PAGES, Page
 from sendwright.web.dashboard.rendering import capped, shown_s, shown_share
 
 from .api_world import NOW
-from .dashboard_world import Desk
+from .dashboard_world import Desk, concrete
 
 M = MessageState
 
@@ -42,6 +42,14 @@ async def test_the_root_leads_to_the_overview_and_the_api_stays_where_it_is(desk
     assert (await desk.browser.get("/dashboardx")).json()["code"] == "not_found"
 
 
+async def test_where_a_sandbox_plays_the_vendors_each_page_leads_to_its_phone_and_mailbox() -> None:
+    for url in ("http://127.0.0.1:8421", None):
+        desk = Desk(sandbox_url=url)
+        await desk.browser.sign_in()
+        await desk.browser.get("/dashboard")
+        assert ('<a href="http://127.0.0.1:8421" rel="noreferrer">' in desk.browser.page) == (url is not None)
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.method == "GET"], ids=lambda page: page.path)
 async def test_every_page_shows_itself_empty_and_full(page: Page) -> None:
     for full in (False, True):
@@ -57,7 +65,8 @@ async def test_every_page_shows_itself_empty_and_full(page: Page) -> None:
             await desk.world.dead.keep("sms.high", b"xyz", "<b>what</b>", NOW)
             desk.world.born(3, number=1, state=M.IN_DOUBT, doubled=True)
             desk.world.born(3, number=2, state=M.DELIVERED)
-        answer = await desk.browser.get(page.path.replace("{id}", message).replace("{name}", "twilio-main"))
+        given = await desk.furnish() if full or "{" in page.path or page.path.endswith("/one") else {}
+        answer = await desk.browser.get(concrete(page.path, **{**given, "id": message}))
         assert answer.status == 200
         assert not re.search(r"<(b|i|u|em)>", desk.browser.page)
 
@@ -95,7 +104,7 @@ async def test_what_a_channel_alone_says_is_shown_too_and_of_files_the_names() -
     content = Content(title="A <title>", body="A body", email=email)
     desk.world.rows.notifications[ntf] = msgspec.structs.replace(desk.world.rows.notifications[ntf], content=content)
     await desk.browser.get(f"/dashboard/messages/{message}?content=shown")
-    said = 'title A <title> body A body email.subject Only by email email.headers {"X-Kind":"news"} email.attachments ["bill.pdf"]'
+    said = 'Subject Only by email A body headers {"X-Kind":"news"} File bill.pdf application/octet-stream, about 6 bytes'
     assert said in desk.browser.text
     assert "c2VjcmV0" not in desk.browser.page
 
@@ -263,7 +272,7 @@ async def test_the_live_part_is_a_part_and_goes_with_its_page(desk: Desk) -> Non
     desk.world.born(5, state=M.DELIVERED)
     whole = (await desk.browser.get("/dashboard?window=15m")).body.decode()
     part = (await desk.browser.get("/dashboard/live?window=15m")).body.decode()
-    assert 'hx-get="/dashboard/live?window=15m"' in whole
+    assert 'hx-get="/dashboard/live?window=15m&amp;tenant=default"' in whole
     assert "<html" not in part
     figures = re.compile(r'<dl class="figures">.*?</dl>', re.DOTALL)
     assert figures.findall(part) == figures.findall(whole)

@@ -19,6 +19,7 @@ from sendwright.app.metrics import Metrics
 from sendwright.app.serve import CLOSING_S
 from sendwright.cli.root import root
 from sendwright.drivers.bus.memory import MemoryBus
+from sendwright.engine.telling import EndpointPosted
 from sendwright.policy.breaker import State
 from sendwright.settings import Settings, load
 from tests.conformance.builders import ManualClock
@@ -175,23 +176,41 @@ def test_systemd_finds_no_fault_in_the_units_and_calls_them_well_locked_up(tmp_p
 # What is asked of Prometheus
 
 
-def exported() -> dict[str, set[str]]:
-    """Every series that the product exports, with its labels."""
+def rendered() -> list[Any]:
+    """Every family that the product exports."""
     account = SimpleNamespace(name="p", breaker=SimpleNamespace(state=State.CLOSED))
-    figures = SimpleNamespace(dead=0, in_doubt=0, violations=0)
+    figures = SimpleNamespace(dead=0, in_doubt=0, violations=0, endpoint_pending=7, endpoints_disabled={"gone": 2})
     parts: Any = SimpleNamespace(
         fleet=SimpleNamespace(accounts={"p": account}, channels=["sms"]),
         figures=figures,
+        reminder=SimpleNamespace(ends_at=lambda _account: 1),
+        clock=ManualClock(),
         backend=SimpleNamespace(bus=MemoryBus(ManualClock())),
     )
     metrics = Metrics(parts)
     metrics.attempts["sms", "p", "accepted"] += 1
-    families = text_string_to_metric_families(metrics.render().decode())
+    metrics.tell(EndpointPosted("later"))
+    return list(text_string_to_metric_families(metrics.render().decode()))
+
+
+def exported() -> dict[str, set[str]]:
+    """Every series that the product exports, with its labels."""
     found: dict[str, set[str]] = {}
-    for family in families:
+    for family in rendered():
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
     return found
+
+
+def test_endpoints_are_counted_by_outcome_and_by_why_they_are_posted_to_no_more() -> None:
+    samples = [sample for family in rendered() for sample in family.samples if "endpoint" in sample.name]
+    assert {(each.name, *each.labels.values()): each.value for each in samples} == {
+        ("sendwright_endpoint_posts_total", "later"): 1,
+        ("sendwright_endpoint_pending",): 7,
+        ("sendwright_endpoints_disabled", "paused"): 0,
+        ("sendwright_endpoints_disabled", "gone"): 2,
+        ("sendwright_endpoints_disabled", "failing"): 0,
+    }
 
 
 def asked() -> Iterator[tuple[str, str]]:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from scripts import docs
 
+from sendwright.model.endpoint import TYPES
+from sendwright.model.happenings import Happening
 from sendwright.model.states import MESSAGE_MOVES, AttemptState, MessageState
 from sendwright.settings import SETTINGS, describe, load
-from sendwright.settings.table import COMMON, ROUTE, SECTIONS
+from sendwright.settings.table import COMMON, REPLIES, ROUTE, SECTIONS
 
 PAGES = docs.pages()
 
@@ -28,14 +30,14 @@ def test_every_setting_has_its_row_on_the_page_and_its_line_in_the_sample_file()
         in_sample = re.split(r"\n\n", sample.split(f"\n[{section.name}]\n")[1])[0]
         assert all(f"| `{row.name}` |" in on_page and row.help in on_page for row in rows)
         assert all(re.search(rf"^(# )?{re.escape(row.name)} = ", in_sample, re.MULTILINE) for row in rows)
-    assert all(f"| `{row.name}` |" in page and row.help in page for row in (*COMMON, *ROUTE))
+    assert all(f"| `{row.name}` |" in page and row.help in page for row in (*COMMON, *ROUTE, *REPLIES))
 
 
 def test_every_setting_belongs_to_a_section_and_says_what_it_is_for() -> None:
     assert {row.section for row in SETTINGS} == {section.name for section in SECTIONS}
     assert len({row.key for row in SETTINGS}) == len(SETTINGS)
-    assert all(row.help.endswith(".") for row in (*SETTINGS, *COMMON, *ROUTE))
-    assert all(row.default is not None or row.example is not None for row in (*SETTINGS, *COMMON, *ROUTE))
+    assert all(row.help.endswith(".") for row in (*SETTINGS, *COMMON, *ROUTE, *REPLIES))
+    assert all(row.default is not None or row.example is not None for row in (*SETTINGS, *COMMON, *ROUTE, *REPLIES))
 
 
 def test_the_sample_file_sets_every_default_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +73,20 @@ def test_every_state_and_every_move_is_on_the_page_of_states() -> None:
 def test_every_state_that_a_message_can_come_to_has_its_event_on_the_page() -> None:
     listed = set(re.findall(r"^\| `message\.(\w+)` \|", (docs.ROOT / "docs" / "events.md").read_text(), re.MULTILINE))
 
-    assert listed == {str(state) for state in MessageState} - {"accepted", "digesting"} | {"contradicted", "unconfirmed"}
+    states = {str(state) for state in MessageState} - {"accepted", "digesting"}
+    assert listed == states | {str(happening) for happening in Happening} | {"contradicted", "unconfirmed"}
+
+
+def test_every_type_that_an_endpoint_may_ask_for_has_its_place_on_the_pages() -> None:
+    events, endpoints = ((docs.ROOT / "docs" / name).read_text() for name in ("events.md", "endpoints.md"))
+    told = set(re.findall(r"`([a-z]+\.[a-z]+)`", endpoints))
+    for row in (
+        line.split("|")[1] for line in endpoints.splitlines() if line.startswith("| `")
+    ):  # the first in full, the others' last words
+        first, *others = re.findall(r"`([a-z_.]+)`", row) or [""]
+        told |= {first, *(f"{first.partition('.')[0]}.{word}" for word in others)}
+    assert set(TYPES) <= told
+    assert set(TYPES) <= set(re.findall(r"^\| `([a-z_.]+)` \|", events, re.MULTILINE))
 
 
 def test_check_names_what_is_stale_and_writes_nothing(

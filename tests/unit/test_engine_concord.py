@@ -10,7 +10,9 @@ import pytest
 
 from sendwright.engine.concord import READY_S, UNUSED_S
 from sendwright.engine.telling import BreakerMoved
+from sendwright.model.notices import CLOSED, MISCONFIGURED, OPENED
 from sendwright.model.notification import Priority
+from sendwright.model.parcel import FRESH
 from sendwright.model.records import Switch
 from sendwright.policy.breaker import Health, Permit, State
 from sendwright.policy.limit import parse_rate
@@ -258,7 +260,7 @@ async def test_while_it_is_shut_the_store_is_not_asked_for_each_message() -> Non
         await asyncio.sleep(0.2)
         before = worker.way.leases + worker.way.moves
         for _ in range(1000):
-            assert worker.fleet.choose("sms", (), worker.clock.monotonic()) is None
+            assert worker.fleet.choose("sms", FRESH, worker.clock.monotonic(), worker.clock.now_ms()) is None
         assert worker.way.leases + worker.way.moves == before
 
 
@@ -315,3 +317,88 @@ async def test_who_only_looks_on_gets_its_share_of_the_rate_for_what_it_asks() -
             house.calls.append(looks.clock.monotonic())
             slot.release()
         assert most_in(house.calls, 1) <= 5
+
+
+def told(house: House) -> list[str]:
+    return [notice.type for notice in house.notices]
+
+
+@in_virtual_time
+async def test_however_many_open_it_and_probe_it_each_change_of_the_fleets_is_told_once() -> None:
+    async with House() as house:
+        many = [house.spawn(f"w{index}") for index in range(4)]
+        await asyncio.sleep(1)
+        # when: all find it ill at the same moment, and probes fail again and again
+        for process in many:
+            process.note(Health.BAD, 5)
+        await asyncio.sleep(1.2)
+        failed = 0
+        while failed < 4:
+            slot = await many[failed].account.take(Priority.NORMAL, many[failed].clock, WAIT_S)
+            if slot is None:
+                await asyncio.sleep(0.5)
+                continue
+            slot.used = True
+            slot.release()
+            many[failed].note(Health.BAD, probe=slot.probe)
+            failed += 1
+            await asyncio.sleep(0.5)
+        assert told(house) == [OPENED]
+        # when: one goes well
+        while (slot := await many[0].account.take(Priority.NORMAL, many[0].clock, WAIT_S)) is None:
+            await asyncio.sleep(0.5)
+        slot.used = True
+        slot.release()
+        many[0].note(Health.GOOD, probe=slot.probe)
+        await asyncio.sleep(2)
+        # then
+        assert told(house) == [OPENED, CLOSED]
+        # when: the account is refused, by all of them
+        for process in many:
+            process.note(Health.MISCONFIGURED)
+        await asyncio.sleep(2)
+        assert told(house) == [OPENED, CLOSED, OPENED, MISCONFIGURED]
+        assert len({notice.id for notice in house.notices}) == 4
+
+
+@in_virtual_time
+async def test_what_is_told_is_neither_lost_nor_doubled_with_who_made_the_change() -> None:
+    async with House() as house:
+        one, two = house.spawn("one"), house.spawn("two")
+        await asyncio.sleep(1)
+        # given: the change is made, its answer is lost, and it is tried again
+        one.way.lost_answers = 1
+        one.note(Health.BAD, 5)
+        await asyncio.sleep(3)
+        assert (told(house), two.state) == ([OPENED], State.OPEN)
+        # when: it dies, and another one brings the provider back
+        one.concord.close()
+        house.tasks[0].cancel()
+        while (slot := await two.account.take(Priority.NORMAL, two.clock, WAIT_S)) is None:
+            await asyncio.sleep(0.2)
+        slot.used = True
+        slot.release()
+        two.note(Health.GOOD, probe=slot.probe)
+        await asyncio.sleep(1)
+        # then: and who comes later is told nothing that was before
+        assert told(house) == [OPENED, CLOSED]
+        house.spawn("three").note(Health.GOOD, 3)
+        await asyncio.sleep(1)
+        assert told(house) == [OPENED, CLOSED]
+
+
+@in_virtual_time
+async def test_that_the_account_is_to_blame_is_told_when_it_turns_out_during_the_opening() -> None:
+    async with House() as house:
+        one = house.spawn("one")
+        await asyncio.sleep(1)
+        one.note(Health.BAD, 5)
+        await asyncio.sleep(1.2)
+        for _ in range(3):
+            while (slot := await one.account.take(Priority.NORMAL, one.clock, WAIT_S)) is None:
+                await asyncio.sleep(0.2)
+            slot.used = True
+            slot.release()
+            one.note(Health.MISCONFIGURED, probe=slot.probe)
+            await asyncio.sleep(1)
+        assert told(house) == [OPENED, MISCONFIGURED]

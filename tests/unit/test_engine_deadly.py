@@ -202,6 +202,22 @@ async def test_who_waits_for_a_line_is_not_blamed_for_the_deaths_meanwhile() -> 
 
 
 @in_virtual_time
+async def test_a_suspect_waits_for_no_company_and_takes_none_with_it() -> None:
+    one = Vendor(batch_max=10, latency_s=30)
+    async with World(one, started=False) as world:
+        one.connect_s = 3
+        await bundled(world, 5)
+        await world.start()
+        for connect_s in (3, 3, 0):  # the third time, the bundle is taken apart
+            await world.pass_time(1)
+            one.connect_s = connect_s
+            await world.kill()
+        await world.pass_time(1)
+        assert one.batches == []
+        assert sorted(one.addresses) == [number(place) for place in range(5)]
+
+
+@in_virtual_time
 async def test_beside_what_is_taken_apart_the_lane_goes_on() -> None:
     one = Vendor()
     async with World(one, started=False) as world:

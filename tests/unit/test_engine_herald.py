@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -12,16 +14,25 @@ from sendwright.client import BadSignature, read_webhook
 from sendwright.engine.herald import EACH, EVERY_S, LEASE_S
 from sendwright.engine.postman import UNSEALED
 from sendwright.engine.receivers import OVERLAP_MS, switched
-from sendwright.engine.telling import Trouble
-from sendwright.model.endpoint import DELIVERED, FAILED, FAILING, GONE, PAUSED, PENDING, TEST
-from sendwright.model.states import MessageState
+from sendwright.engine.telling import EndpointPosted, Trouble
+from sendwright.model.endpoint import DELIVERED, FAILED, FAILING, GONE, PAUSED, PENDING, TEST, TYPES, Endpoint
+from sendwright.model.happenings import TOLD as HAPPENED
+from sendwright.model.notices import OPERATOR, SPOKEN_FOR, About, Credential, Stand
+from sendwright.model.records import Event
+from sendwright.model.states import AttemptState, MessageState
+from sendwright.policy.notices import of_credential
 from sendwright.providers.contract import Lost, Reply
 
-from .engine_world import Vendor, World
+from .engine_world import MARKER, Vendor, World
 from .herald_world import OK, TENANT, HeraldWorld, always
 from .virtual_time import NOW, in_virtual_time
 
 DAY_S = 86_400
+
+
+def outcomes(world: HeraldWorld) -> list[str]:
+    """Of every post, as the metrics hear of it."""
+    return [told.outcome for told in world.told if isinstance(told, EndpointPosted)]
 
 
 @in_virtual_time
@@ -100,6 +111,75 @@ async def test_a_reply_is_told_as_the_event_stream_tells_it() -> None:
 
 
 @in_virtual_time
+async def test_what_happened_to_a_message_is_told_with_the_state_that_it_has() -> None:
+    vendor = Vendor(receipts=True)
+    async with World(vendor) as engine:
+        world = HeraldWorld(engine.backend)
+        await world.endpoint("one", *(f"message.{each}" for each in ("bounced", "complained", "clicked", "unsubscribed")))
+        notification = await engine.post({"id": "ada", "phone": "+15550100001"}, metadata={"order": "7"})
+        await engine.settled(notification, MessageState.SENT)
+        attempt = engine.attempts(notification)[0].id
+        reports = [
+            (AttemptState.DELIVERED, "complained", "abuse"),
+            (AttemptState.READ, "clicked", ""),
+            (AttemptState.READ, "opened_by_machine", "open"),
+            (AttemptState.DELIVERED, "unsubscribed", ""),
+            (AttemptState.FAILED, "bounced", "hard"),
+        ]
+        for state, happened, more in reports:
+            await engine.report(state, attempt=attempt, happened=happened, more=more)
+            await engine.pass_time(1)
+        async with world:
+            await asyncio.sleep(2)
+        common = {
+            "notification": notification,
+            "message": engine.message(notification).id,
+            "recipient": "ada",
+            "channel": "sms",
+            "provider": "one",
+            "state": "read",
+            "reason": None,
+            "metadata": {"order": "7"},
+        }
+        assert {post.body["type"]: post.body["data"] for post in world.posts} == {
+            "message.complained": common | {"detail": "abuse"},
+            "message.clicked": common | {"detail": None},
+            "message.unsubscribed": common | {"detail": None},
+            "message.bounced": common | {"detail": "hard"},
+        }
+
+
+@in_virtual_time
+async def test_what_happens_to_providers_is_told_to_the_operator_alone() -> None:
+    async with HeraldWorld() as world:
+        await world.endpoint("theirs")
+        await world.endpoint("operator", tenant=OPERATOR)
+        about = About("twilio-main", "twilio", ("sms",))
+        for stand, reason in ((Stand(shut=True, misconfigured=True), "misconfigured"), (Stand(), None)):
+            await world.backend.stands.stand(about, stand, NOW, reason)
+        notice = of_credential(about, "auth_token", NOW + 3 * DAY_S * 1000, 3, NOW)
+        await world.backend.credentials.put(Credential("twilio-main"), [notice])
+        await asyncio.sleep(2)
+        assert world.of("theirs") == []
+        told = {post.body["type"]: post.body["data"] for post in world.of("operator")}
+        named = {"provider": "twilio-main", "kind": "twilio", "channels": ["sms"]}
+        ids = {type_: data.pop("id") for type_, data in told.items()}
+        assert told == {
+            "provider.opened": named | {"reason": "misconfigured"},
+            "provider.misconfigured": named | {"reason": "misconfigured"},
+            "provider.closed": named | {"reason": None},
+            "token.expiring": named | {"setting": "auth_token", "expires_at": "2027-01-18T08:00:00.000Z", "days_left": 3},
+        }
+        assert len({*ids.values()}) == 4
+        assert all(id_.startswith("prv_") for id_ in ids.values())
+
+
+def test_every_type_that_may_be_asked_for_is_one_that_is_told() -> None:
+    moved = {f"message.{state.label}" for state in MessageState}
+    assert set(TYPES) <= {"notification.accepted", *moved, *HAPPENED, *SPOKEN_FOR}
+
+
+@in_virtual_time
 async def test_a_failure_is_tried_again_by_the_schedule_under_the_same_id_with_a_signature_of_its_own() -> None:
     world = HeraldWorld()
     made = await world.endpoint(service=always(Reply(500, (), b"oh no")))
@@ -114,6 +194,7 @@ async def test_a_failure_is_tried_again_by_the_schedule_under_the_same_id_with_a
     assert len({post.raw for post in world.posts}) == 1
     (posting,) = await world.postings(made, FAILED)
     assert [(each.status, each.said) for each in posting.tries] == [(500, "oh no")] * 10
+    assert outcomes(world) == [*["later"] * 9, "failed"]
     assert (await world.at(made)).disabled_for is None, "one event that failed is no endpoint that is dead"
 
 
@@ -140,6 +221,7 @@ async def test_an_endpoint_that_is_gone_is_posted_to_no_more_and_somebody_is_tol
     await world.pass_time(DAY_S)
     assert len(world.posts) == 1
     assert (await world.at(made)).disabled_for == GONE
+    assert outcomes(world) == ["gone"]
     assert [trouble.what for trouble in world.told if isinstance(trouble, Trouble)] == [f"{made.id} is posted to no more: gone"]
 
 
@@ -208,6 +290,7 @@ async def test_a_dead_endpoint_holds_up_nobody_and_has_one_place() -> None:
         assert len(world.of("slow")) == EACH + 1, "once it has failed, one at a time"
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_many_dead_endpoints_leave_room_for_those_that_are_well() -> None:
     async with HeraldWorld() as world:
@@ -369,3 +452,73 @@ async def test_what_is_removed_takes_everything_with_it() -> None:
         before = len(world.posts)
         await asyncio.sleep(60)
         assert (await world.postings(made), len(world.posts)) == ([], before)
+
+
+@pytest.mark.parametrize("turns", range(8))
+@in_virtual_time
+async def test_where_its_reading_breaks_nothing_of_it_goes_on_and_it_begins_again_with_all_its_places(turns: int) -> None:
+    world = HeraldWorld()
+    await world.endpoint("one", service=always(OK, 1))
+    store, records = world.backend.endpoints, world.backend.records
+    waiting, live, events, looks = store.waiting, store.live, records.events, 0
+    found = asyncio.Event()
+
+    async def told(*args: Any) -> Sequence[str]:
+        found.set()
+        for _turn in range(4):
+            await asyncio.sleep(0)
+        return await waiting(*args)
+
+    async def counted() -> Sequence[Endpoint]:
+        nonlocal looks
+        looks += 1
+        return await live()
+
+    async def breaks(*_: Any) -> Sequence[Event]:
+        await found.wait()
+        for _turn in range(turns):
+            await asyncio.sleep(0)
+        raise RuntimeError("broke")
+
+    # given: when the reading breaks, posts begin, or are about to
+    for _ in range(EACH):
+        await world.happen()
+    assert not await world.herald.read()
+    store.waiting, store.live, records.events = told, counted, breaks  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError):
+        await world.herald.run()
+    # then nothing of it looks any more, and no line is kept
+    looks, records.events = 0, events  # type: ignore[method-assign]
+    await asyncio.sleep(LEASE_S + 1)
+    assert (looks, world.leased) == (0, 0)
+    # and begun again, it posts as many at a time as ever
+    world.posts.clear()
+    async with world:
+        await asyncio.sleep(1.5)
+    assert Counter(post.at_s for post in world.posts).most_common(1)[0][1] == EACH
+
+
+@in_virtual_time
+async def test_of_somebody_who_is_erased_between_reading_and_writing_nothing_is_told_that_was_known_before() -> None:
+    async with World(Vendor()) as engine:
+        world = HeraldWorld(engine.backend)
+        made = await world.endpoint()
+        await engine.settled(await engine.post({"id": "ada", "phone": "+14155550100"}, metadata={"order": "7"}), MessageState.SENT)
+        # given: erased right after the bodies were built
+        spread, erasures = engine.backend.endpoints.spread, 0
+
+        async def late(*args: Any) -> bool:
+            nonlocal erasures
+            if not erasures:
+                erasures += 1
+                await engine.directory.erase(TENANT, "ada", MARKER.person(TENANT, "ada"), world.clock.now_ms())
+            return await spread(*args)
+
+        world.backend.endpoints.spread = late  # type: ignore[method-assign]
+        async with world:
+            await asyncio.sleep(5)
+        assert erasures == 1
+        told = [post.body["data"] for post in world.posts]
+        assert {"notification.accepted", "message.sent"} <= {post.body["type"] for post in world.posts}
+        assert [(data.get("recipient"), data["metadata"]) for data in told] == [(None, {})] * len(told)
+        assert await world.at(made)

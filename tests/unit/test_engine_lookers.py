@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from sendwright.drivers.bus.memory import MemoryBus
-from sendwright.engine.deliver import SLOT_WAIT_S, Deliverer
+from sendwright.engine.defer import SLOT_WAIT_S
+from sendwright.engine.deliver import Deliverer
+from sendwright.engine.hands import Hand
 from sendwright.engine.schedule import Promoter
 from sendwright.engine.telling import Telling
-from sendwright.engine.worker import Hand
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Step, lane, unbundle
 from sendwright.model.said import Said
@@ -121,6 +122,7 @@ async def work(process: Process, bus: MemoryBus, seconds: float, seen: Seen) -> 
         await bus.done(delivery)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "schedulers", "latency_s"), [(1, 1, 0.3), (3, 1, 0.3), (2, 2, 0.3), (2, 1, 2.0), (1, 1, 0.06)])
 @in_virtual_time
 async def test_a_backlog_is_drained_as_fast_as_its_workers_can(workers: int, schedulers: int, latency_s: float) -> None:

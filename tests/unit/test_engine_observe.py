@@ -251,3 +251,38 @@ async def test_of_many_receipts_each_finds_its_own() -> None:
 
 def _taken(ref: str) -> Reply:
     return Reply(202, body=b'{"id":"%s"}' % ref.encode())
+
+
+@in_virtual_time
+async def test_what_happened_to_a_message_is_on_its_timeline_once_and_moves_nothing_by_itself() -> None:
+    one = Vendor(receipts=True)
+    async with World(one) as world:
+        notification = await world.post()
+        await world.settled(notification, MessageState.SENT)
+        attempt = world.attempts(notification)[0].id
+        await world.report(AttemptState.DELIVERED, attempt=attempt)
+        await world.settled(notification, MessageState.DELIVERED)
+        for _ in range(46):
+            await world.report(AttemptState.DELIVERED, attempt=attempt, happened="complained", more="abuse")
+            await world.report(AttemptState.DELIVERED, attempt=attempt, happened="opened_by_machine", more="open")
+        await world.pass_time(60)
+        assert world.state(notification) == MessageState.DELIVERED
+        assert sorted(world.events(notification)[-2:]) == ["message.complained", "message.opened_by_machine"]
+        assert len(one.calls) == 1
+
+
+@in_virtual_time
+async def test_a_bounce_takes_the_next_step_and_a_machines_opening_is_no_reading() -> None:
+    one, two = Vendor(receipts=True), Vendor("two", channels=("email",), receipts=True)
+    async with World(one, two) as world:
+        notification = await world.post(to=BOTH, channels=["sms", "email"])
+        await world.settled(notification, MessageState.SENT)
+        first = world.attempts(notification)[0].id
+        await world.report(AttemptState.FAILED, attempt=first, reason="unreachable", happened="bounced", more="soft")
+        await world.pass_time(5)
+        events = world.events(notification)
+        assert events[events.index("message.sent") :][:3] == ["message.sent", "message.bounced", "message.queued"]
+        second = world.attempts(notification)[1].id
+        await world.report(AttemptState.DELIVERED, attempt=second, provider="two", happened="opened_by_machine", more="open")
+        await world.pass_time(5)
+        assert world.state(notification) == MessageState.DELIVERED

@@ -6,6 +6,7 @@ import pytest
 
 from sendwright.engine.schedule import LANE_MIN
 from sendwright.engine.telling import Settled, Trouble
+from sendwright.engine.worker import PLANS_AT_ONCE
 from sendwright.model import ids
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import intake_lane
@@ -206,7 +207,7 @@ async def test_what_a_lane_has_no_room_for_waits_in_the_table_and_goes_in_its_tu
         for first in range(0, 1500, 100):
             await world.post([{"phone": number(first + place)} for place in range(100)])
         await world.pass_time(1)
-        assert 0 < world.bus.depth("sms.normal") <= LANE_MIN + 100
+        assert 0 < world.bus.depth("sms.normal") <= LANE_MIN + PLANS_AT_ONCE * 100
         assert (await world.waiting.parked())[("route:sms", Priority.NORMAL)] > 500
         await world.until(lambda: len(one.calls) == 1500, within_s=90)
         await world.pass_time(1)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sendwright.engine.fleet import Slot
+from sendwright.engine.account import Slot
 from sendwright.model.notification import Priority
 from sendwright.model.records import Switch
 from sendwright.model.states import MessageState

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from sendwright.engine.telling import Trouble
 from sendwright.engine.tokens import AHEAD_S, JITTER, LONGEST_S
+from sendwright.model.notices import CLOSED, MISCONFIGURED, OPENED
 from sendwright.model.outcomes import Later, Misconfigured
 from sendwright.model.states import MessageState
-from sendwright.providers.contract import Lost, Outcome, Reply, Secret, Token
+from sendwright.providers.contract import Lost, Outcome, Reply, Request, Secret, Token
 from sendwright.providers.registry import make
 
 from .engine_world import FORBIDDEN, OK, UNWELL, Call, Vendor, World, in_virtual_time, throttled
@@ -70,6 +73,7 @@ async def test_who_gives_up_waiting_takes_the_fetch_from_nobody() -> None:
 # Renewing it
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_token_in_use_is_followed_by_the_next_before_it_ends() -> None:
     one = keyed()
@@ -98,6 +102,7 @@ async def test_nobody_waits_for_a_token_that_is_renewed() -> None:
         assert len(one.tokens_asked) == 2
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_an_account_that_sends_nothing_lets_its_token_end() -> None:
     one = keyed()
@@ -160,6 +165,7 @@ async def test_a_message_whose_token_is_not_to_be_had_is_no_attempt_and_goes_whe
         assert one.tokens_asked[4] - one.tokens_asked[3] >= 20
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_many_messages_that_wait_for_a_token_ask_no_more_often() -> None:
     one = keyed()
@@ -198,6 +204,9 @@ async def test_an_account_that_is_given_no_token_is_misconfigured_until_it_is_me
         await world.settled(notification, MessageState.SENT, within_s=300)
         assert world.breaker() == "closed"
         assert world.message(notification).number == 1
+        await world.pass_time(1)
+        refused = [(type_, "one", "misconfigured") for type_ in (OPENED, MISCONFIGURED)]
+        assert world.told_of_providers() == [*refused, (CLOSED, "one", None)]
 
 
 @in_virtual_time
@@ -249,6 +258,21 @@ async def test_an_adapter_that_breaks_over_a_token_costs_its_own_account_alone()
         await world.settled(await world.post(), MessageState.SENT, within_s=1)
         assert two.calls
         assert any("could not read a token" in told.what for told in world.told_of(Trouble))
+
+
+@in_virtual_time
+async def test_an_adapter_that_breaks_over_asking_for_a_token_costs_its_own_account_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: float) -> Request:
+        raise KeyError("a-secret-of-the-settings")
+
+    one, two = keyed("one"), Vendor("two")
+    async with World(one, two) as world:
+        monkeypatch.setattr(world.account("one").provider, "token_request", broken)
+        await world.settled(await world.post(), MessageState.SENT, within_s=1)
+        assert two.calls
+        said = [told.what for told in world.told_of(Trouble)]
+        assert "could not ask for a token: KeyError at test_engine_tokens.py:" in said[0]
+        assert "a-secret" not in str(said)
 
 
 # Refused

@@ -266,7 +266,7 @@ async def test_one_at_a_time_they_go_by_priority() -> None:
             notifications += await world.post_many(30, first=100 * rank, priority=priority)
         await world.settled(notifications, MessageState.SENT, within_s=120 * (0.2 + 0.06))
         assert all(call.in_flight == 1 for call in one.calls)
-        assert one.addresses[0] < number(30)
+        assert number(0) in one.addresses[:2], "the urgent waited for one that was there before"
         # then: strictly, once those who came first have waited their half second and are parked
         ranks = [int(call.address[-3:]) // 100 for call in one.calls if call.at > 1]
         assert len(ranks) > 110

@@ -159,7 +159,7 @@ async def test_a_bad_one_is_kept_with_its_problem_document_however_long_that_tak
 async def test_an_id_that_stands_for_something_else_is_buried() -> None:
     world = _World([Conflict()])
     await one(world, GOOD)
-    assert json.loads(world.kept[0][2])["code"] == "idempotency_key_reused"
+    assert json.loads(world.kept[0][2])["code"] == "idempotency_mismatch"  # as of a posted one
 
 
 async def test_what_is_refused_now_and_was_never_taken_is_buried_and_what_was_taken_is_done() -> None:

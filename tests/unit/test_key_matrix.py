@@ -20,7 +20,7 @@ from sendwright.web.api.table import INBOX, OPEN, WATCH, Call
 
 from .api_world import NOW, World
 from .asgi_client import Client, Response
-from .key_matrix import ENTRIES, NOBODYS, SHARED, Entry, furnished
+from .key_matrix import ENTRIES, EVERYBODYS, NOBODYS, Entry, furnished
 
 DOCUMENT = describe(CALLS, "https://notify.example.com")
 
@@ -153,7 +153,7 @@ async def test_a_made_key_acts_for_nobody_else_and_does_not_say_for_whom(name: s
 async def test_what_is_another_tenants_is_like_what_never_was(name: str) -> None:
     tried = await Tried(name).furnish()
     _, key = await tried.key(*SCOPES, tenant="acme")
-    if tried.entry.names == SHARED:
+    if tried.entry.names in EVERYBODYS:
         assert (await tried.ask(key)).status in ((403,) if tried.entry.of_all else (200, 201))
         return
     theirs = await whole(tried)
@@ -191,7 +191,7 @@ async def test_a_list_shows_a_tenant_its_own_alone(name: str) -> None:
     theirs, ours = await tried.ask(key), await tried.ask(own)
     assert theirs.status == (403 if tried.entry.of_all else 200)
     if not tried.entry.shared:
-        assert not [thing for what, thing in tried.things.items() if what != SHARED and thing.encode() in theirs.body]
+        assert not [thing for what, thing in tried.things.items() if what not in EVERYBODYS and thing.encode() in theirs.body]
     if ours.headers["content-type"] == "application/json" and "data" in ours.json() and name not in EMPTY:
         assert ours.json()["data"], "there is nothing to hide"
 

@@ -76,6 +76,7 @@ def decoded(raw: bytes, name: str) -> str:
     return " ".join(str(email.header.make_header(email.header.decode_header(value))).split())
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(subject=texts, field=texts, name=texts)
 def test_no_field_can_add_a_field_and_each_is_read_as_it_was_said(subject: str, field: str, name: str) -> None:
@@ -90,6 +91,7 @@ def test_no_field_can_add_a_field_and_each_is_read_as_it_was_said(subject: str, 
     assert [box.addr_spec for box in found["Cc"].addresses] == ["shop@example.com"] * 2
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(text=texts, html=texts, filename=texts, kind=texts, content=st.binary(max_size=60))
 def test_no_text_and_no_file_can_become_another_part(text: str, html: str, filename: str, kind: str, content: bytes) -> None:

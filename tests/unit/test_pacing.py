@@ -140,6 +140,7 @@ class TestInterleaving:
         for key in counts:
             assert [item for item in found if item[0] == key] == [item for item in items if item[0] == key]
 
+    @pytest.mark.slow
     @given(st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.integers(1, 60), min_size=1, max_size=20), st.data())
     def test_of_a_ring_that_is_seen_in_part_everybody_has_a_turn_before_anybody_has_two(
         self, waiting: dict[str, int], data: st.DataObject

@@ -17,8 +17,10 @@ import msgspec
 import pytest
 
 from sendwright.cli.root import root
-from sendwright.model.types import TypeBody, TypeVersion
+from sendwright.model.layouts import LayoutBody, LayoutVersion
+from sendwright.model.types import Referred, TypeBody, TypeVersion
 from sendwright.policy.admission import LINK_SCHEMES, Admitted, Rules, admit, ttl_ok
+from sendwright.policy.layouts import layout_faults
 from sendwright.policy.type_rules import body_faults
 from sendwright.providers import registry
 from sendwright.providers.contract import EVERY_CHANNEL
@@ -144,10 +146,11 @@ def _secrets_for(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bodies() -> Iterator[tuple[str, Any]]:
-    """What README and docs post, or put as types: the bodies of curl, and the dictionaries called `notification` in Python."""
+    """What README and docs post, or put as types and layouts: the bodies of curl, and the dictionaries called `notification` in
+    Python."""
     for page in PAGES:
         for block in _blocks(page, "sh", "console"):
-            for body in re.findall(r"/v1/(?:notifications|types)[^']*-d '([^']*)'", block):
+            for body in re.findall(r"/v1/(?:notifications|types|layouts)[^']*-d '([^']*)'", block):
                 yield page.name, json.loads(body)
         for block in _blocks(page, "python"):
             for node in ast.walk(ast.parse(block)):
@@ -160,12 +163,17 @@ def test_every_notification_that_is_shown_is_taken() -> None:
 
     assert {page for page, _ in bodies} >= {"README.md", "api.md"}
     put: TypeVersion | None = None
+    around = LayoutVersion("brand", 1, NOW_MS, LayoutBody(html="{{ content }}"))
     for page, body in bodies:
+        if not {"to", "content"} & set(body):
+            assert layout_faults(body) == [], page
+            continue
         if "to" not in body:  # a type, for what follows on its page
             assert body_faults(body, LINK_SCHEMES, EVERY_CHANNEL, ttl_ok) == [], page
             put = TypeVersion("put", 1, NOW_MS, msgspec.convert(body, TypeBody))
             continue
-        answer = admit(json.dumps(body).encode(), Rules(), EVERY_CHANNEL, NOW_MS, put if "type" in body else None)
+        named = Referred(put if "type" in body else None, {"brand": around})
+        answer = admit(json.dumps(body).encode(), Rules(), EVERY_CHANNEL, NOW_MS, named)
         assert isinstance(answer, Admitted), f"{page}: {answer}"
 
 
@@ -180,9 +188,11 @@ def test_every_key_that_is_shown_can_be_made() -> None:
 
 
 def test_what_readme_says_of_this_version_agrees_with_the_adapters() -> None:
-    said = (HERE / "README.md").read_text()
+    (row,) = (line for line in (HERE / "README.md").read_text().splitlines() if line.startswith("| channels and vendors |"))
+    named = set(re.findall(r"`(\w+)`", row))
 
-    assert [kind for kind in registry.built_in() if kind not in said.lower()] == []
+    assert named
+    assert named <= set(registry.built_in())
 
 
 def test_every_kind_has_its_page() -> None:

@@ -7,10 +7,13 @@ import hmac
 import json
 import re
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from sendwright.providers.contract import HttpRequest, Life
+from sendwright.providers.contract import Reply as Answered
+from sendwright.providers.registry import make
 from sendwright.sandbox.asked import Asked
 from sendwright.sandbox.desk import Desk
 from sendwright.sandbox.faults import FaultSheet, Match, ReceiptPlan, Rule
@@ -198,6 +201,25 @@ def test_an_app_subscribes_as_it_does_at_meta(desk: Desk) -> None:
     assert desk.log.stats().requests == 0
 
 
+def test_a_token_is_asked_about_as_it_is_at_meta(desk: Desk) -> None:
+    for ends_at, text in (
+        (None, "EAAGm0PX4ZCps"),
+        (1_900_000_000, "EAA-expires-1900000000"),
+        (1_000_000_000, "expires-1000000000"),
+    ):
+        provider = make(
+            "m", {"kind": "messenger", "page_id": "1055512345678", "access_token": text, "base_url": "http://x/messenger"}
+        )
+        asked = provider.life_request()
+        assert isinstance(asked, HttpRequest)
+        url = urlsplit(asked.url)
+        headers = {name.lower().encode(): value.encode() for name, value in asked.headers}
+        answer = desk.handle(Request("GET", url.path, url.query, headers, b"")).answer
+        assert isinstance(answer, Reply)
+        assert provider.life_of(Answered(answer.status, (), answer.body)) == Life(ends_at)
+    assert desk.log.stats().requests == 0
+
+
 async def test_what_was_taken_is_reported_where_the_app_subscribed_until_a_reset(desk: Desk) -> None:
     desk.faults.put(FaultSheet((), ReceiptPlan(delay_ms=60_000)))
     post(desk, WHATSAPP, TEXT)
@@ -269,3 +291,62 @@ def test_messenger_names_what_was_delivered_and_not_what_was_read() -> None:
     assert delivered["delivery"]["mids"] == ["ref_1"]
     (read,) = reported(Messenger(), "read")["entry"][0]["messaging"]
     assert set(read["read"]) == {"watermark"}
+
+
+# What people write back
+
+
+def written(desk: Desk, text: str = "STOP", seq: int | None = None, **more: Any) -> Reply:
+    return post(desk, "/reply", {"seq": newest(desk).seq if seq is None else seq, "text": text, **more})
+
+
+async def test_nobody_is_told_of_a_reply_before_the_vendor_knows_where(desk: Desk) -> None:
+    sent: list[tuple[str, bytes]] = []
+    desk.courier.send = lambda place, parcel: sent.append((place.target, parcel.payload))  # type: ignore[method-assign]
+    event = {"recipient": {"id": "222"}, "message": {"text": "Hello"}}
+    hook = {"url": CALLBACK, "secret_token": "a-token"}
+    for path, message, tell in (
+        (WHATSAPP, TEXT, lambda: subscribed(desk, "whatsapp_cloud", "whatsapp_business_account")),
+        ("/messenger/v25.0/111/messages", event, lambda: subscribed(desk, "messenger", "page")),
+        ("/instagram/v25.0/111/messages", event, lambda: subscribed(desk, "instagram", "instagram")),
+        (f"{TELEGRAM}/sendMessage", {"chat_id": 7, "text": "Hello"}, lambda: post(desk, f"{TELEGRAM}/setWebhook", hook)),
+        (SLACK, {"channel": "U1", "text": "Hello"}, lambda: put_events(desk)),
+    ):
+        post(desk, path, message)
+        assert written(desk).status == 409, path
+        assert tell().status == 200, path
+        assert written(desk, "<STOP> & so on", repeat=3).status == 202, path
+        assert [target for target, _ in sent] == ["/v1/hooks/x"] * 3, path
+        assert len({payload for _, payload in sent}) == 1, path
+        assert (
+            "&lt;STOP&gt; &amp; so on"
+            in desk.handle(Request("GET", "/fragment", "", {b"host": b"127.0.0.1"}, b"")).answer.body.decode()
+        )  # type: ignore[union-attr]
+        sent.clear()
+
+
+def put_events(desk: Desk, url: str = CALLBACK) -> Reply:
+    body = json.dumps({"request_url": url, "signing_secret": SECRET}).encode()
+    turn = desk.handle(Request("PUT", "/slack/events", "", {b"content-type": b"application/json", b"host": b"127.0.0.1"}, body))
+    assert isinstance(turn.answer, Reply)
+    return turn.answer
+
+
+async def test_what_can_not_be_written_back_is_refused(desk: Desk) -> None:
+    post(desk, f"{TELEGRAM}/setWebhook", {"url": CALLBACK})
+    assert post(desk, f"{TELEGRAM}/setWebhook", {"url": CALLBACK, "secret_token": "a b"}).status == 400
+    assert said(put_events(desk, "ftp://x"))["ok"] is False
+    put_events(desk)
+    post(desk, f"{TELEGRAM}/sendMessage", {"chat_id": "@shop", "text": "x"})
+    assert written(desk).status == 409
+    post(desk, SLACK, {"channel": "C1", "text": "x"})
+    assert written(desk).status == 409
+    post(desk, HOOK, {"text": "x"})
+    assert written(desk).status == 409
+    assert written(desk, seq=99).status == 404
+    assert written(desk, repeat=47).status == 422
+    assert post(desk, "/reply", b"x").status == 400
+    foreign = {b"host": b"127.0.0.1", b"origin": b"https://evil.example"}
+    answer = desk.handle(Request("POST", "/reply", "", foreign, b"{}")).answer
+    assert isinstance(answer, Reply)
+    assert answer.status == 403

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from sendwright.errors import SettingsError
+from sendwright.policy.replying import Texts
 from sendwright.providers.contract import EVERY_CHANNEL
-from sendwright.settings import duration_s, load, per_second
+from sendwright.settings import describe, duration_s, load, per_second
 from sendwright.settings.kinds import Bad
 from tests.unit.settings_of import KEY, faults, loaded
 
@@ -176,6 +177,22 @@ def test_providers_and_routes_keep_the_order_of_the_file_and_those_of_the_enviro
     assert list(settings.providers) == ["z", "b", "a"]
     assert settings.routes["sms"].providers == ("b", "z")
     assert settings.routes["sms"].policy == "order"
+
+
+def test_answers_go_by_a_providers_name_or_a_channels() -> None:
+    toml = '[providers.bot-main]\nkind = "telegram"\n[replies.telegram]\nhelp = "Write to us."\n[replies.bot-main]\nstop = "Done."'
+
+    it = loaded(toml, {"SENDWRIGHT_REPLIES__BOT_MAIN__START": "Hello again."})
+
+    assert it.settings.replies == {"telegram": Texts(help="Write to us."), "bot-main": Texts(stop="Done.", start="Hello again.")}
+    shown = {row.name: row.value for row in describe(it) if row.name.startswith("replies.")}
+    assert shown == {
+        "replies.telegram.help": '"Write to us."',
+        "replies.bot-main.stop": '"Done."',
+        "replies.bot-main.start": '"Hello again."',
+    }
+    assert it.sources["replies.bot-main.start"] == "environment SENDWRIGHT_REPLIES__BOT_MAIN__START"
+    assert loaded().settings.replies == {}
 
 
 @pytest.mark.parametrize("name", ["twilio-main", "twilio--main", "t-", "t"])

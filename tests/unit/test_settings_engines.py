@@ -14,6 +14,11 @@ KEY = '[secrets]\nkey = "0123456789abcdef0123456789abcdef"\n'
 PASSWORDS = ["amqp://u:hunter2@h/v", "amqps://u:hun%40ter2@h:5671", "postgresql://u:hunter2@h:5432/d?sslmode=require"]
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("url", "engine"),
     [

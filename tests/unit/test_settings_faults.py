@@ -123,6 +123,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             '"fastest" is not supported yet',
         ),
         ('[routes.sms]\nproviders = ["a"]\npolicy = "best"\n[providers.a]', "routes.sms.policy", 'expected "order"'),
+        ('[replies.telegrm]\nhelp = "Hi"', "replies.telegrm", "did you mean telegram?"),
+        ('[replies.telegram]\nhlep = "Hi"', "replies.telegram.hlep", "did you mean help?"),
+        ("[replies.telegram]\nhelp = 5", "replies.telegram.help", "expected a text"),
+        ('[replies]\nhelp = "Hi"', "replies.help", "such as [replies.telegram]"),
+        (f'[replies.telegram]\nstart = "{"x" * 1001}"', "replies.telegram.start", "longer than 1000 characters"),
+        ('[replies.telegram]\nstop = "Stop!"', "replies.telegram.stop", "is a keyword itself"),
     ],
 )
 def test_a_fault_says_where_and_what(toml: str, where: str, what: str) -> None:
@@ -144,6 +150,7 @@ def test_a_fault_says_where_and_what(toml: str, where: str, what: str) -> None:
         (f'[api]\nadmin_key = "{KEY}"\nmetrics_key = "{KEY}"', "api.admin_key", "something else too"),
         (f'[api]\nadmin_key = "{KEY}"\n[secrets]\nkey = "{KEY}"', "api.admin_key", "something else too"),
         ('[sandbox]\nlisten = "127.0.0.1:8420"', "sandbox.listen", "same address as api.listen"),
+        ('[sandbox]\nsmtp_listen = "127.0.0.1:8421"', "sandbox.smtp_listen", "same address as api.listen or sandbox.listen"),
     ],
 )
 def test_values_that_contradict_are_a_fault(toml: str, where: str, what: str) -> None:

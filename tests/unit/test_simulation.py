@@ -16,6 +16,8 @@ from simulation.model import BUGS, Bounds, Model
 from simulation.world import simulate
 
 ROOT = Path(__file__).parents[2]
+KEPT_BLOCKS = 3000
+"""A seed has some 20,000 at its end; caches may keep a few."""
 PRINTED = "from simulation.world import simulate; print(simulate({seed}).hash)"
 
 
@@ -33,8 +35,18 @@ def test_the_same_seed_is_the_same_story() -> None:
     assert first.hash != simulate(8).hash
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_story_in_every_process() -> None:
     assert {hash_in_another_process(9, hash_seed) for hash_seed in ("0", "1", "4242")} == {simulate(9).hash}
+
+
+def test_a_seed_that_is_over_leaves_nothing_in_memory() -> None:
+    for seed in (2, 3):
+        simulate(seed)
+    before = sys.getallocatedblocks()
+    for seed in (4, 5):
+        simulate(seed)
+    assert sys.getallocatedblocks() - before < KEPT_BLOCKS
 
 
 @pytest.mark.parametrize("seed", range(1, 11))
@@ -125,6 +137,7 @@ def test_a_loop_without_end_is_found() -> None:
 # The model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS)
 def test_the_model_finds_what_is_planted(bug: str) -> None:
     found = Model(Bounds(), frozenset({bug})).search()

@@ -16,7 +16,7 @@ import pytest
 from simulation.world import simulate
 
 from sendwright.drivers.store import memory_ledger
-from sendwright.engine import deliver, fleet, plan, repair, schedule, settle, store_time
+from sendwright.engine import account, coach, deliver, plan, repair, schedule, settle, shortcut, store_time
 from sendwright.model.parcel import Parcel
 from sendwright.policy import fold
 from sendwright.policy.reaction import Next
@@ -38,7 +38,7 @@ class Mutant(NamedTuple):
     """Those that may find it first, separated by spaces."""
 
 
-D, S, P = deliver.Deliverer, settle.Settler, schedule.Promoter
+D, S, P, C = deliver.Deliverer, settle.Settler, schedule.Promoter, coach.Coach
 MUTANTS = [
     Mutant(
         "acknowledged before the claim",
@@ -46,8 +46,8 @@ MUTANTS = [
             Edit(
                 D,
                 "deliver",
-                "        ready = await self._prepare(said)",
-                "        handled()\n        ready = await self._prepare(said)",
+                "        ready = await self._prepare(self._as_answer(said))",
+                "        handled()\n        ready = await self._prepare(self._as_answer(said))",
             )
         ],
         "I1",
@@ -82,18 +82,30 @@ MUTANTS = [
         [
             Edit(
                 plan.Planner,
-                "_carry_out",
-                '        parcels = await persist(lambda: self._ledger.plan(plans), self._clock, self._tell, "plan")',
-                "        await self._publish([\n"
-                "            Parcel(b.id, p.tenant, b.steps, p.content, p.at, p.priority,\n"
-                "                   on_doubt=p.on_doubt, expires_at=p.expires_at)\n"
+                "_planned",
+                '        stored = await persist(lambda: self._ledger.plan(plans), self._clock, self._tell, "plan")',
+                "        await self._publish({\n"
+                "            lane(b.steps[0].channel, p.priority): [Parcel(b.id, p.tenant, b.steps, p.content, p.at, p.priority,\n"
+                "                   on_doubt=p.on_doubt, expires_at=p.expires_at)]\n"
                 "            for p in plans for b in p.births if b.state.label == 'queued'\n"
-                "        ])\n"
+                "        })\n"
                 '        await persist(lambda: self._ledger.plan(plans), self._clock, self._tell, "plan")\n'
-                "        parcels = []",
+                "        stored = []",
             )
         ],
         "I1 I5 I9",
+    ),
+    Mutant(
+        "a bundle done as soon as its parcels go past their lanes",
+        [
+            Edit(
+                shortcut.Shortcut,
+                "take",
+                "        self._bundles += 1\n",
+                "        self._bundles += 1\n        self._done(delivery)\n",
+            )
+        ],
+        "I1",
     ),
     Mutant(
         "the intake acknowledged before it is planned",
@@ -161,7 +173,7 @@ MUTANTS = [
     ),
     Mutant(
         "places kept for nobody",
-        [Edit(fleet.Account, "_ceiling", "[1][priority]", "[1][Priority.CRITICAL]")],
+        [Edit(account.Account, "_ceiling", "[1][priority]", "[1][Priority.CRITICAL]")],
         "I6",
     ),
     Mutant(
@@ -176,8 +188,35 @@ MUTANTS = [
     ),
     Mutant(
         "a throttled provider called again at once",
-        [Edit(fleet.Account, "permit", "or now < self.paused_until", "")],
+        [Edit(account.Account, "permit", "or now < self.paused_until", "")],
         "I8",
+    ),
+    Mutant(
+        "no last look when a shared call goes",
+        [Edit(C, "_fit", "if not rider.heard.done() and rider.seat.fit():", "if True:")],
+        "I3 I8",
+    ),
+    Mutant(
+        "a call carries those that are not claimed yet",
+        [
+            Edit(
+                C,
+                "_answers",
+                "request = self._account.provider.build_all(outs)",
+                "request = self._account.provider.build_all(list(self._seats.values()))",
+            )
+        ],
+        "I2 I3 I4",
+    ),
+    Mutant(
+        "the answer to one of a call taken for that of all",
+        [Edit(C, "_answers", "[Part(outcome) for outcome in outcomes]", "[Part(outcomes[0])] * len(outs)")],
+        "I2 I4",
+    ),
+    Mutant(
+        "what is held travels with what would be sent again",
+        [Edit(coach.Coaches, "board", "parcel.on_doubt, wish", '"", wish')],
+        "I2",
     ),
 ]
 SEEDS = 60

@@ -64,6 +64,7 @@ def test_lanes_are_spelled_so_that_a_person_can_read_them(lane: str, name: str) 
     assert queue_name("prod-", lane) == f"prod-{name}"
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_no_two_lanes_are_spelled_alike_and_each_can_be_read_back(one: str, other: str) -> None:
     assert unspelled(spelled(one)) == one

@@ -18,14 +18,17 @@ from sendwright.engine.people import Directory, Suppressions
 from sendwright.engine.ports import (
     Accord,
     Bus,
+    Credentials,
     DeadParcels,
     Endpoints,
     Finder,
     Inbox,
     IntakeDesk,
     KeyRing,
+    Layouts,
     Ledger,
     Registry,
+    Stands,
     Sweeper,
     Switchboard,
     Types,
@@ -94,6 +97,8 @@ class Backend(Protocol):
     @property
     def types(self) -> Types: ...
     @property
+    def layouts(self) -> Layouts: ...
+    @property
     def endpoints(self) -> Endpoints: ...
     @property
     def registry(self) -> Registry | None:
@@ -105,6 +110,13 @@ class Backend(Protocol):
         """What it agrees on with them; None where there is nobody else."""
         ...
 
+    @property
+    def stands(self) -> Stands | None:
+        """What the operator was told of breakers; None where that is the accord's."""
+        ...
+
+    @property
+    def credentials(self) -> Credentials: ...
     @property
     def store_clock(self) -> StoreClock | None:
         """What the store's clock shows; None where that is the machine's."""

@@ -11,7 +11,7 @@ from typing import Any
 from sendwright.app.parts import Parts, rules_of
 from sendwright.engine.ingest import Ingester
 from sendwright.policy.admission import Refused
-from sendwright.policy.ingress import Wanted, type_of, wanted
+from sendwright.policy.ingress import Wanted, notification_in, wanted
 from sendwright.settings.engines import RABBITMQ, SQS
 
 
@@ -22,9 +22,8 @@ def loop_of(parts: Parts) -> Callable[[], Awaitable[None]] | None:
     tenant = parts.settings.bus.ingress_tenant
 
     async def judge(raw: bytes, message_id: str | None) -> Wanted | Refused:
-        named = type_of(raw)
-        type_ = None if named is None else await parts.catalogue.found(tenant, named)
-        return wanted(raw, message_id, rules, live, parts.clock.now_ms(), type_)
+        found = await parts.catalogue.found(tenant, notification_in(raw))
+        return wanted(raw, message_id, rules, live, parts.clock.now_ms(), found)
 
     ingester = Ingester(parts.accept, parts.backend.quarantine, parts.clock, parts.tell, tenant, judge)
     by_engine = {RABBITMQ: _rabbitmq, SQS: _sqs}

@@ -18,8 +18,10 @@ import sendwright
 from sendwright.app.parts import Parts
 from sendwright.app.stderr import Stderr
 from sendwright.engine import telling
+from sendwright.model.endpoint import FAILING, GONE, PAUSED
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import INBOUND, intake_lane, lane
+from sendwright.policy.notices import DAY_MS
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 _BREAKER = {"closed": 0, "half_open": 1, "open": 2}
@@ -44,7 +46,7 @@ class _Latency:
 class Metrics:
     """`tell` subscribes; `render` gives the text."""
 
-    HEARD = (telling.Written, telling.Attempted, telling.Accepted, telling.Duplicate, telling.Parked)
+    HEARD = (telling.Written, telling.Attempted, telling.Accepted, telling.Duplicate, telling.Parked, telling.EndpointPosted)
     """What it wants to hear of."""
 
     def __init__(self, parts: Parts, stderr: Stderr | None = None) -> None:
@@ -54,6 +56,7 @@ class Metrics:
         self.accepted = 0
         self.suppressed = 0
         self.retries = 0
+        self.posts: Counter[str] = Counter()
         self.attempts: Counter[tuple[str, str, str]] = Counter()
         self.latency = {priority: _Latency() for priority in Priority}
         self.stderr = stderr
@@ -70,6 +73,8 @@ class Metrics:
                 self.suppressed += 1
             case telling.Parked(retry=True):
                 self.retries += 1
+            case telling.EndpointPosted(outcome):
+                self.posts[outcome] += 1
             case _:
                 pass
 
@@ -93,6 +98,10 @@ class _Told(Collector):
             attempts.add_metric(labels, count)
         yield attempts
         yield CounterMetricFamily("sendwright_retries_scheduled", "Tries written to be made later", told.retries)
+        posts = CounterMetricFamily("sendwright_endpoint_posts", "Posts to the operator's services", labels=("outcome",))
+        for outcome, count in told.posts.items():
+            posts.add_metric((outcome,), count)
+        yield posts
         what = "From accept to the first byte to a provider"
         latency = HistogramMetricFamily("sendwright_message_latency_seconds", what, labels=("priority",))
         for priority, seen in told.latency.items():
@@ -115,10 +124,26 @@ class _Standing(Collector):
         for account in self._parts.fleet.accounts.values():
             breaker.add_metric((account.name,), _BREAKER[account.breaker.state.value])
         yield breaker
+        yield self._credentials()
         figures = self._parts.figures
         yield GaugeMetricFamily("sendwright_dead_letters", "Messages that exhausted every step", value=figures.dead)
         yield GaugeMetricFamily("sendwright_in_doubt", "Messages held in doubt", value=figures.in_doubt)
         yield GaugeMetricFamily("sendwright_audit_violations", "What the last recount could not explain", value=figures.violations)
+
+        yield GaugeMetricFamily("sendwright_endpoint_pending", "Events on their way to endpoints", value=figures.endpoint_pending)
+        disabled = GaugeMetricFamily("sendwright_endpoints_disabled", "Endpoints posted to no more", labels=("reason",))
+        for reason in (PAUSED, GONE, FAILING):
+            disabled.add_metric((reason,), figures.endpoints_disabled.get(reason, 0))
+        yield disabled
+
+    def _credentials(self) -> Metric:
+        what = "Days until a provider's credential must be renewed, below 0 when it is over"
+        found = GaugeMetricFamily("sendwright_credential_days_left", what, labels=("provider",))
+        for account in self._parts.fleet.accounts.values():
+            ends_at = self._parts.reminder.ends_at(account)
+            if ends_at is not None:
+                found.add_metric((account.name,), (ends_at - self._parts.clock.now_ms()) / DAY_MS)
+        return found
 
     def _lanes(self) -> Iterator[Metric]:
         depth = GaugeMetricFamily("sendwright_lane_depth", "Parcels that nobody has taken", labels=("lane",))

@@ -20,13 +20,16 @@ from sendwright.drivers.egress.address import networks
 from sendwright.drivers.egress.gate import Gate, Route
 from sendwright.drivers.egress.inbox import InboxLine
 from sendwright.engine.accept import Accept
+from sendwright.engine.account import Account
 from sendwright.engine.acquaint import Acquaintance
 from sendwright.engine.aside import Aside
+from sendwright.engine.bulletin import Bulletin
 from sendwright.engine.catalogue import Catalogue
 from sendwright.engine.concord import Concord
 from sendwright.engine.deliver import Deliverer
 from sendwright.engine.drift import Drift
-from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.fleet import Fleet
+from sendwright.engine.hands import Flight
 from sendwright.engine.hear import Listener
 from sendwright.engine.herald import MOST, Herald
 from sendwright.engine.inquire import Inquirer
@@ -35,7 +38,11 @@ from sendwright.engine.plan import Planner
 from sendwright.engine.ports import Clock
 from sendwright.engine.postman import ROUTE, Postman
 from sendwright.engine.receivers import Receivers
+from sendwright.engine.reminder import Reminder
+from sendwright.engine.render import link_in
 from sendwright.engine.repair import Repairer
+from sendwright.engine.report import Reporter
+from sendwright.engine.respond import Responder
 from sendwright.engine.roll import Roll, only
 from sendwright.engine.schedule import Promoter
 from sendwright.engine.sealing import Sealer
@@ -45,13 +52,14 @@ from sendwright.engine.store_time import StoreTime
 from sendwright.engine.telling import Tell, Telling
 from sendwright.engine.tokens import Tokens
 from sendwright.engine.warden import Warden
-from sendwright.engine.worker import Flight, Worker
+from sendwright.engine.worker import Worker
 from sendwright.model.ids import IdMint
 from sendwright.model.parcel import VERSION
 from sendwright.policy.admission import LINK_SCHEMES, Rules
 from sendwright.policy.breaker import BreakerSettings
 from sendwright.policy.limit import Reserve, parse_rate
-from sendwright.policy.suppression import Marker
+from sendwright.policy.suppression import Marker, stop_of
+from sendwright.policy.unsubscribing import Links
 from sendwright.providers import registry
 from sendwright.providers.contract import EVERY_CHANNEL, Provider, Secret
 from sendwright.settings import Keys, Settings, address_of
@@ -83,6 +91,8 @@ class Figures:
     dead = 0
     in_doubt = 0
     violations = 0
+    endpoint_pending = 0
+    endpoints_disabled: Mapping[str, int] = {}
 
 
 class Parts(Struct, frozen=True):
@@ -95,6 +105,7 @@ class Parts(Struct, frozen=True):
     tell: Subscribers
     mint: IdMint
     marker: Marker
+    links: Links
     backend: Backend
     providers: dict[str, Provider]
     fleet: Fleet
@@ -109,6 +120,10 @@ class Parts(Struct, frozen=True):
     inquirer: Inquirer
     herald: Herald
     receivers: Receivers
+    reporter: Reporter
+    bulletin: Bulletin | None
+    """None where processes share the store."""
+    reminder: Reminder
     roll: Roll | None
     """None where one process holds the store."""
     concord: Concord | None
@@ -219,6 +234,16 @@ def marker_of(keys: Keys, settings: Settings) -> Marker:
     return Marker(keys.secret_key.reveal().encode(), tuple(key.reveal().encode() for key in settings.secrets.previous))
 
 
+def links_of(settings: Settings, keys: Keys, marker: Marker) -> Links:
+    """By which people unsubscribe. Without a `public_url` they lead to this machine, so that they can be tried there."""
+    return Links(public_base(settings), _secrets(settings, keys), marker)
+
+
+def public_base(settings: Settings) -> str:
+    """Where we are reached, without a slash at the end."""
+    return (settings.api.public_url or address_of(*settings.listens_on())).rstrip("/")
+
+
 def rules_of(parts: Parts) -> Rules:
     """By which a notification is judged, however it comes."""
     return Rules(
@@ -256,6 +281,8 @@ def _worker(
     channels: Sequence[str],
     tokens: Tokens,
     marker: Marker,
+    links: Links,
+    accept: Accept,
 ) -> Worker:
     """The stories that the lanes feed: plan, deliver, settle, observe."""
     bus, ledger, poke, retry = backend.bus, backend.ledger, promoter.poke, settings.retry
@@ -280,14 +307,23 @@ def _worker(
             schemes_of(settings),
             tokens=tokens,
             marks=marker.addresses,
+            link=partial(link_in, links),
+            spares=partial(stop_of, marker),
         ),
-        Observer(bus, ledger, sieve, clock, tell, poke, Listener(backend.suppressions, marker, settings.bus.ingress_tenant)),
+        Observer(bus, ledger, sieve, clock, tell, poke, _listener(settings, backend, clock, tell, marker, accept)),
         sieve,
         clock,
         tell,
         channels,
         Flight(settings.worker.concurrency, reserve_of(settings)),
     )
+
+
+def _listener(settings: Settings, backend: Backend, clock: Clock, tell: Subscribers, marker: Marker, accept: Accept) -> Listener:
+    """Hears what people say back, and answers keywords where the settings have a text for it."""
+    tenant, keep_ms = settings.bus.ingress_tenant, settings.api.idempotency_keep_s * 1000
+    responder = Responder(accept, backend.suppressions, marker, clock, tell, settings.replies, tenant, keep_ms)
+    return Listener(backend.suppressions, marker, tenant, clock, tell, responder if settings.replies else None)
 
 
 def assemble(
@@ -317,16 +353,23 @@ def assemble(
     sealer = Sealer(_secrets(settings, keys), Randomness())
     postman = Postman(gate, sealer, clock)
     accounts = _accounts(settings, providers.values())
-    fleet = Fleet(accounts, routes_of(settings, providers), backend.switchboard, tell, lines)
+    bulletin = Bulletin(backend.stands, clock, tell) if backend.stands is not None else None
+    moved = bulletin.moved if bulletin is not None else lambda _account: None
+    fleet = Fleet(accounts, routes_of(settings, providers), backend.switchboard, tell, lines, moved)
+    if bulletin is not None:
+        bulletin.begin(accounts)
     tokens = Tokens(fleet, gate, clock, tell)
     mint = IdMint(keys.secret_key.reveal().encode())
     marker = marker_of(keys, settings)
+    links = links_of(settings, keys, marker)
     promoter = Promoter(backend.waiting, backend.ledger, backend.bus, fleet, clock, tell, drift.held)
     roll = Roll(backend.registry, backend.process, clock, tell) if backend.registry is not None else None
     accord = backend.accord
     concord = None
     if accord is not None:
         concord = Concord(accord, backend.process, fleet, clock, tell, sends=sends, store_clock=store_clock)
+    reads = roll.reads if roll is not None else lambda: VERSION
+    accept = Accept(backend.desk, mint, clock, Randomness(), tell, Aside(backend.bus.depth), reads)
     delivered = [channel for channel in _delivered(settings, fleet) if channels is None or channel in channels]
     return Parts(
         settings=settings,
@@ -336,23 +379,16 @@ def assemble(
         tell=tell,
         mint=mint,
         marker=marker,
+        links=links,
         backend=backend,
         providers=providers,
         fleet=fleet,
         gate=gate,
         tokens=tokens,
         warden=Warden(backend.keyring, clock, _secrets(settings, keys), Randomness(), tell),
-        accept=Accept(
-            backend.desk,
-            mint,
-            clock,
-            Randomness(),
-            tell,
-            Aside(backend.bus.depth),
-            roll.reads if roll is not None else lambda: VERSION,
-        ),
-        catalogue=Catalogue(backend.types, clock),
-        worker=_worker(settings, backend, fleet, gate, promoter, clock, drift, tell, delivered, tokens, marker),
+        accept=accept,
+        catalogue=Catalogue(backend.types, backend.layouts, clock),
+        worker=_worker(settings, backend, fleet, gate, promoter, clock, drift, tell, delivered, tokens, marker, links, accept),
         promoter=promoter,
         repairer=Repairer(
             backend.ledger,
@@ -367,6 +403,9 @@ def assemble(
         inquirer=Inquirer(backend.ledger, fleet, gate, clock, tell, drift.held),
         herald=Herald(backend.endpoints, backend.records, postman, clock, random.SystemRandom().random, tell, drift.held),
         receivers=Receivers(backend.endpoints, backend.records, sealer, postman, clock, Randomness()),
+        reporter=Reporter(backend.inbox, backend.bus, clock, tell),
+        bulletin=bulletin,
+        reminder=Reminder(backend.credentials, fleet, gate, clock, tell, drift.held),
         roll=roll,
         concord=concord,
         sandbox_url=sandbox_url,

@@ -109,11 +109,15 @@ class Running:
         if roles.schedules:
             loops |= {"promoter": parts.promoter.run, "repair": parts.repairer.run}
             loops |= {"audit": partial(upkeep.keep_audit, parts), "sweep": partial(upkeep.sweep, parts)}
-            loops |= {"inquire": parts.inquirer.run, "herald": parts.herald.run}
+            loops |= {"inquire": parts.inquirer.run, "herald": parts.herald.run, "inbox": parts.reporter.run}
+            loops |= {"reminder": parts.reminder.run}
             finder = parts.backend.finder
             loops |= {"lost": partial(upkeep.find_lost, parts, finder)} if finder is not None else {}
-        elif roles.works:
-            loops["look"] = partial(upkeep.keep_looking, parts)
+        else:
+            loops |= {"look": partial(upkeep.keep_looking, parts)} if roles.works else {}
+            loops["reminder"] = parts.reminder.look_on
+        if parts.bulletin is not None:
+            loops["bulletin"] = parts.bulletin.run
         if parts.roll is not None:
             loops |= {"roll": parts.roll.run, "switches": partial(upkeep.keep_switches, parts)}
         if roles.works:
@@ -155,18 +159,29 @@ class Running:
         settings = self._loaded.settings
         if not settings.sandbox_channels() or settings.sandbox.listen is None:
             return None
-        host, _, port = settings.sandbox.listen.rpartition(":")
+        host, port = host_port(settings.sandbox.listen)
         public = urlsplit(settings.api.public_url or "").hostname
-        server = SandboxServer(SandboxOptions(host=host, port=int(port), callback_hosts=(public,) if public else ()))
-        fixed = self._loaded.sources.get("sandbox.listen", "default") != "default"
+        keys = str(settings.data / "sandbox_keys.json")
+        options = SandboxOptions(host=host, port=port, callback_hosts=(public,) if public else (), keys_path=keys)
         try:
-            bound = await server.start(host, int(port))
+            server = SandboxServer(options)
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or fixed:
-                raise OperatorError(f"the sandbox can't listen on {settings.sandbox.listen}: {error.strerror}") from error
-            bound = await server.start(host, 0)
+            raise OperatorError(f"the sandbox can't start: {error.strerror}") from error
         self._stack.push_async_callback(server.stop)
-        return f"http://{host}:{bound}"
+        bound = await self._listen(server.start, "sandbox.listen", host, port)
+        if settings.sandbox.smtp_listen is not None:
+            await self._listen(server.start_smtp, "sandbox.smtp_listen", *host_port(settings.sandbox.smtp_listen))
+        return address_of(host, bound)
+
+    async def _listen(self, start: Callable[[str, int], Awaitable[int]], setting: str, host: str, port: int) -> int:
+        """The port. Another one than the default where that is taken and nobody named it."""
+        try:
+            return await start(host, port)
+        except OSError as error:
+            fixed = self._loaded.sources.get(setting, "default") != "default"
+            if error.errno != errno.EADDRINUSE or fixed:
+                raise OperatorError(f"the sandbox can't listen on {host}:{port}: {error.strerror}") from error
+            return await start(host, 0)
 
 
 def channels_named(names: Collection[str], settings: Settings) -> frozenset[str]:

@@ -23,7 +23,7 @@ from sendwright.app import descriptors, logs
 from sendwright.app.backups import backup_of
 from sendwright.app.fetching import Fetches
 from sendwright.app.metrics import Metrics
-from sendwright.app.parts import SANDBOX, Parts, route_to_endpoints, rules_of
+from sendwright.app.parts import SANDBOX, Parts, public_base, route_to_endpoints, rules_of
 from sendwright.app.running import Roles, Running
 from sendwright.app.standings import Standings
 from sendwright.app.stderr import Stderr
@@ -227,11 +227,14 @@ def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Ev
         directory=parts.backend.directory,
         suppressions=parts.backend.suppressions,
         marker=parts.marker,
+        links=parts.links,
         sessions=parts.backend.sessions,
         types=parts.backend.types,
+        layouts=parts.backend.layouts,
         catalogue=parts.catalogue,
         bus=parts.backend.bus,
         inbox=parts.backend.inbox,
+        reporter=parts.reporter,
         backup=_backup(parts),
         endpoints=parts.backend.endpoints,
         receivers=parts.receivers,
@@ -246,11 +249,12 @@ def _services(parts: Parts, roles: Roles, metrics: Metrics, draining: asyncio.Ev
         admin_key=parts.keys.admin_key,
         warden=parts.warden,
         signing_key=parts.keys.secret_key.reveal().encode(),
-        public_url=(settings.api.public_url or address_of(*settings.listens_on())).rstrip("/"),
+        public_url=public_base(settings),
         fetching=Fetches(parts.gate, parts.clock),
         rules=rules_of(parts),
         ingress_tenant=settings.bus.ingress_tenant,
         docs_open=_is_loopback(settings.listens_on()[0]),
+        sandbox_url=parts.sandbox_url,
         metrics_key=settings.api.metrics_key,
         draining=draining,
         connections_max=descriptors.for_callers(_lines(parts)),

@@ -1,4 +1,4 @@
-"""How the providers stand, for people; their switch; and a test call, which goes to an address that fits or to nobody."""
+"""How providers and routes stand, for people; their switches; and a test call, which goes to an address that fits or to nobody."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from sendwright.app.parts import Parts
-from sendwright.engine.fleet import Account
+from sendwright.engine.account import Account
+from sendwright.engine.fleet import Fleet
 from sendwright.errors import Denied, Unreachable
 from sendwright.model.accord import Total
 from sendwright.model.outcomes import Accepted, Outcome, Reason, Rejected
-from sendwright.model.records import SWITCHED, Switch
+from sendwright.model.records import SWITCHED, Order, Switch
 from sendwright.policy.address import e164, is_email
+from sendwright.policy.duration import rfc3339
+from sendwright.policy.notices import days_left
 from sendwright.providers.contract import ENTROPY, EVERY_CHANNEL, Answer, NotSent, Outgoing, Secret
-from sendwright.web.api.services import ProviderPatch, ProviderStanding, Trial, Unfit
+from sendwright.web.api.services import CredentialShown, ProviderPatch, ProviderStanding, RouteStanding, Trial, Unfit
 
 TEST_TEXT = "This is a test by Sendwright."
 REACH_NOBODY = frozenset({"console", "sandbox"})
@@ -37,15 +40,33 @@ class Standings:
     async def standings(self) -> Sequence[ProviderStanding]:
         """Where several processes share the store, over all of them as they last said it."""
         accounts, concord = self._parts.fleet.accounts.values(), self._parts.concord
-        if concord is None:
-            return [_standing(account) for account in accounts]
-        return [_over_all(_standing(account), concord.totals.get(account.name)) for account in accounts]
+        standings = [replace(_standing(account), credential=self._credential(account)) for account in accounts]
+        return standings if concord is None else [_over_all(each, concord.totals.get(each.name)) for each in standings]
+
+    def _credential(self, account: Account) -> CredentialShown | None:
+        ends_at = self._parts.reminder.ends_at(account)
+        if ends_at is None:
+            return None
+        return CredentialShown(rfc3339(ends_at), days_left(ends_at, self._parts.clock.now_ms()))
+
+    def route(self, channel: str) -> Sequence[str]:
+        return [account.name for account in self._parts.fleet.route(channel)]
 
     async def switch(self, name: str, patch: ProviderPatch) -> None:
         """Stored with a new epoch, then read back: claims under the old one are refused from here on."""
         given = {member: getattr(patch, member) for member in SWITCHED}
         changed = {member: value for member, value in given.items() if value is not UNSET}
         await self._parts.backend.switchboard.set(Switch(name, **changed), tuple(changed))
+        await self._parts.fleet.reload()
+        self._parts.promoter.poke()
+
+    async def routes(self) -> Sequence[RouteStanding]:
+        fleet = self._parts.fleet
+        return [_route(fleet, channel) for channel in fleet.channels]
+
+    async def reorder(self, channel: str, providers: Sequence[str] | None) -> None:
+        """As above; what is parked for the route is looked at, for somebody may take it now."""
+        await self._parts.backend.switchboard.reorder(Order(channel, None if providers is None else tuple(providers)))
         await self._parts.fleet.reload()
         self._parts.promoter.poke()
 
@@ -128,6 +149,12 @@ def _channels_of(address: str) -> Sequence[str]:
 def _test_message(channel: str, to: str) -> Outgoing:
     name = f"test-{secrets.token_hex(8)}"
     return Outgoing(name, name, channel, to, TEST_TEXT, idempotency_key=name, now=time.time(), entropy=secrets.token_bytes(ENTROPY))
+
+
+def _route(fleet: Fleet, channel: str) -> RouteStanding:
+    on_it = tuple(account.name for account in fleet.route(channel))
+    left_out = tuple(account.name for account in fleet.candidates(channel) if account.name not in on_it)
+    return RouteStanding(channel, "order", on_it, left_out, "run_time" if channel in fleet.reordered else "settings")
 
 
 def _over_all(standing: ProviderStanding, total: Total | None) -> ProviderStanding:

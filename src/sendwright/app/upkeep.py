@@ -16,7 +16,7 @@ from sendwright.engine.ports import Finder
 from sendwright.engine.readmit import readmit
 from sendwright.engine.store_time import StoreTime
 from sendwright.engine.telling import Tell, Trouble
-from sendwright.errors import Unavailable
+from sendwright.errors import Unavailable, where
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import lane
 from sendwright.providers.contract import EVERY_CHANNEL
@@ -25,6 +25,8 @@ from sendwright.settings.engines import RABBITMQ, SQS
 
 BROKEN_S = 1.0
 FIGURES_S = 5.0
+PENDING_MOST = 100_000
+"""So far are the postings counted that wait."""
 SWITCHES_S = 0.4
 LOOK_S = 1.0
 SWEEP_S = 60.0
@@ -48,7 +50,7 @@ async def kept_up(name: str, run: Callable[[], Awaitable[None]], tell: Tell, pau
         try:
             await run()
         except Exception as error:  # noqa: BLE001 — a promoter or repairer that died in silence would lose every retry
-            tell(Trouble(name, f"broke off: {type(error).__name__}"))
+            tell(Trouble(name, f"broke off: {where(error)}"))
             await asyncio.sleep(pause_s)
         else:
             return
@@ -66,6 +68,8 @@ async def keep_figures(parts: Parts) -> None:
     while True:
         try:
             parts.figures.dead, parts.figures.in_doubt = await parts.backend.records.figures()
+            pending, disabled = await parts.backend.endpoints.figures(PENDING_MOST)
+            parts.figures.endpoint_pending, parts.figures.endpoints_disabled = pending, disabled
         except Unavailable as error:
             parts.tell(Trouble("figures", str(error)))
         await asyncio.sleep(FIGURES_S)
@@ -80,6 +84,7 @@ async def keep_switches(parts: Parts) -> None:
             epoch = await parts.concord.turn() if parts.concord is not None else (await parts.backend.switchboard.read())[0]
             if epoch != parts.fleet.epoch:
                 await parts.fleet.reload()
+                parts.promoter.poke()  # a route may have got somebody who can be called
         except Unavailable as error:
             parts.tell(Trouble("switches", str(error)))
 

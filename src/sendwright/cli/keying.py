@@ -75,7 +75,7 @@ def create(scopes: tuple[list[str], ...], **given: str | None) -> None:
     The key alone goes to stdout.
     """
     wish: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    wish["scopes"] = list(dict.fromkeys(scope for some in scopes for scope in some))
+    wish["scopes"] = words.together(scopes)
     made = reach().ask("POST", "/v1/keys", body=wish)
     if wants_json():
         put_json(made)

@@ -113,6 +113,8 @@ def _attempt(attempt: Mapping[str, Any]) -> str:
     ]
     if attempt["ref"]:
         words_.append(f"ref {attempt['ref']}")
+    if attempt.get("call_id"):
+        words_.append(f"in {attempt['call_id']}")
     if attempt["reason"]:
         words_.append(reason_text(attempt["reason"]))
     if attempt["finished_at"]:
@@ -214,8 +216,11 @@ def _events(api: Api, types: str | None) -> Iterator[Any]:
 
 def _event(body: Mapping[str, Any]) -> str:
     data = body.get("data") or {}
-    about = data.get("message") or data.get("notification") or ""
-    return clean(f"{body.get('timestamp', '')}  {body.get('type', '')}  {about}  {data.get('detail') or ''}").rstrip()
+    about = data.get("message") or data.get("notification") or data.get("provider") or ""
+    detail = (
+        f"{data['setting']} until {data['expires_at']}" if "setting" in data else data.get("detail") or data.get("reason") or ""
+    )
+    return clean(f"{body.get('timestamp', '')}  {body.get('type', '')}  {about}  {detail}").rstrip()
 
 
 @click.command("audit", cls=Command, examples=("sendwright audit", "sendwright audit --json"))

@@ -38,7 +38,19 @@ def _list() -> None:
     if wants_json():
         put_json(listed)
         return
-    headers = ("provider", "kind", "channels", "enabled", "breaker", "success", "latency", "in flight", "rate", "reason")
+    headers = (
+        "provider",
+        "kind",
+        "channels",
+        "enabled",
+        "breaker",
+        "success",
+        "latency",
+        "in flight",
+        "rate",
+        "credential",
+        "reason",
+    )
     put_table(headers, [_row(standing) for standing in listed["data"]])
     if not listed["data"]:
         say("nothing")
@@ -58,8 +70,17 @@ def _row(standing: dict[str, Any]) -> list[object]:
         None if latency is None else f"{latency:g} ms",
         standing["in_flight"],
         standing["rate"],
+        _life(standing.get("credential")),
         standing["reason"],
     ]
+
+
+def _life(credential: dict[str, Any] | None) -> str | None:
+    """How long the credential is still good."""
+    if credential is None:
+        return None
+    left = credential["days_left"]
+    return f"{left} day{'s' if left != 1 else ''} left" if left else "over"
 
 
 @providers.command("disable", cls=Command, examples=("sendwright providers disable twilio-main",))

@@ -7,14 +7,18 @@ import click
 import sendwright
 from sendwright.cli.backing import backup
 from sendwright.cli.checking import check
+from sendwright.cli.endpoints import endpoints
 from sendwright.cli.frame import Root
 from sendwright.cli.handling import dead, doubts
 from sendwright.cli.keying import keys
 from sendwright.cli.looking import audit, list_messages, show, tail
 from sendwright.cli.moving import move
+from sendwright.cli.ordering import route
 from sendwright.cli.providing import providers
+from sendwright.cli.recipients import recipients
 from sendwright.cli.sending import send
 from sendwright.cli.serving import api, migrate, sandbox, scheduler, up, worker
+from sendwright.cli.suppressions import suppressions
 from sendwright.cli.types import types
 
 COMMANDS: tuple[click.Command, ...] = (
@@ -30,7 +34,11 @@ COMMANDS: tuple[click.Command, ...] = (
     list_messages,
     tail,
     providers,
+    route,
     types,
+    recipients,
+    suppressions,
+    endpoints,
     dead,
     doubts,
     keys,

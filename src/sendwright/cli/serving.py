@@ -251,16 +251,21 @@ def curl_line(address: str, key: str, *, sandbox: bool) -> str:
     examples=(
         "sendwright sandbox",
         "sendwright sandbox --listen 127.0.0.1:9000 --log requests.jsonl --latency-ms 50",
+        "sendwright sandbox --smtp 127.0.0.1:8426 --keys sandbox-keys.json",
         "sendwright sandbox --no-receipts",
     ),
 )
 @click.option("--listen", type=words.listen, default="127.0.0.1:8425", show_default=True, metavar="H:P", help="Where it listens.")
+@click.option("--smtp", type=words.listen, metavar="H:P", help="Where it takes mails by SMTP; port 0 takes any free one.")
 @click.option(
     "--log", type=click.Path(dir_okay=False), metavar="FILE", help="Append a line for every request, before it is answered."
 )
 @click.option("--latency-ms", type=click.FloatRange(min=0), default=0, metavar="N", help="How long every answer takes.")
 @click.option("--no-receipts", is_flag=True, help="Report nothing back.")
-def sandbox(listen: str, log: str | None, latency_ms: float, no_receipts: bool) -> None:
+@click.option(
+    "--keys", type=click.Path(dir_okay=False), metavar="FILE", help="Keep the keys that it makes there, for the next start."
+)
+def sandbox(listen: str, smtp: str | None, log: str | None, latency_ms: float, no_receipts: bool, keys: str | None) -> None:
     """Run the sandbox on its own.
 
     It speaks the vendors' wire protocols, makes faults on request, and shows what it was given on a page.
@@ -270,7 +275,15 @@ def sandbox(listen: str, log: str | None, latency_ms: float, no_receipts: bool) 
 
     load_checked(None)  # none of them is the sandbox's to follow, but a start that overlooks a wrong file would hide it
     host, port = host_port(listen)
-    options = SandboxOptions(host=host, port=port, log_path=log, latency_ms=latency_ms, receipts=not no_receipts)
+    options = SandboxOptions(
+        host=host,
+        port=port,
+        smtp=None if smtp is None else host_port(smtp),
+        log_path=log,
+        latency_ms=latency_ms,
+        receipts=not no_receipts,
+        keys_path=keys,
+    )
     click.get_current_context().exit(_run(_serve_sandbox(options)))
 
 

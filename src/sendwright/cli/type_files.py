@@ -1,7 +1,8 @@
-"""Types as files: `NAME.toml` or `NAME.json`, with long texts in files beside it.
+"""Types as files: `NAME.toml` or `NAME.json`, with long texts in files beside it; and layouts, likewise, in the folder `layouts`
+among them.
 
 A file holds what is put: the body of `PUT /v1/types/{name}`. Inside of its content, `{"file": "NAME.email.html"}` in the place of a
-text takes that from the file of this name in the same folder.
+text takes that from the file of this name in the same folder. Here a layout is called `layouts/NAME`.
 """
 
 from __future__ import annotations
@@ -16,15 +17,24 @@ from sendwright.errors import OperatorError
 
 Body = dict[str, Any]
 _DEFAULTS: Body = {"description": "", "category": "transactional", "priority": "normal", "schema": None, "plan": None, "ttl": None}
+_LAYOUT_DEFAULTS: Body = {"description": "", "html": None, "text": None, "locales": {}}
+LAYOUTS = "layouts/"
+"""What the names of layouts begin with."""
 _OF_THE_STORE = ("name", "version", "created_at")
 LONG = 80
 """Characters from which a text gets a file of its own; HTML and texts of several lines always do."""
 
 
 def names_in(folder: Path) -> list[str]:
-    """The types that a folder holds. Raises `OperatorError` where it can't be read, or one is there twice."""
+    """The layouts that a folder holds, and then the types. Raises `OperatorError` where it can't be read, or one is there
+    twice."""
     if not folder.is_dir():
         raise OperatorError(f"{folder} is no folder")
+    layouts = folder / LAYOUTS
+    return [*(f"{LAYOUTS}{name}" for name in (_names_in(layouts) if layouts.is_dir() else ())), *_names_in(folder)]
+
+
+def _names_in(folder: Path) -> list[str]:
     names = [path.stem for path in folder.iterdir() if path.suffix in (".toml", ".json") and path.is_file()]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -33,7 +43,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def read(folder: Path, name: str) -> Body:
-    """A type as it is to be put. Raises `OperatorError` with what is wrong with its files."""
+    """A type or layout as it is to be put. Raises `OperatorError` with what is wrong with its files."""
     toml, plain = folder / f"{name}.toml", folder / f"{name}.json"
     path = toml if toml.is_file() else plain
     try:
@@ -43,19 +53,25 @@ def read(folder: Path, name: str) -> Body:
         raise OperatorError(f"{path}: {error.strerror if isinstance(error, OSError) else error}") from error
     if not isinstance(body, dict):
         raise OperatorError(f"{path}: must hold an object")
+    if name.startswith(LAYOUTS):
+        return {key: _joined(part, lambda file: _text_of(path.parent, path, file)) for key, part in body.items()}
     if "content" in body:
         body["content"] = _joined(body["content"], lambda file: _text_of(folder, path, file))
     return body
 
 
 def write(folder: Path, name: str, body: Mapping[str, Any]) -> list[Path]:
-    """Writes a type as JSON, its long texts beside it. Returns the files."""
+    """Writes a type or layout as JSON, its long texts beside it. Returns the files."""
     if (folder / f"{name}.toml").exists():
         raise OperatorError(f"{folder / name}.toml is there, and says something else: what is pulled is written as JSON")
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     files: dict[str, str] = {}
-    slim = {key: value for key, value in plain(body).items() if _DEFAULTS.get(key, UNSAID) != value}
-    slim["content"] = _parted(slim.get("content", {}), (name,), files)
+    defaults = _LAYOUT_DEFAULTS if name.startswith(LAYOUTS) else _DEFAULTS
+    slim = {key: value for key, value in plain(name, body).items() if defaults.get(key, UNSAID) != value}
+    if name.startswith(LAYOUTS):
+        slim = {key: _parted(part, (name, key), files) if key != "description" else part for key, part in slim.items()}
+    else:
+        slim["content"] = _parted(slim.get("content", {}), (name,), files)
     files[f"{name}.json"] = json.dumps(slim, indent=2, ensure_ascii=False) + "\n"
     for file, text in files.items():
         (folder / file).write_text(text, "utf-8", newline="")
@@ -65,9 +81,11 @@ def write(folder: Path, name: str, body: Mapping[str, Any]) -> list[Path]:
 UNSAID = object()
 
 
-def plain(body: Mapping[str, Any]) -> Body:
-    """A type by what it says alone, so that one of a file and one of the store can be compared."""
+def plain(name: str, body: Mapping[str, Any]) -> Body:
+    """A type or layout by what it says alone, so that one of a file and one of the store can be compared."""
     said = {key: value for key, value in body.items() if key not in _OF_THE_STORE}
+    if name.startswith(LAYOUTS):
+        return {**_LAYOUT_DEFAULTS, **said, "locales": _pruned(said.get("locales") or {})}
     return {**_DEFAULTS, **said, "content": _pruned(said.get("content"))}
 
 
@@ -107,7 +125,8 @@ def _parted(value: Any, path: tuple[str, ...], files: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {key: _parted(part, (*path, key), files) for key, part in value.items()}
     if isinstance(value, str) and (path[-1] == "html" or len(value) > LONG or "\n" in value):
-        file = ".".join([*path[:-1], "html"]) if path[-1] == "html" else ".".join([*path, "txt"])
+        stem = path[:-1] if path[-1] == "html" or (path[-1] == "text" and path[0].startswith(LAYOUTS)) else path
+        file = ".".join([*stem, "html" if path[-1] == "html" else "txt"])
         files[file] = value
-        return {"file": file}
+        return {"file": file.removeprefix(LAYOUTS)}
     return value

@@ -1,4 +1,4 @@
-"""`types`: kinds of notifications as files that can be kept beside the code that sends them."""
+"""`types`: kinds of notifications, and their layouts, as files that can be kept beside the code that sends them."""
 
 from __future__ import annotations
 
@@ -64,21 +64,21 @@ def _list() -> None:
 @_NAMES
 @_DIR
 def push(names: Sequence[str], folder: Path) -> None:
-    """Put the types of a folder into the store, all of them or those that are named.
+    """Put the types and layouts of a folder into the store, all of them or those that are named.
 
-    A type that says something else than its newest version gets a new one. What is refused does not stop the others; exit 1 then.
+    A layout is called layouts/NAME, and lies in the folder layouts. What says something else than its newest version gets a
+    new one. What is refused does not stop the others; exit 1 then.
     """
-    from sendwright.cli.api import part  # noqa: PLC0415 -- not for a help page
     from sendwright.cli.type_files import differences, names_in, plain, read  # noqa: PLC0415
 
     stored, failed, done = _stored(), False, []
     for name in names or names_in(folder):
         try:
             body = read(folder, name)
-            if name in stored and not any(differences(plain(body), plain(stored[name]))):
+            if name in stored and not any(differences(plain(name, body), plain(name, stored[name]))):
                 found, what = stored[name], "unchanged"
             else:
-                found, what = reach().ask("PUT", f"/v1/types/{part(name)}", body=body), "put"
+                found, what = reach().ask("PUT", _path(name), body=body), "put"
         except SendwrightError as error:
             say(f"{name}: {error}")
             failed = True
@@ -96,7 +96,7 @@ def push(names: Sequence[str], folder: Path) -> None:
 @_NAMES
 @_DIR
 def pull(names: Sequence[str], folder: Path) -> None:
-    """Write the types of the store into a folder, all of them or those that are named.
+    """Write the types and layouts of the store into a folder, all of them or those that are named.
 
     Files that say the same are left alone. Long texts, and HTML, get files of their own.
     """
@@ -108,7 +108,7 @@ def pull(names: Sequence[str], folder: Path) -> None:
         raise click.UsageError(f"no such type: {', '.join(missing)}")
     here = names_in(folder) if folder.is_dir() else []
     for name in names or stored:
-        if name in here and not any(differences(plain(read(folder, name)), plain(stored[name]))):
+        if name in here and not any(differences(plain(name, read(folder, name)), plain(name, stored[name]))):
             continue
         for path in write(folder, name, stored[name]):
             put(clean(str(path)))
@@ -118,7 +118,7 @@ def pull(names: Sequence[str], folder: Path) -> None:
 @_NAMES
 @_DIR
 def diff(names: Sequence[str], folder: Path) -> None:
-    """Tell what a folder's types say otherwise than the store's. Exit 1 where something differs.
+    """Tell what a folder's types and layouts say otherwise than the store's. Exit 1 where something differs.
 
     `+` is in the folder alone, `-` in the store alone, `~` differs, with the places.
     """
@@ -128,7 +128,7 @@ def diff(names: Sequence[str], folder: Path) -> None:
     found: list[dict[str, Any]] = []
     for name in names or sorted({*stored, *here}):
         if name in stored and name in here:
-            places = list(differences(plain(read(folder, name)), plain(stored[name])))
+            places = list(differences(plain(name, read(folder, name)), plain(name, stored[name])))
             if places:
                 found.append({"name": name, "differs": "both", "places": places})
         elif name in stored or name in here:
@@ -144,4 +144,14 @@ def diff(names: Sequence[str], folder: Path) -> None:
 
 def _stored() -> dict[str, dict[str, Any]]:
     """The newest versions, by name."""
-    return {row["name"]: row for row in reach().listed("/v1/types", {})["data"]}
+    from sendwright.cli.type_files import LAYOUTS  # noqa: PLC0415 -- not for a help page
+
+    layouts = {f"{LAYOUTS}{row['name']}": row for row in reach().listed("/v1/layouts", {})["data"]}
+    return {**layouts, **{row["name"]: row for row in reach().listed("/v1/types", {})["data"]}}
+
+
+def _path(name: str) -> str:
+    from sendwright.cli.api import part  # noqa: PLC0415 -- not for a help page
+    from sendwright.cli.type_files import LAYOUTS  # noqa: PLC0415
+
+    return f"/v1/layouts/{part(name[len(LAYOUTS) :])}" if name.startswith(LAYOUTS) else f"/v1/types/{part(name)}"

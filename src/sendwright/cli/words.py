@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -107,6 +108,19 @@ def scopes(text: str) -> list[str]:
     if unknown := [word for word in found if word not in SCOPES]:
         raise click.BadParameter(f"{unknown[0] or 'nothing'} is no scope: {', '.join(SCOPES)}")
     return list(dict.fromkeys(found))
+
+
+def names(text: str) -> list[str]:
+    """Names with commas between."""
+    found = [word.strip() for word in text.split(",")]
+    if not all(found):
+        raise click.BadParameter("expected names with commas between")
+    return found
+
+
+def together(some: Iterable[list[str]]) -> list[str]:
+    """Those of an option that may be given several times, each once."""
+    return list(dict.fromkeys(name for names_ in some for name in names_))
 
 
 def listen(text: str) -> str:

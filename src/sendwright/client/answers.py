@@ -65,6 +65,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     finished_at: str | None = None
     cost: str | None = None
     reason: Reason | None = None
+    call_id: str | None = None
+    """The same for attempts of one call that carried several messages."""
 
 
 class TimelineEntry(Struct, frozen=True, kw_only=True):
@@ -135,6 +137,13 @@ class Moved(Struct, frozen=True, kw_only=True):
     state: str
 
 
+class Credential(Struct, frozen=True, kw_only=True):
+    """Until when a provider's credential is good that a person must renew."""
+
+    expires_at: str
+    days_left: int
+
+
 class Provider(Struct, frozen=True, kw_only=True):
     """How one provider stands, over all workers."""
 
@@ -150,6 +159,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     rate: str | None = None
     concurrency: int | None = None
     reason: str | None = None
+    credential: Credential | None = None
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):

@@ -80,7 +80,7 @@ def read(call: Call[T], status: int, headers: Mapping[str, str], body: bytes) ->
     if not 200 <= status < 300:
         raise problem(status, headers, body)
     try:
-        found = msgspec.json.decode(body, type=call.answer)
+        found = msgspec.json.decode(body or b"null", type=call.answer)
     except msgspec.MsgspecError:
         raise ApiError(status, "unreadable", "the answer can't be read", (), headers.get("request-id"), None) from None
     if isinstance(found, Taken) and headers.get("idempotency-replayed") == "true":
@@ -152,7 +152,7 @@ def batch(notifications: Sequence[Mapping[str, Any]]) -> Call[Outcomes]:
 
 
 def notification(id_: str) -> Call[Notification]:
-    return Call("GET", f"/v1/notifications/{_part(id_)}", Notification)
+    return Call("GET", f"/v1/notifications/{part(id_)}", Notification)
 
 
 def notifications(query: Query) -> Call[Page[Notification]]:
@@ -160,7 +160,7 @@ def notifications(query: Query) -> Call[Page[Notification]]:
 
 
 def message(id_: str) -> Call[Message]:
-    return Call("GET", f"/v1/messages/{_part(id_)}", Message)
+    return Call("GET", f"/v1/messages/{part(id_)}", Message)
 
 
 def messages(query: Query) -> Call[Page[Message]]:
@@ -170,15 +170,15 @@ def messages(query: Query) -> Call[Page[Message]]:
 def cancel(id_: str) -> Call[Cancelled]:
     """A notification's id, or a message's."""
     kind = "messages" if id_.startswith("msg_") else "notifications"
-    return Call("POST", f"/v1/{kind}/{_part(id_)}/cancel", Cancelled)
+    return Call("POST", f"/v1/{kind}/{part(id_)}/cancel", Cancelled)
 
 
 def resend(id_: str) -> Call[Moved]:
-    return Call("POST", f"/v1/messages/{_part(id_)}/resend", Moved, repeatable=False)
+    return Call("POST", f"/v1/messages/{part(id_)}/resend", Moved, repeatable=False)
 
 
 def resolve(id_: str, verdict: str) -> Call[Moved]:
-    return Call("POST", f"/v1/messages/{_part(id_)}/resolve", Moved, body={"as": verdict}, repeatable=False)
+    return Call("POST", f"/v1/messages/{part(id_)}/resolve", Moved, body={"as": verdict}, repeatable=False)
 
 
 def providers() -> Call[Page[Provider]]:
@@ -186,7 +186,7 @@ def providers() -> Call[Page[Provider]]:
 
 
 def switch(name: str, patch: Mapping[str, Any]) -> Call[Provider]:
-    return Call("PATCH", f"/v1/providers/{_part(name)}", Provider, body=dict(patch))
+    return Call("PATCH", f"/v1/providers/{part(name)}", Provider, body=dict(patch))
 
 
 def dead(query: Query) -> Call[Page[DeadLetter]]:
@@ -201,7 +201,8 @@ def handle(what: str, ids: Sequence[str] | None, filters: Mapping[str, str] | No
     return Call("POST", f"/v1/dead/{what}", Handled, body=body, repeatable=what == "drop")
 
 
-def _part(id_: str) -> str:
+def part(id_: str) -> str:
+    """As one part of a path, whatever is in it."""
     return quote(id_, safe="")
 
 

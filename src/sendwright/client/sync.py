@@ -25,6 +25,7 @@ from sendwright.client.answers import (
     Taken,
 )
 from sendwright.client.calls import Call, Query
+from sendwright.client.desk_sync import Desk
 from sendwright.client.errors import ApiError, NoAnswer, NotSettled
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ REACHED = frozenset({"delivered", "read"})
 ENDED = frozenset({"failed", "expired", "cancelled", "suppressed", "in_doubt"})
 
 
-class Sendwright:
+class Sendwright(Desk):
     """The API at `base_url`, called with `key`. Thread-safe where httpx2 is; close it, or use it in a `with`.
 
     Every call raises `ApiError` for a refusal and `NoAnswer` where there is none. What may be repeated is tried five times in all,

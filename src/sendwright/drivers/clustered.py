@@ -20,6 +20,7 @@ from sendwright.drivers.store.postgres.keyring import PostgresKeyRing
 from sendwright.drivers.store.postgres.keys import PostgresKeys
 from sendwright.drivers.store.postgres.ledger import PostgresLedger
 from sendwright.drivers.store.postgres.migrate import check
+from sendwright.drivers.store.postgres.notices import PostgresCredentials
 from sendwright.drivers.store.postgres.partitions import Partitions
 from sendwright.drivers.store.postgres.quarantine import PostgresQuarantine
 from sendwright.drivers.store.postgres.records import PostgresRecords
@@ -28,9 +29,9 @@ from sendwright.drivers.store.postgres.sessions import PostgresSessions
 from sendwright.drivers.store.postgres.suppressions import PostgresSuppressions
 from sendwright.drivers.store.postgres.sweeper import PostgresSweeper
 from sendwright.drivers.store.postgres.switchboard import PostgresSwitchboard
-from sendwright.drivers.store.postgres.types import PostgresTypes
+from sendwright.drivers.store.postgres.types import PostgresLayouts, PostgresTypes
 from sendwright.drivers.store.postgres.waiting import PostgresWaiting
-from sendwright.engine.ports import Accord, Bus, Finder, Registry
+from sendwright.engine.ports import Accord, Bus, Finder, Registry, Stands
 from sendwright.engine.store_time import StoreClock
 from sendwright.errors import Unavailable
 from sendwright.policy.suppression import UNKEYED, Marker
@@ -74,10 +75,13 @@ class PostgresBackend:
         self.suppressions = PostgresSuppressions(connections, self.partitions)
         self.sessions = PostgresSessions(connections)
         self.types = PostgresTypes(connections)
+        self.layouts = PostgresLayouts(connections)
         self.endpoints = PostgresEndpoints(connections)
         self.checkroom = PostgresCheckroom(connections)
         self.registry: Registry | None = PostgresRegistry(connections)
-        self.accord: Accord | None = PostgresAccord(connections)
+        self.accord: Accord | None = PostgresAccord(connections, self.partitions)
+        self.credentials = PostgresCredentials(connections, self.partitions)
+        self.stands: Stands | None = None
         self.store_clock: StoreClock | None = store_clock
 
     async def writable(self) -> bool:

@@ -23,6 +23,7 @@ from sendwright.drivers.store.sqlite.folio import Serials
 from sendwright.drivers.store.sqlite.inbox import SqliteInbox
 from sendwright.drivers.store.sqlite.keyring import SqliteKeyRing
 from sendwright.drivers.store.sqlite.ledger import SqliteLedger
+from sendwright.drivers.store.sqlite.notices import SqliteNotices
 from sendwright.drivers.store.sqlite.quarantine import SqliteQuarantine
 from sendwright.drivers.store.sqlite.reader import Reader
 from sendwright.drivers.store.sqlite.records import SqliteRecords
@@ -31,15 +32,15 @@ from sendwright.drivers.store.sqlite.sql import SQL, schema
 from sendwright.drivers.store.sqlite.suppressions import SqliteSuppressions
 from sendwright.drivers.store.sqlite.sweeper import SqliteSweeper
 from sendwright.drivers.store.sqlite.switchboard import SqliteSwitchboard
-from sendwright.drivers.store.sqlite.types import SqliteTypes
+from sendwright.drivers.store.sqlite.types import SqliteLayouts, SqliteTypes
 from sendwright.drivers.store.sqlite.waiting import SqliteWaiting
 from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
-from sendwright.engine.ports import Accord, Finder, Registry
+from sendwright.engine.ports import Accord, Finder, Registry, Stands
 from sendwright.engine.store_time import StoreClock
 from sendwright.errors import StoreDown, StoreUnusable
 from sendwright.policy.suppression import UNKEYED, Marker
 
-SCHEMA = 9
+SCHEMA = 10
 SWITCH_INTERVAL_S = 0.0001
 """How long the event loop may keep the interpreter while the writer wants it: the default of 5 ms is a flush's length."""
 
@@ -85,7 +86,10 @@ class SqliteBackend:
         self.suppressions = SqliteSuppressions(writer, self._reader)
         self.sessions = SqliteSessions(writer, self._slow)
         self.types = SqliteTypes(writer, self._reader)
+        self.layouts = SqliteLayouts(writer, self._reader)
         self.endpoints = SqliteEndpoints(writer, self._reader)
+        self.credentials = notices = SqliteNotices(writer, self._slow)
+        self.stands: Stands | None = notices
 
     async def writable(self) -> bool:
         """Whether the file takes writes, as far as is known; where it last did not, it is tried."""

@@ -18,6 +18,7 @@ from sendwright.model.ids import RANDOM_BYTES, IdMint
 from sendwright.model.notification import PRIORITIES, Payload, Priority
 from sendwright.model.parcel import FIRST, VERSION, WITH_DATA
 from sendwright.model.records import Absent, Conflict, Offer, Running, Taken
+from sendwright.model.said import Said
 from sendwright.policy.idempotency import fingerprint
 
 
@@ -58,7 +59,8 @@ class Accept:
         """The story up to its one wait, for callers that have no task to wait in. `over` must follow. A `repeat` is only
         answered, never taken anew."""
         now, priority = self._clock.now_ms(), PRIORITIES[payload.priority]
-        filled = payload.data is not UNSET or payload.type is not UNSET
+        joined = payload.type is not UNSET or isinstance(payload.content, Said)
+        filled = payload.data is not UNSET or joined
         if filled and not repeat and self._reads() < WITH_DATA:
             raise Unavailable("templates wait until no process of the version before is left")
         offer = Offer(
@@ -66,7 +68,7 @@ class Accept:
             tenant=tenant,
             at=now,
             priority=priority,
-            body=raw if payload.type is UNSET else msgspec.json.encode(payload),  # with what its type says now
+            body=msgspec.json.encode(payload) if joined else raw,  # with what its type and its layouts say now
             key=key,
             fingerprint=fingerprint(raw) if key is not None else b"",
             trace=trace,

@@ -3,28 +3,33 @@
 A few times a second it is said how the providers stand here, and heard how they stand everywhere. What can't wait is asked for
 on its own, beside the work: cells of a rate when somebody stands in line (meter.py), the one probe when it is due and somebody
 is there to make it, and a breaker that moved here. Who moved it first is right: every change is made by who knew the version
-before, and whoever did not takes over what stands there. While the store does not answer each goes on by what it knows.
+before, and whoever did not takes over what stands there; what the operator is told of it is written with it, by that one alone.
+While the store does not answer each goes on by what it knows.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.account import Account
+from sendwright.engine.fleet import Fleet
 from sendwright.engine.meter import InLine, Leased, SharedMeter
 from sendwright.engine.ports import Accord, Clock
 from sendwright.engine.roll import LEASE_S
 from sendwright.engine.store_time import StoreClock
 from sendwright.engine.telling import BreakerMoved, Tell, Trouble
 from sendwright.errors import Unavailable
-from sendwright.model.accord import Bar, Picture, Standing, Total
+from sendwright.model.accord import Bar, Change, Picture, Standing, Total
+from sendwright.model.notices import Notice, Stand
 from sendwright.model.notification import Priority
 from sendwright.policy import breaker as breakers
 from sendwright.policy.breaker import Permit, State
 from sendwright.policy.limit import REACH_MAX_S, Rate
+from sendwright.policy.notices import of_breaker
 
 READY_S = 5.0
 """So long may a probe take until its first byte, beside the time limit of its call; then it is given up."""
@@ -114,7 +119,7 @@ class Concord:
 
 
 class Link:
-    """engine.fleet.Shared, of one account."""
+    """engine.account.Shared, of one account."""
 
     def __init__(self, concord: Concord, account: Account) -> None:
         self.sends = concord.sends
@@ -122,6 +127,8 @@ class Link:
         self._account = account
         self._clock = concord.clock
         self._version = 0
+        self._known = Stand()
+        """What is told of the breaker in that version."""
         self._probe: _Probe | None = None
         self._meter: SharedMeter | None = None
         self._reach_s = 0.0
@@ -178,7 +185,7 @@ class Link:
         """How the fleet holds the breaker, and how quick its calls are."""
         account, now = self._account, self._clock.monotonic()
         if bar is not None and bar.version > self._version and not self._busy and not self._dirty:
-            self._version = bar.version
+            self._took(bar)
             here, before = self._concord.store_clock.here, account.breaker.state
             local = replace(bar, probe_at=here(bar.probe_at), probe_until=here(bar.probe_until))
             account.breaker = breakers.adopted(account.breaker, local, now)
@@ -215,7 +222,8 @@ class Link:
         self._dirty, self._busy = False, True
         try:
             account, now = self._account, self._clock.monotonic()
-            known = await self._concord.accord.move(account.name, self._version, breakers.change(account.breaker, now))
+            change = breakers.change(account.breaker, now)
+            known = await self._concord.accord.move(account.name, self._version, change, notices=self._notices(change))
         except Unavailable as error:
             self._dirty = True
             self._concord.tell(Trouble("accord", str(error)))
@@ -224,7 +232,7 @@ class Link:
         finally:
             self._busy = False
         if known is not None:
-            self._version = known.version
+            self._took(known)
         else:  # somebody was first
             await self._concord.look()
 
@@ -237,14 +245,16 @@ class Link:
         self._busy = True
         try:
             change = breakers.change(probing, now)
-            bar = await self._concord.accord.move(account.name, self._version, change, when_due=True)
+            notices = self._notices(change)
+            bar = await self._concord.accord.move(account.name, self._version, change, when_due=True, notices=notices)
         except Unavailable as error:
             self._concord.tell(Trouble("accord", str(error)))
             return
         finally:
             self._busy = False
         if bar is not None:
-            self._version, self._probe = bar.version, _Probe(now + lease_s, used=False)
+            self._took(bar)
+            self._probe = _Probe(now + lease_s, used=False)
             account.wake()
             asyncio.get_running_loop().call_later(UNUSED_S, self._leave_unused, self._probe)
             return
@@ -253,6 +263,15 @@ class Link:
         if version == self._version and account.waiting():
             await self._clock.sleep(AGAIN_S)
             self._wanted = True
+
+    def _took(self, bar: Bar) -> None:
+        """From here on this is the version that is known."""
+        self._version, self._known = bar.version, Stand(bar.shut, bar.misconfigured)
+
+    def _notices(self, change: Change) -> Sequence[Notice]:
+        """What the operator is told of it, should it be made: nobody can have changed the version that is known."""
+        after = Stand(change.shut, change.misconfigured)
+        return of_breaker(self._account.about, self._known, after, self._clock.now_ms(), change.why)
 
     def _leave_unused(self, probe: _Probe) -> None:
         if self._probe == probe and self._account.breaker.state == State.OPEN:

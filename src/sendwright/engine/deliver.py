@@ -12,18 +12,20 @@ from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
+from sendwright.engine.account import Account, Slot
 from sendwright.engine.coach import Coaches, Seat
 from sendwright.engine.crash import crashpoint
+from sendwright.engine.defer import SLOT_WAIT_S, Defer
 from sendwright.engine.drift import never
-from sendwright.engine.fleet import Account, Fleet, Slot
+from sendwright.engine.fleet import Fleet
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Clock, Egress, Ledger, Line
 from sendwright.engine.ready import Ready
-from sendwright.engine.render import render, say
-from sendwright.engine.settle import Held, Settler, after_step, printable
-from sendwright.engine.telling import Duplicate, Parked, Settled, Tell, Trouble, Written
+from sendwright.engine.render import render, say, shortened, within
+from sendwright.engine.settle import Held, Settler, printable
+from sendwright.engine.telling import Tell, Trouble, Written
 from sendwright.engine.tokens import Tokens
-from sendwright.errors import Denied, Unavailable, Unreachable
+from sendwright.errors import Denied, Unavailable, Unreachable, where
 from sendwright.model.notification import Priority
 from sendwright.model.outcomes import Later, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.model.parcel import Parcel
@@ -33,30 +35,39 @@ from sendwright.policy.admission import LINK_SCHEMES
 from sendwright.policy.breaker import Health, Permit
 from sendwright.policy.filling import Unfillable
 from sendwright.policy.lookup import FIRST_MS
-from sendwright.policy.reaction import Left, heard
-from sendwright.providers.contract import ENTROPY, OURS, Flow, NotSent, Passenger, Request, Secret, TooLong
+from sendwright.providers.contract import ENTROPY, OURS, Flow, NotSent, Outgoing, Passenger, Request, Secret, TooLong
 
-SLOT_WAIT_S = 0.5
-"""How long a parcel waits for its provider before it is parked."""
 HAND_MAX = 200
 HAND_S = 0.5 * SLOT_WAIT_S
 """A worker holds the work of so many seconds, and so many parcels at the most, of one lane."""
 BEGIN_S = 0.5
 """A call not begun this long after its claim is not made: what it was decided on may have changed."""
-LOOK_MS = 1000
-"""How often it is looked whether the only provider that may be asked can be asked again."""
-STALE_S = 0.25
-"""A request built longer ago is built anew right before it is written: what it says of the time that is left would outlast
-the message. See render.py, which takes as much off."""
 SHELF_S = 30.0
 """How long a parcel rests whose delivery broke off for a reason that nobody foresaw."""
 MARGIN_S = 2.0
 """Added to a call's time limit before anybody else may take its attempt for lost."""
 
 
+def _first(out: Outgoing, account: Account, *, shares: bool) -> tuple[Flow, Request]:
+    provider = within(out, account.provider)
+    together = provider.together(out) if shares else None
+    flow = provider.flow(out) if together is None else provider.passage(out, together)
+    return flow, next(flow)
+
+
 def nobody(_: str) -> tuple[str, ...]:
     """No address is marked."""
     return ()
+
+
+def nowhere(_: Parcel) -> str | None:
+    """Nobody can unsubscribe."""
+    return None
+
+
+def nothing(_channel: str, _address: str) -> str:
+    """Nothing is let through."""
+    return ""
 
 
 class Deliverer:
@@ -78,8 +89,12 @@ class Deliverer:
         chance: Callable[[int], bytes] = os.urandom,
         tokens: Tokens | None = None,
         marks: Callable[[str], tuple[str, ...]] = nobody,
+        link: Callable[[Parcel], str | None] = nowhere,
+        spares: Callable[[str, str], str] = nothing,
     ) -> None:
-        """`chance` gives so many random bytes. `tokens`, where somebody else needs them too."""
+        """`chance` gives so many random bytes. `tokens`, where somebody else needs them too. `link`: by which a parcel's recipient
+        unsubscribes. `spares`: the entry on the list of suppressions that the first call of an answer is let through, by channel
+        and address."""
         self._ledger = ledger
         self._fleet = fleet
         self._egress = egress
@@ -88,13 +103,15 @@ class Deliverer:
         self._new_token = new_token
         self._owner = owner
         self._tell = tell
-        self._poke = poke
         self._clock_held = clock_held
+        self._defer = Defer(ledger, fleet, settler, clock, tell, poke, clock_held)
         self._schemes = schemes
         self._chance = chance
-        self._coaches = Coaches(egress, clock, tell)
+        self._coaches = Coaches(egress, clock, tell, new_token)
         self._tokens = tokens or Tokens(fleet, egress, clock, tell)
         self._marks = marks
+        self._link = link
+        self._spares = spares
 
     def hand(self, channel: str, priority: Priority) -> int:
         """How many parcels of a lane may be held here and not yet be claimed, parked or dropped; at least 1. No more than will
@@ -104,14 +121,14 @@ class Deliverer:
 
     async def deliver(self, parcel: Parcel, handled: Callable[[], None]) -> None:
         """Takes one parcel as far as it can go now; `handled` is called once its row says so."""
-        said = say(parcel, self._schemes)
+        said = say(parcel, self._schemes, self._link(parcel))
         if isinstance(said, Unfillable):
             crashpoint("deliver.unfillable")
-            await self._end(parcel, MessageState.FAILED, Reason.CONTENT.value, printable(said.detail))
+            await self._defer.end(parcel, MessageState.FAILED, Reason.CONTENT.value, printable(said.detail))
             handled()
             return
         began = self._clock.monotonic()
-        ready = await self._prepare(said)
+        ready = await self._prepare(self._as_answer(said))
         crashpoint("deliver.prepared")
         if ready is None:
             handled()
@@ -123,7 +140,7 @@ class Deliverer:
             if held is None:
                 return
             started = self._clock.monotonic()
-            if started - began > STALE_S:
+            if started - began > ready.fresh_s:
                 self._say_anew(ready)
             outcome = await self._send(ready, held)
             crashpoint("deliver.answered")
@@ -137,7 +154,17 @@ class Deliverer:
         """Puts a parcel whose delivery broke off before its claim aside for a while."""
         now = self._clock.now_ms()
         crashpoint("deliver.shelving")
-        await self._parked(parcel, Wait("time", now + int(SHELF_S * 1000)), now)
+        await self._defer.park(parcel, Wait("time", now + int(SHELF_S * 1000)), now)
+
+    def _as_answer(self, parcel: Parcel) -> Parcel:
+        """An answer to a reply goes by the provider that brought the reply, while that is of the route: to the others the person
+        may be a stranger."""
+        name = parcel.content.answers
+        if name is None or not self._fleet.on_route(parcel.channel, name):
+            return parcel
+        others = (account.name for account in self._fleet.route(parcel.channel) if account.name != name)
+        refused = tuple(dict.fromkeys((*parcel.round.refused, *others)))
+        return replace(parcel, round=replace(parcel.round, refused=refused))
 
     async def _prepare(self, parcel: Parcel) -> Ready | None:
         """Route, render, slot and line; None when the parcel was parked or ended instead.
@@ -149,12 +176,12 @@ class Deliverer:
             now, epoch = self._clock.now_ms(), self._fleet.epoch
             if parcel.expires_at is not None and parcel.expires_at <= now:
                 crashpoint("deliver.expiring")
-                await self._expire(parcel)
+                await self._defer.expired(parcel)
                 return None
-            account = self._choose(parcel, full, now)
+            account = self._fleet.choose(parcel.channel, parcel.round, self._clock.monotonic(), now, full)
             if account is None:
                 crashpoint("deliver.parking")
-                await self._no_account(parcel)
+                await self._defer.nobody(parcel)
                 return None
             crashpoint("deliver.token")
             token = await self._tokens.of(account) if account.capabilities.tokens else None
@@ -163,34 +190,28 @@ class Deliverer:
             begun = self._begin(parcel, account, now, token, shares=self._coaches.takes(account, parcel))
             if isinstance(begun, Rejected):
                 crashpoint("deliver.unsayable")
-                following = await self._not_called(parcel, account, begun, full, probing=False)
+                following = await self._defer.not_called(parcel, account, begun, full, probing=False)
             else:
                 flow, request = begun
                 slot = await self._taken(parcel, account, request)
                 crashpoint("deliver.slot")
                 if slot is None:
                     full = (*full, account.name)
-                    if self._choose(parcel, full, now) is not None:
+                    if self._fleet.choose(parcel.channel, parcel.round, self._clock.monotonic(), now, full) is not None:
                         continue
                     crashpoint("deliver.full")
-                    await self._park(parcel, full)
+                    await self._defer.full(parcel, full)
                     return None
                 line = await self._connect(parcel, account, request, slot)
                 crashpoint("deliver.connected")
                 if isinstance(line, Rejected | Later):
                     crashpoint("deliver.unreachable")
-                    following = await self._not_called(parcel, account, line, full, probing=slot.probe > 0)
+                    following = await self._defer.not_called(parcel, account, line, full, probing=slot.probe > 0)
                 else:
                     return Ready(parcel, account, epoch, flow, request, slot, line, token)
             if following is None:
                 return None
             parcel = following
-
-    def _choose(self, parcel: Parcel, full: tuple[str, ...], now: int) -> Account | None:
-        """Whom to ask next. Where a repeat of a lost call would be known, nobody else for a while."""
-        bound = parcel.round.bound(now)
-        passed = (*parcel.round.asked, *full)
-        return self._fleet.choose(parcel.channel, passed, self._clock.monotonic(), bound)
 
     def _taken(self, parcel: Parcel, account: Account, request: Request) -> Awaitable[Slot | Seat | None]:
         """A place for its call, or in one that it shares."""
@@ -227,16 +248,17 @@ class Deliverer:
             return Rejected(Reason.UNKNOWN_RECIPIENT, "", Scope.RECIPIENT)
         try:
             entropy = self._chance(ENTROPY) if account.capabilities.entropy else b""
-            out = render(parcel, account, now, entropy, token)
-            together = account.provider.together(out) if shares else None
-            flow = account.provider.flow(out) if together is None else account.provider.passage(out, together)
-            return flow, next(flow)
+            out = render(parcel, account, now, entropy, token, self._link(parcel))
+            try:
+                return _first(out, account, shares=shares)
+            except TooLong:
+                return _first(shortened(out, parcel.content, account.provider)[0], account, shares=shares)
         except TooLong as error:
             return Rejected(Reason.TOO_LONG, str(error), Scope.CALL)
         except ValueError as error:
             return Rejected(Reason.CONTENT, str(error), Scope.CALL)
         except Exception as error:  # noqa: BLE001 — a plugin's mistake must cost its own message, not the worker
-            self._tell(Trouble("deliver", f"{account.provider!r} could not build a request: {type(error).__name__}"))
+            self._tell(Trouble("deliver", f"{account.provider!r} could not build a request: {where(error)}"))
             return Rejected(Reason.UNKNOWN, "the provider's adapter failed", Scope.ACCOUNT)
 
     def _say_anew(self, ready: Ready) -> None:
@@ -253,6 +275,8 @@ class Deliverer:
         limit_s = account.timeout_s + MARGIN_S
         by_ref = account.capabilities.receipts and not account.capabilities.echoes
         marks = self._marks(parcel.address)
+        answers_once = parcel.content.answers is not None and parcel.number == 0
+        spared = self._spares(parcel.channel, parcel.address) if answers_once else ""
         asked_at: float | None = None
 
         async def claim() -> Claimed | Refused:
@@ -263,7 +287,8 @@ class Deliverer:
             deadline = now + int(limit_s * 1000)
             repeats = parcel.round.repeats(account.name, deadline) if account.patience.key_ms else 0
             look_at = now + FIRST_MS if account.capabilities.lookups else None
-            wish = Claim(parcel, account.name, token, self._owner, ready.epoch, now, deadline, by_ref, repeats, look_at, marks)
+            about = (by_ref, repeats, look_at, marks, ready.slot.call, spared)
+            wish = Claim(parcel, account.name, token, self._owner, ready.epoch, now, deadline, *about)
             try:
                 crashpoint("deliver.asking")
                 return await self._ledger.claim(wish)
@@ -277,7 +302,7 @@ class Deliverer:
             claimed_at = asked_at if asked_at is not None else self._clock.monotonic()
             return Held(parcel, account, answer.attempt, answer.number, token, ready.slot.probe, claimed_at)
         crashpoint("deliver.refused")
-        await self._refused(parcel, answer)
+        await self._defer.refused(parcel, answer)
         return None
 
     async def _send(self, ready: Ready, held: Held) -> Outcome:
@@ -285,6 +310,9 @@ class Deliverer:
         late = self._too_late(ready, held.claimed_at)
         if late is not None:
             return late
+        if isinstance(ready.line, Seat):
+            ready.line.fit = lambda: self._too_late(ready, held.claimed_at) is None
+            ready.line.spare_s = held.claimed_at + BEGIN_S - self._clock.monotonic()
         deadline = held.claimed_at + ready.account.timeout_s
         now_ms = self._clock.now_ms()
         self._tell(Written(held.parcel.priority, max(0.0, (now_ms - held.parcel.at) / 1000)))
@@ -303,7 +331,7 @@ class Deliverer:
                 outcome: Outcome = over.value
                 return outcome if ready.token is None else self._tokens.heard(ready.account, ready.token, answer, outcome)
             except Exception as error:  # noqa: BLE001 — as above; bytes have left
-                self._tell(Trouble("deliver", f"{ready.account.provider!r} could not read an answer: {type(error).__name__}"))
+                self._tell(Trouble("deliver", f"{ready.account.provider!r} could not read an answer: {where(error)}"))
                 return Unsure("the provider's adapter failed")
 
     def _too_late(self, ready: Ready, claimed_at: float) -> Outcome | None:
@@ -316,84 +344,9 @@ class Deliverer:
             return Rejected(Reason.EXPIRED, "expired before the first byte", Scope.CONTENT)
         probe = ready.slot.probe
         may = account.still_probes(probe, now) if probe else account.permit(now) == Permit.YES
-        if not account.enabled or not may:
+        if not account.enabled or not may or not self._fleet.on_route(ready.parcel.channel, account.name):
             return Later("switched off, or unwell, before the first byte", ill=False, called=False)
         return None
-
-    async def _refused(self, parcel: Parcel, refused: Refused) -> None:
-        self._tell(Duplicate(refused.why))
-        if refused.why == "expired":
-            crashpoint("deliver.expired")
-            await self._expire(parcel)
-        elif refused.why == "epoch":
-            crashpoint("deliver.switched")
-            await persist(self._fleet.reload, self._clock, self._tell, "switches")
-            crashpoint("deliver.reloaded")
-            now = self._clock.now_ms()
-            crashpoint("deliver.rerouting")
-            await self._parked(parcel, Wait("time", now), now)
-        elif refused.why == "suppressed":
-            crashpoint("deliver.suppressed")
-            await self._skip(parcel, refused.reason, "", MessageState.SUPPRESSED)
-
-    async def _no_account(self, parcel: Parcel) -> None:
-        """Nobody may be called now."""
-        now = self._clock.now_ms()
-        found = self._held_up(parcel, now)
-        if isinstance(found, Reason):
-            crashpoint("deliver.no_provider")
-            await self._skip(parcel, found.value, "")
-        else:
-            crashpoint("deliver.no_account")
-            await self._parked(*found, now)
-
-    def _held_up(self, parcel: Parcel, now: int) -> tuple[Parcel, Wait] | Reason:
-        """What a parcel waits for that nobody may be asked for now; or why its step can't be made."""
-        fleet, monotonic, channel, round_ = self._fleet, self._clock.monotonic(), parcel.channel, parcel.round
-        bound = round_.bound(now)
-        if not fleet.route(channel):
-            return Reason.NO_PROVIDER
-        if bound is not None and fleet.on_route(channel, bound):
-            opens_at = fleet.accounts[bound].opens_at()
-            in_ms = LOOK_MS if opens_at is None else max(LOOK_MS, int((opens_at - monotonic) * 1000))
-            anew = replace(parcel, round=round_.anew(now))
-            return anew, Wait("provider", min(round_.bound_until, now + in_ms), name=bound, until=round_.bound_until)
-        if fleet.left(channel, round_, monotonic, now) == Left.NOBODY:
-            return Reason.REJECTED
-        if any(not fleet.shut(name, monotonic) for name in round_.later):
-            decision = self._settler.retry_later(parcel, now, None, "")
-            if decision.wait is None or decision.step != parcel.step:
-                return Reason.UNREACHABLE
-            return replace(parcel, round=decision.round, backoff_s=decision.backoff_s), decision.wait
-        name, in_s = fleet.opens_first(channel, monotonic, round_.refused)
-        until = None if in_s is None else now + max(0, int(in_s * 1000))
-        if any(not fleet.shut(name, monotonic) for name in round_.refused):  # the route's places are no sign of one for it
-            return parcel, Wait("provider", max(until or 0, now + LOOK_MS), name=name, until=until)
-        return self._anew(parcel, now), Wait("provider", parcel.expires_at, key=f"route:{channel}", name=name, until=until)
-
-    def _anew(self, parcel: Parcel, now: int) -> Parcel:
-        """For when one that is shut by now may be called again: that is news of it, and somebody must be there to probe it;
-        unless one of the round asked to be left alone for longer."""
-        round_, monotonic = parcel.round, self._clock.monotonic()
-        if round_.alone_ms(now):
-            return parcel
-        later = tuple(name for name in round_.later if not self._fleet.shut(name, monotonic))
-        return replace(parcel, round=replace(round_, later=later))
-
-    async def _park(self, parcel: Parcel, full: tuple[str, ...]) -> None:
-        """Until the route has a place. Who said *later* in this round is not asked again for it; and where another of the
-        route has places that are not for this message, the route's are no sign of one, and it waits by the clock."""
-        now, monotonic, channel = self._clock.now_ms(), self._clock.monotonic(), parcel.channel
-        accounts = [self._fleet.accounts[name] for name in full]
-        kind = "rate" if accounts[-1].rate is not None else "provider"
-        key, due_at = f"route:{channel}", parcel.expires_at
-        if any(not self._fleet.shut(other.name, monotonic) for other in self._fleet.route(channel) if other.name not in full):
-            opening = (account.opens_in_s(parcel.priority, monotonic) for account in accounts)
-            in_s = max(SLOT_WAIT_S, min((s for s in opening if s is not None), default=0.0))
-            key, due_at = "time", now + int(in_s * 1000)
-        wait = Wait(kind, due_at, key=key, name=accounts[-1].name)
-        crashpoint("deliver.no_slot")
-        await self._parked(self._anew(parcel, now), wait, now)
 
     def _note_unreachable(self, account: Account, slot: Slot | Seat, error: Unreachable) -> None:
         """No connection is a sign of illness; a shortage of our own lines is not."""
@@ -406,60 +359,3 @@ class Deliverer:
                 probe=slot.probe,
                 why=f"{Reason.UNREACHABLE.value}: {error.phase}: {error.detail}",
             )
-
-    async def _not_called(
-        self, parcel: Parcel, account: Account, outcome: Rejected | Later, full: tuple[str, ...], *, probing: bool
-    ) -> Parcel | None:
-        """A provider that can't be told, or not be reached: the next at once; else a place at one that is full, or what its
-        answer would have come to. None when it was parked or is over."""
-        now = self._clock.now_ms()
-        heard_of = replace(parcel, round=heard(parcel.round, account.name, outcome, now))
-        if self._choose(heard_of, full, now) is not None:
-            return heard_of
-        if full and self._choose(heard_of, (), now) is not None:
-            crashpoint("deliver.full_again")
-            await self._park(heard_of, full)
-            return None
-        decision = self._settler.decide(parcel, account, outcome, now, probing=probing, called=False)
-        if decision.wait is None or decision.step != parcel.step:
-            crashpoint("deliver.no_time")
-            await self._skip(parcel, decision.reason or Reason.UNREACHABLE.value, decision.detail)
-        else:
-            crashpoint("deliver.no_connection")
-            await self._parked(replace(parcel, round=decision.round, backoff_s=decision.backoff_s), decision.wait, now)
-        return None
-
-    async def _parked(self, parcel: Parcel, wait: Wait, now: int) -> None:
-        crashpoint("deliver.park")
-        kept = await persist(lambda: self._ledger.park(parcel, wait, now), self._clock, self._tell, "park")
-        if kept:
-            self._tell(Parked(wait.key, retry=False))
-            self._poke()
-
-    async def _skip(self, parcel: Parcel, reason: str, detail: str, end: MessageState = MessageState.FAILED) -> None:
-        """This step can't be made: the next one, or the end."""
-        now = self._clock.now_ms()
-        decision = after_step(parcel, now, reason, detail)
-        if decision.state == MessageState.FAILED:
-            crashpoint("deliver.fail")
-            await self._end(parcel, end, reason, detail)
-            return
-        crashpoint("deliver.advance")
-        await persist(lambda: self._ledger.advance(parcel, decision.step, reason, detail, now), self._clock, self._tell, "advance")
-        self._poke()
-
-    async def _expire(self, parcel: Parcel) -> None:
-        if self._clock_held():
-            since = min(parcel.at, self._clock.now_ms())  # past by either clock, so due when the hold is over
-            crashpoint("deliver.clock_held")
-            await self._parked(parcel, Wait("time", since), self._clock.now_ms())
-            return
-        crashpoint("deliver.too_late")
-        await self._end(parcel, MessageState.EXPIRED, Reason.EXPIRED.value, "")
-
-    async def _end(self, parcel: Parcel, state: MessageState, reason: str, detail: str) -> None:
-        now = self._clock.now_ms()
-        crashpoint("deliver.end")
-        ended = await persist(lambda: self._ledger.end(parcel, state, reason, detail, now), self._clock, self._tell, "end")
-        if ended:
-            self._tell(Settled(parcel.id, state))

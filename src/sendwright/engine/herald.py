@@ -23,11 +23,12 @@ from msgspec.structs import replace
 from sendwright.engine.drift import Held, never
 from sendwright.engine.ports import Clock, Endpoints, Records
 from sendwright.engine.postman import WITHIN_S, Posted, Postman
-from sendwright.engine.telling import Tell, Trouble
-from sendwright.errors import Unavailable
+from sendwright.engine.telling import EndpointPosted, Tell, Trouble
+from sendwright.errors import Unavailable, where
 from sendwright.model.endpoint import DELIVERED, FAILED, TRIES_KEPT, Endpoint, Posting, Tried, posting_id
+from sendwright.model.happenings import TOLD as HAPPENED
+from sendwright.model.notices import SPOKEN_FOR
 from sendwright.model.outcomes import Reason
-from sendwright.model.people import REPLIED
 from sendwright.model.records import Event
 from sendwright.policy.duration import rfc3339
 from sendwright.policy.posting import wait_s
@@ -80,13 +81,18 @@ class Herald:
         """Something came due, or there is room for more of it."""
 
     async def run(self) -> None:
-        """Reads and tells, each at its own pace, until it is cancelled; posts under way end with it."""
+        """Reads and tells, each at its own pace, until it is cancelled or one of them breaks; both end with it, and so do the
+        posts under way."""
+        turns = ((self.read, asyncio.Event()), (self.tell_due, self._news))
+        both = [asyncio.create_task(self._again(turn, news)) for turn, news in turns]
         try:
-            await asyncio.gather(self._again(self.read, asyncio.Event()), self._again(self.tell_due, self._news))
+            await asyncio.gather(*both)
         finally:
-            for task in self._under_way:
+            ending = [*both, *self._under_way]
+            for task in ending:
                 task.cancel()
-            await asyncio.gather(*self._under_way, return_exceptions=True)
+            await asyncio.gather(*ending, return_exceptions=True)
+            self._places.clear()  # also of those that had not begun
 
     async def _again(self, turn: Callable[[], Awaitable[bool]], news: asyncio.Event) -> None:
         """Turn after turn, with a pause where there was nothing left to do, or until there is news."""
@@ -111,11 +117,11 @@ class Herald:
         for (tenant, seen), group in groups.items():
             events = await self._records.events(tenant, seen, PAGE)
             if events:
-                await self._spread(tenant, seen, events, group)
+                await self._spread(tenant, events, group)
             more |= len(events) == PAGE
         return more
 
-    async def _spread(self, tenant: str, seen: int, events: Sequence[Event], group: Iterable[Endpoint]) -> None:
+    async def _spread(self, tenant: str, events: Sequence[Event], group: Iterable[Endpoint]) -> None:
         now = self._clock.now_ms()
         wanted = [event for event in events if any(endpoint.wants(event.type) for endpoint in group)]
         bodies = await self._bodies(tenant, wanted) if wanted else {}
@@ -134,20 +140,20 @@ class Herald:
                 for e in wanted
                 if endpoint.wants(e.type)
             ]
-            await self._endpoints.spread(endpoint.id, seen, events[-1].seq, postings)
+            await self._endpoints.spread(endpoint, events[-1].seq, postings)
             if postings:
                 self._news.set()
 
     async def _bodies(self, tenant: str, events: Sequence[Event]) -> dict[int, str]:
         """What is posted, by the event's number: the same in every try, and for every endpoint."""
-        metadata = await self._records.metadata_of({event.notification for event in events if event.type != REPLIED})
+        metadata = await self._records.metadata_of({event.notification for event in events if event.type not in SPOKEN_FOR})
         names = {event.message for event in events if event.message is not None}
         messages = {name: await self._records.message(tenant, name) for name in names}
         found = {}
         for event in events:
-            if event.type == REPLIED:
-                reply = msgspec.json.decode(event.detail, type=dict[str, Any])
-                found[event.seq] = event_body(event.type, event.at, {"id": event.notification} | reply)
+            if event.type in SPOKEN_FOR:
+                told = msgspec.json.decode(event.detail, type=dict[str, Any])
+                found[event.seq] = event_body(event.type, event.at, {"id": event.notification} | told)
                 continue
             data: dict[str, Any] = {"notification": event.notification}
             if event.message is not None:
@@ -163,6 +169,9 @@ class Herald:
                 "reason": event.detail if event.detail in _REASONS else None,
                 "metadata": metadata.get(event.notification, {}),
             }
+            if event.type in HAPPENED and event.message is not None:  # no state is named so: the message's own stands there
+                message = messages[event.message]
+                data |= {"state": message.state.label if message is not None else None, "detail": event.detail or None}
             found[event.seq] = event_body(event.type, event.at, data)
         return found
 
@@ -208,13 +217,15 @@ class Herald:
     async def _post(self, endpoint: Endpoint, posting: Posting) -> None:
         try:
             posted = await self._postman.post(endpoint, posting.id, posting.body.encode())
-            after = await self._endpoints.tried(self._settled(posting, posted))
+            tried = self._settled(posting, posted)
+            self._tell(EndpointPosted(_outcome(tried)))
+            after = await self._endpoints.tried(tried)
             if after is not None and after.disabled_for not in (None, endpoint.disabled_for):
                 self._tell(Trouble("endpoints", f"{after.id} is posted to no more: {after.disabled_for}"))
         except Unavailable as error:
             self._tell(Trouble("endpoints", str(error)))
         except Exception as error:  # noqa: BLE001 — one post's mistake must cost itself: it comes again when its lease is over
-            self._tell(Trouble("endpoints", f"a post to {endpoint.id} broke off: {type(error).__name__}"))
+            self._tell(Trouble("endpoints", f"a post to {endpoint.id} broke off: {where(error)}"))
         finally:
             if self._room(posting.endpoint) <= 0:
                 self._news.set()
@@ -232,6 +243,12 @@ class Herald:
         if wait is not None:
             return Tried(replace(after, due_at=at + int(wait * 1000)), at, ok=False)
         return Tried(replace(after, state=DELIVERED if posted.ok else FAILED, due_at=None), at, posted.ok, posted.gone)
+
+
+def _outcome(tried: Tried) -> str:
+    if tried.ok or tried.gone:
+        return "delivered" if tried.ok else "gone"
+    return "failed" if tried.posting.state == FAILED else "later"
 
 
 def event_body(type_: str, at: int, data: Mapping[str, Any]) -> str:

@@ -113,11 +113,11 @@ class Ingester:
             await self._clock.sleep(RUNNING_S)
 
 
-_OTHER = Refused(422, "idempotency_key_reused", "Its id stands for another notification.")
+_OTHER = Refused(422, "idempotency_mismatch", "Its id stands for another notification.")
 
 
 def problem_of(refused: Refused) -> str:
-    """The problem document (RFC 9457), as the dead letters keep it."""
+    """The problem document (RFC 9457), as the dead letters keep it; the API gives it its type and title."""
     faults = [{"pointer": fault.pointer, "code": fault.code, "detail": fault.detail} for fault in refused.faults]
     document = {"status": refused.status, "code": refused.code, "detail": refused.detail, "errors": faults}
     return msgspec.json.encode(document).decode()

@@ -7,11 +7,12 @@ the line of what is bulk, and never of a provider that is unwell.
 
 from __future__ import annotations
 
+from sendwright.engine.account import Account
 from sendwright.engine.drift import Held, never
-from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.fleet import Fleet
 from sendwright.engine.ports import Clock, Egress, Ledger
 from sendwright.engine.telling import Settled, Tell, Trouble
-from sendwright.errors import Unavailable, Unreachable
+from sendwright.errors import Unavailable, Unreachable, where
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Sighting
 from sendwright.model.records import Unheard
@@ -93,7 +94,7 @@ class Inquirer:
         except (ValueError, Unreachable):
             return None
         except Exception as error:  # noqa: BLE001 — a plugin's mistake must cost its own look-up, not all of them
-            self._tell(Trouble("inquire", f"{account.provider!r} could not be asked: {type(error).__name__}"))
+            self._tell(Trouble("inquire", f"{account.provider!r} could not be asked: {where(error)}"))
             return None
         finally:
             slot.release()

@@ -27,7 +27,7 @@ REFUSED_S = 0.1
 DEAF_S = 0.5
 """Until it asks again, when the store gave no answer."""
 LINE_S = 0.4
-"""Lines are filled with the work of so many seconds, over all workers: more would be parked again (deliver.SLOT_WAIT_S)."""
+"""Lines are filled with the work of so many seconds, over all workers: more would be parked again (defer.SLOT_WAIT_S)."""
 TICK_S = 0.001
 """Timers of event loops are no finer."""
 SURPLUS = 1.1

@@ -37,7 +37,7 @@ class Observer:
         sightings = None if delivery.redelivered else _readable(delivery)
         if sightings is None:
             crashpoint("observe.each")
-            await self._sieve.each(delivery, lambda raw: read(Sighting, raw), self._join)
+            await self._sieve.each(delivery, lambda raw: read(Sighting, raw), self._join_again)
         else:
             crashpoint("observe.taken")
             await asyncio.gather(*(self._join(sighting) for sighting in sightings))
@@ -45,21 +45,26 @@ class Observer:
         await persist(lambda: self._bus.done(delivery), self._clock, self._tell, "observe")
         crashpoint("observe.done")
 
-    async def _join(self, sighting: Sighting) -> None:
+    def _join_again(self, sighting: Sighting) -> Awaitable[None]:
+        return self._join(sighting, again=True)
+
+    async def _join(self, sighting: Sighting, *, again: bool = False) -> None:
+        """`again`: it may have joined already, and whoever took it did not finish."""
         now = self._clock.now_ms()
         crashpoint("observe.joining")
-        moved = await persist(lambda: self._joined(sighting, now), self._clock, self._tell, "observe")
-        if isinstance(moved, bool):
+        moved = await self._joined(sighting, now, again=again)
+        if moved is None:
             return
         if moved.message is not None and moved.after is not None and moved.after != moved.before:
             self._tell(Settled(moved.message, moved.after))
         if moved.poke:
             self._poke()
 
-    def _joined(self, sighting: Sighting, now: int) -> Awaitable[Sighted | bool]:
-        """What a receipt moved; or whether what a person says is news."""
-        said = sighting.said
-        return self._ledger.observe(sighting, now) if said is None else self._listener.hear(sighting, said, now)
+    def _joined(self, sighting: Sighting, now: int, *, again: bool) -> Awaitable[Sighted | None]:
+        """What a receipt moved; None for what a person says, which is heard."""
+        if sighting.said is not None:
+            return self._listener.take(sighting, sighting.said, now, again=again)
+        return persist(lambda: self._ledger.observe(sighting, now), self._clock, self._tell, "observe")
 
 
 def _readable(delivery: Delivery) -> list[Sighting] | None:

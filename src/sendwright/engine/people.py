@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from sendwright.model.people import Change, Erased, Heard, Known, Suppression
+from sendwright.model.people import Change, Erased, Heard, Hearing, Known, Leaving, Suppression
 
 Key = tuple[str, str]
 """A tenant, and the id of one of its recipients."""
@@ -52,17 +52,31 @@ class Suppressions(Protocol):
         """Takes one of this tenant's off. False when there is none."""
         ...
 
+    def unsubscribe(self, leaving: Leaving) -> Awaitable[bool]:
+        """`add`, and in the same transaction the event `UNSUBSCRIBED` of the message: where that is the tenant's, is not forgotten,
+        and has none yet. Whether there is a new event."""
+        ...
+
     async def find(self, tenants: Collection[str], marks: Collection[str], now: int) -> Sequence[Suppression]:
         """What stands there, of these tenants and under these marks, and is not over; by id."""
         ...
 
     async def page(
-        self, tenant: str, limit: int, after: str | None, now: int, *, channel: str | None = None, reason: str | None = None
+        self,
+        tenant: str,
+        limit: int,
+        after: str | None,
+        now: int,
+        *,
+        channel: str | None = None,
+        reason: str | None = None,
+        source: str | None = None,
     ) -> Sequence[Suppression]:
         """The tenant's, those that are not over, in the order of their ids, from the one after `after` on."""
         ...
 
-    def hear(self, heard: Heard) -> Awaitable[bool]:
+    def hear(self, heard: Heard) -> Awaitable[Hearing]:
         """Notes what a person said back, with its event `REPLIED`, and puts on the list, or takes off it, what was asked for, all
-        in one transaction. False, and nothing changed, when this was heard before."""
+        in one transaction. Nothing is changed when this was heard before; nor on the list, when something is known that the same
+        person asked for there, in the same way, and said later."""
         ...

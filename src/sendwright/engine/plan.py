@@ -2,6 +2,9 @@
 
 Works on whole bundles: one transaction for all their notifications, one publish per lane. The store has the last word:
 what a redelivered bundle finds planned already is published by what is stored. The bundle is done when all of that is.
+
+Parcels of a fresh bundle that the worker can deliver at once go past their lanes (shortcut.py); whoever takes them says when
+the bundle is done.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from sendwright.engine.crash import crashpoint
 from sendwright.engine.fleet import Fleet
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Bus, Clock, Delivery, Ledger
+from sendwright.engine.shortcut import Shortcut
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Settled, Tell
 from sendwright.model.notification import Priority, Stored
@@ -24,6 +28,8 @@ from sendwright.model.parcel import Intake, Parcel, lane, pack, read, unbundle
 from sendwright.model.records import Plan
 from sendwright.policy.planning import parked, plan_of
 
+Lanes = dict[str, list[Parcel]]
+"""Parcels by their lane."""
 Crowds = dict[tuple[str, Priority], bool]
 """Which lanes are crowded, as far as was found out for one bundle; they stay as they are until it is published."""
 _PAYLOAD = msgspec.json.Decoder(Stored)
@@ -61,33 +67,54 @@ class Planner:
         self._people = people
         self._crowded = crowded
 
-    async def plan(self, delivery: Delivery) -> None:
-        """Takes one bundle of the intake as far as its lanes. One that broke before is taken apart."""
+    async def plan(self, delivery: Delivery, shortcut: Shortcut | None = None) -> None:
+        """Takes one bundle of the intake as far as its lanes, or past them. One that broke before is taken apart."""
         drafts = None if delivery.redelivered else self._read(delivery.body)
         if drafts is None:
             crashpoint("plan.each")
-            await self._sieve.each(delivery, lambda raw: self._draft(read(Intake, raw), {}), lambda one: self._carry_out([one]))
+            await self._sieve.each(delivery, lambda raw: self._draft(read(Intake, raw), {}), self._one)
         else:
             crashpoint("plan.taken")
-            await self._carry_out(drafts)
+            lanes = await self._planned(drafts)
+            crashpoint("plan.parting")
+            if await self._went_short(lanes, delivery, shortcut):
+                return
         crashpoint("plan.published")
         await persist(lambda: self._bus.done(delivery), self._clock, self._tell, "plan")
         crashpoint("plan.done")
 
-    async def _carry_out(self, drafts: Sequence[Draft]) -> None:
+    async def _went_short(self, lanes: Lanes, delivery: Delivery, shortcut: Shortcut | None) -> bool:
+        """Publishes what doesn't go past its lane. Where something does, the bundle goes with it."""
+        short = {} if shortcut is None else {name: lanes[name] for name in lanes if shortcut.fits(name, len(lanes[name]))}
+        crashpoint("plan.long_way")
+        await self._publish({name: lanes[name] for name in lanes if name not in short})
+        if shortcut is not None and shortcut.take(short, delivery):
+            return True
+        crashpoint("plan.lost_way")
+        await self._publish(short)
+        return False
+
+    async def _one(self, draft: Draft) -> None:
+        crashpoint("plan.one")
+        await self._publish(await self._planned([draft]))
+
+    async def _planned(self, drafts: Sequence[Draft]) -> Lanes:
+        """Writes the plans. Returns what may go at once."""
         crashpoint("plan.meeting")
         plans = await self._met(drafts)
         crashpoint("plan.planning")
-        parcels = await persist(lambda: self._ledger.plan(plans), self._clock, self._tell, "plan")
+        stored = await persist(lambda: self._ledger.plan(plans), self._clock, self._tell, "plan")
         crashpoint("plan.planned")
-        await self._publish([parcel for group in parcels for parcel in group])
         self._report(plans)
+        lanes: Lanes = defaultdict(list)
+        for parcels in stored:
+            for parcel in parcels:
+                lanes[lane(parcel.channel, parcel.priority)].append(parcel)
+        return lanes
 
-    async def _publish(self, parcels: Sequence[Parcel]) -> None:
-        lanes: dict[str, list[bytes]] = defaultdict(list)
-        for parcel in parcels:
-            lanes[lane(parcel.channel, parcel.priority)].append(pack(parcel))
-        for name, packed in lanes.items():
+    async def _publish(self, lanes: Lanes) -> None:
+        for name, parcels in lanes.items():
+            packed = [pack(parcel) for parcel in parcels]
             crashpoint("plan.publishing")
             await persist(lambda name=name, packed=packed: self._bus.publish(name, packed), self._clock, self._tell, "plan")  # type: ignore[misc]
 

@@ -10,7 +10,7 @@ tests/conformance holds every driver to the docstrings below.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -20,6 +20,8 @@ from sendwright.model.api_key import Place as KeyPlace
 from sendwright.model.endpoint import Endpoint, Posting, Tried
 from sendwright.model.endpoint import Place as EndpointPlace
 from sendwright.model.inbox import Counts, Item, Mark, Place, View
+from sendwright.model.layouts import LayoutBody, LayoutVersion
+from sendwright.model.notices import About, Credential, Notice, Stand
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel, Sighting
 from sendwright.model.records import (
@@ -37,6 +39,7 @@ from sendwright.model.records import (
     MessageRecord,
     NotificationRecord,
     Offer,
+    Order,
     Page,
     Patience,
     Plan,
@@ -352,6 +355,14 @@ class Switchboard(Protocol):
         of two who switch different members neither loses. Returns the new epoch."""
         ...
 
+    async def orders(self) -> Sequence[Order]:
+        """The routes whose order was set, by channel. Read after the epoch it may be newer, and never older."""
+        ...
+
+    def reorder(self, order: Order) -> Awaitable[int]:
+        """Stores a route's order, or forgets it, and raises the epoch in the same transaction. Returns the new epoch."""
+        ...
+
 
 class KeyRing(Protocol):
     """API keys. Of a key itself there is its digest alone."""
@@ -381,7 +392,8 @@ class Inbox(Protocol):
     """The inboxes of people in the app."""
 
     def add(self, item: Item) -> Awaitable[None]:
-        """Puts an item there. One that is there already stays as it is."""
+        """Puts an item there. One that is there already stays as it is; of a message whose recipient was erased nothing is put
+        there."""
         ...
 
     def page(
@@ -399,29 +411,49 @@ class Inbox(Protocol):
         are now. `until`: the end of a snooze."""
         ...
 
+    def owed(self, limit: int) -> Awaitable[Sequence[Item]]:
+        """Items of anybody's of which something is to be reported yet, those that were changed first before others."""
+        ...
+
+    def reported(self, items: Sequence[Item]) -> Awaitable[None]:
+        """That what these owed was reported. An item that owes something else by now goes on owing that."""
+        ...
+
     def forget(self, before: int, limit: int) -> Awaitable[int]:
         """Takes away at most so many items that are older; how many it were."""
 
 
-class Types(Protocol):
-    """Kinds of notifications, every version of them. A tenant sees its own."""
+B_contra = TypeVar("B_contra", contravariant=True)
+V = TypeVar("V")
 
-    async def put(self, tenant: str, name: str, body: TypeBody, now: int) -> TypeVersion:
+
+class Versioned(Protocol[B_contra, V]):
+    """Named things of a tenant, every version of them: `B_contra` is what is put, `V` what is kept of it. A tenant sees its own."""
+
+    async def put(self, tenant: str, name: str, body: B_contra, now: int) -> V:
         """Makes the next version, from 1 on, and returns it. Of what says the same as the newest none is made: that is returned.
-        No number is given twice, though the type was deleted in between."""
+        No number is given twice, though the name was deleted in between."""
         ...
 
-    async def get(self, tenant: str, name: str, version: int | None = None) -> TypeVersion | None:
-        """One version, the newest where none is named. None where there is none, or the type was deleted since."""
+    async def get(self, tenant: str, name: str, version: int | None = None) -> V | None:
+        """One version, the newest where none is named. None where there is none, or it was deleted since."""
         ...
 
-    async def list(self, tenant: str, limit: int, after: str | None = None) -> Listed[TypeVersion]:
+    async def list(self, tenant: str, limit: int, after: str | None = None) -> Listed[V]:
         """The newest versions, by name, of those whose names come behind `after`."""
         ...
 
     async def delete(self, tenant: str, name: str) -> bool:
         """Takes all its versions away. False where there was none."""
         ...
+
+
+class Types(Versioned[TypeBody, TypeVersion], Protocol):
+    """Kinds of notifications."""
+
+
+class Layouts(Versioned[LayoutBody, LayoutVersion], Protocol):
+    """What stands around mails."""
 
 
 class Endpoints(Protocol):
@@ -453,10 +485,10 @@ class Endpoints(Protocol):
         """Everybody's endpoints that are posted to. Cheap where there are none: asked every second."""
         ...
 
-    def spread(self, id_: str, seen: int, upto: int, postings: Sequence[Posting]) -> Awaitable[bool]:
-        """Moves an endpoint's `seen` on, from there to there, and writes the postings of the events between, all or nothing.
-        One that is there already stays as it is. False, and nothing changed, where it stands elsewhere or is gone: so of two
-        who read the same events one writes."""
+    def spread(self, endpoint: Endpoint, upto: int, postings: Sequence[Posting]) -> Awaitable[bool]:
+        """Moves an endpoint's `seen` on to there, and writes the postings of the events between, all or nothing. One that is
+        there already stays as it is. False, and nothing changed, where it is gone or not as given, `seen` and `version`: so of
+        two who read the same events one writes, and nobody what was made of them before a person of the tenant was erased."""
         ...
 
     def waiting(self, endpoints: Collection[str], now: int) -> Awaitable[Sequence[str]]:
@@ -486,6 +518,10 @@ class Endpoints(Protocol):
         """Takes away at most so many postings of events that are older; how many it were."""
         ...
 
+    async def figures(self, most: int) -> tuple[int, Mapping[str, int]]:
+        """How many postings wait, counted as far as `most`; and how many endpoints are posted to no more, by why. Everybody's."""
+        ...
+
 
 class Registry(Protocol):
     """Who works. By the store's own clock."""
@@ -510,14 +546,39 @@ class Accord(Protocol):
         """Cuts cells of a provider's rate for the caller alone, by policy.limit.cut: no cell is ever cut twice."""
         ...
 
-    def move(self, provider: str, version: int, change: Change, *, when_due: bool = False) -> Awaitable[Bar | None]:
+    def move(
+        self, provider: str, version: int, change: Change, *, when_due: bool = False, notices: Sequence[Notice] = ()
+    ) -> Awaitable[Bar | None]:
         """Changes a breaker of which this version is known (0: none yet); with `when_due` only once its probe is due. None,
-        and nothing changed, when another version stands there or it is not due."""
+        and nothing changed, when another version stands there or it is not due. The notices become events of the operator's
+        with the change, or not at all."""
         ...
 
     def exchange(self, process: str, news: Sequence[Standing], lease_s: float) -> Awaitable[Picture]:
         """Keeps how these providers stand in this process, the others as they were said, and returns what all said that
         have beaten (Registry) within the lease."""
+        ...
+
+
+class Stands(Protocol):
+    """What the operator has been told of the breakers, where one process has the providers to itself."""
+
+    def stand(self, about: About, stand: Stand, at: int, reason: str | None) -> Awaitable[bool]:
+        """Notes how a breaker stands now, and tells of what that changes (policy.notices.of_breaker), in one transaction. False,
+        and nothing written, where it was known to stand so."""
+        ...
+
+
+class Credentials(Protocol):
+    """What is known of the lives of the providers' credentials."""
+
+    async def known(self) -> Mapping[str, Credential]:
+        """By provider."""
+        ...
+
+    def put(self, credential: Credential, notices: Sequence[Notice] = ()) -> Awaitable[bool]:
+        """Keeps it as the version after its own, with the notices as events of the operator's. False, and nothing written, where
+        another version than its own stands there (0: none yet)."""
         ...
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sendwright.engine.account import Account
 from sendwright.engine.crash import crashpoint
-from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.fleet import Fleet
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Clock, Ledger
 from sendwright.engine.telling import Attempted, Parked, Settled, Tell

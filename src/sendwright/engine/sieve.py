@@ -19,6 +19,7 @@ from sendwright.engine.crash import crashpoint
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Clock, DeadParcels, Delivery
 from sendwright.engine.telling import Tell, Trouble
+from sendwright.errors import where
 from sendwright.model.parcel import Strange, split
 
 T = TypeVar("T")
@@ -147,10 +148,10 @@ class Sieve:
                 crashpoint("sieve.story")
                 await story(parcel)
             except Exception as error:  # noqa: BLE001 — it must cost nobody else, whatever broke
-                problem = f"it broke its story: {type(error).__name__}"
+                problem, place = f"it broke its story: {type(error).__name__}", where(error)
             else:
                 return
-            self._tell(Trouble(lane, problem))
+            self._tell(Trouble(lane, f"it broke its story: {place}"))
             if left:
                 crashpoint("sieve.pausing")
                 await self._clock.sleep(PAUSE_S)

@@ -65,6 +65,13 @@ class Trouble(Struct, frozen=True):
     what: str
 
 
+class EndpointPosted(Struct, frozen=True):
+    """A post to an endpoint of the operator's came to an outcome: `delivered`, `later` (it is tried again), `failed` (it is not any
+    more) or `gone` (the answer was 410)."""
+
+    outcome: str
+
+
 class KeyMoved(Struct, frozen=True):
     """An API key was `made` or `revoked`, by the key with the id `by` (None: the admin key). Ids are no secrets."""
 
@@ -73,5 +80,5 @@ class KeyMoved(Struct, frozen=True):
     by: str | None
 
 
-Telling = Accepted | Written | Attempted | Settled | Parked | Duplicate | BreakerMoved | Trouble | KeyMoved
+Telling = Accepted | Written | Attempted | Settled | Parked | Duplicate | BreakerMoved | Trouble | KeyMoved | EndpointPosted
 Tell = Callable[[Telling], None]

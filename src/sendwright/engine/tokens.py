@@ -19,15 +19,16 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from sendwright.engine.fleet import Account, Fleet
+from sendwright.engine.account import Account
+from sendwright.engine.fleet import Fleet
 from sendwright.engine.ports import Clock, Egress
 from sendwright.engine.settle import why_of
 from sendwright.engine.telling import Tell, Trouble
-from sendwright.errors import Unreachable
+from sendwright.errors import Unreachable, where
 from sendwright.model.outcomes import Later, Misconfigured, Outcome, Rejected, Unsure
 from sendwright.policy.reaction import health
 from sendwright.policy.retry import believed_s, decorrelated
-from sendwright.providers.contract import Answer, NotSent, Reply, Request, Secret, Token
+from sendwright.providers.contract import Answer, NotSent, Provider, Reply, Request, Secret, Token
 
 AHEAD_S = 300.0
 """So long before its end a token is followed by the next; of a short-lived one, half of its life."""
@@ -169,11 +170,12 @@ class Tokens:
             answer = await self._call(account, provider.token_request(now))
         except ValueError as error:
             return Misconfigured(f"no access token: {error}")
+        except Exception as error:  # noqa: BLE001 — a plugin's mistake must cost its own account, not the worker
+            return self._broken(provider, "ask for", error)
         try:
             found = provider.token_of(answer, now)
-        except Exception as error:  # noqa: BLE001 — a plugin's mistake must cost its own account, not the worker
-            self._tell(Trouble("tokens", f"{provider!r} could not read a token: {type(error).__name__}"))
-            return Later("no access token: the provider's adapter failed", called=False)
+        except Exception as error:  # noqa: BLE001 — as above
+            return self._broken(provider, "read", error)
         match found:
             case Token(expires_at=end):
                 return found if end > now else Later("no access token: one that has ended already", called=False)
@@ -185,6 +187,10 @@ class Tokens:
                 return Later(f"no access token: {detail}", called=False)
             case _:
                 return Later("no access token", called=False)
+
+    def _broken(self, provider: Provider, doing: str, error: Exception) -> Later:
+        self._tell(Trouble("tokens", f"{provider!r} could not {doing} a token: {where(error)}"))
+        return Later("no access token: the provider's adapter failed", called=False)
 
     async def _call(self, account: Account, request: Request) -> Answer:
         try:

@@ -9,89 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from sendwright.engine.crash import crashpoint
 from sendwright.engine.deliver import Deliverer
+from sendwright.engine.hands import Flight, Hand, Handful
 from sendwright.engine.observe import Observer
 from sendwright.engine.persist import persist
 from sendwright.engine.plan import Planner
 from sendwright.engine.ports import Bus, Clock, Delivery
 from sendwright.engine.precedence import GROUP, RightOfWay
+from sendwright.engine.shortcut import Shortcut
 from sendwright.engine.sieve import Sieve
 from sendwright.engine.telling import Tell, Trouble
-from sendwright.errors import Unavailable
+from sendwright.errors import Unavailable, where
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import INBOUND, Parcel, intake_lane, lane, read, unbundle
-from sendwright.policy.limit import Reserve, ceiling
 
-PLANS_AT_ONCE = 2
+PLANS_AT_ONCE = 4
 """Bundles of one intake lane in the works at the same time."""
 BROKEN_S = 1.0
 """How long what broke rests before it is tried again."""
-
-
-class Hand:
-    """What one taker holds: counts parcels, and wakes the taker when there is room again."""
-
-    def __init__(self, most: Callable[[], int]) -> None:
-        """`most`: how many it may hold now; an empty hand takes a bundle in any case."""
-        self._most = most
-        self._held = 0
-        self._usual = 1
-        """So many may be in the next bundle, by those of late: the greatest is forgotten one by one."""
-        self._room = asyncio.Event()
-        self._room.set()
-
-    async def room(self) -> None:
-        crashpoint("worker.hand_full")
-        await self._room.wait()
-
-    def take(self, count: int) -> None:
-        self._held += count
-        self._usual = max(1, count, self._usual - 1)
-        if not self._fits():
-            self._room.clear()
-
-    def drop(self) -> None:
-        self._held -= 1
-        if not self._room.is_set() and self._fits():
-            self._room.set()
-
-    def _fits(self) -> bool:
-        return self._held <= 0 or self._held + self._usual <= self._most()
-
-
-class Flight:
-    """How many parcels may be in the works at once: all priorities together, with places kept for the upper ones."""
-
-    def __init__(self, concurrency: int, reserve: Reserve) -> None:
-        self._most = {priority: ceiling(concurrency, priority, reserve) for priority in Priority}
-        self._waiting: dict[Priority, deque[asyncio.Future[None]]] = {priority: deque() for priority in Priority}
-        self._count = 0
-
-    async def enter(self, priority: Priority) -> None:
-        while self._count >= self._most[priority]:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting[priority].append(waiter)
-            crashpoint("worker.full")
-            await waiter
-        self._count += 1
-
-    def leave(self) -> None:
-        """Lets the first of the highest priority that waits look again."""
-        self._count -= 1
-        for waiting in self._waiting.values():
-            while waiting:
-                waiter = waiting.popleft()
-                if not waiter.done():
-                    waiter.set_result(None)
-                    return
 
 
 class Worker:
@@ -119,6 +62,7 @@ class Worker:
         self._channels = channels
         self._flight = flight
         self._way = RightOfWay()
+        self._hands: dict[str, Hand] = {}
         self._takers: set[asyncio.Task[None]] = set()
         self._works: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -127,9 +71,10 @@ class Worker:
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()  # asked once: each time costs a system call
         for priority in Priority:
-            for _ in range(PLANS_AT_ONCE):
-                for name in (intake_lane(priority), intake_lane(priority, aside=True)):
-                    self._spawn_taker(partial(self._each_bundle, name, priority, self._planner.plan))
+            for name in (intake_lane(priority), intake_lane(priority, aside=True)):
+                plan = partial(self._planner.plan, shortcut=self._shortcut(priority))
+                for _ in range(PLANS_AT_ONCE):
+                    self._spawn_taker(partial(self._each_bundle, name, priority, plan))
             for channel in self._channels:
                 self.take_also(lane(channel, priority), priority)
         self._spawn_taker(partial(self._each_bundle, INBOUND, Priority.HIGH, self._observer.observe))
@@ -137,6 +82,12 @@ class Worker:
     def take_also(self, name: str, priority: Priority) -> None:
         """Begins to take one more lane of parcels."""
         self._spawn_taker(partial(self._each_parcel, name, priority))
+
+    def _shortcut(self, priority: Priority) -> Shortcut:
+        def begin(parcels: Sequence[Parcel], held: Handful) -> None:
+            self._work(self._begin(parcels, priority, held))
+
+        return Shortcut(self._hands, begin, partial(self._afterwards, self._done), partial(self._afterwards, self._give_back))
 
     async def drain(self, within_s: float) -> bool:
         """Takes nothing more and lets what is in flight finish; True when all of it did in time."""
@@ -166,7 +117,8 @@ class Worker:
         """A lane without its taker would stand still for ever: whatever broke this one, another takes its place."""
         self._takers.discard(taker)
         if not taker.cancelled():
-            self._tell(Trouble("worker", f"a taker ended: {type(taker.exception()).__name__}"))
+            error = taker.exception()
+            self._tell(Trouble("worker", f"a taker ended: {'without an error' if error is None else where(error)}"))
             asyncio.get_running_loop().call_later(BROKEN_S, self._spawn_taker, make)
 
     async def _take(self, name: str) -> Delivery:
@@ -193,7 +145,7 @@ class Worker:
             crashpoint("worker.story")
             await story(delivery)
         except Exception as error:  # noqa: BLE001 — the bundle must go back, whatever broke
-            self._tell(Trouble(delivery.lane, type(error).__name__))
+            self._tell(Trouble(delivery.lane, where(error)))
             self._work(self._give_back(delivery))
         finally:
             self._way.leave(way)
@@ -206,12 +158,12 @@ class Worker:
         await persist(lambda: self._bus.give_back(delivery), self._clock, self._tell, "give back")
 
     async def _each_parcel(self, name: str, priority: Priority) -> None:
-        hand = Hand(partial(self._deliverer.hand, name.rpartition(".")[0], priority))
+        hand = self._hands[name] = Hand(partial(self._deliverer.hand, name.rpartition(".")[0], priority))
         while True:
             crashpoint("worker.waiting_hand")
             await hand.room()
             crashpoint("worker.taking_parcels")
-            delivery = await self._take(name)
+            delivery = await self._take_for(hand, name)
             crashpoint("worker.took_parcels")
             crashpoint("worker.suspecting")
             if delivery.redelivered and await self._sieve.suspected(delivery):
@@ -222,7 +174,7 @@ class Worker:
                 crashpoint("worker.reading")
                 parcels = await self._parcels(delivery)
             except Exception as error:  # noqa: BLE001 — the bundle must go back, whatever broke
-                self._tell(Trouble(delivery.lane, type(error).__name__))
+                self._tell(Trouble(delivery.lane, where(error)))
                 self._work(self._give_back(delivery))
                 continue
             hand.take(len(parcels))
@@ -230,12 +182,23 @@ class Worker:
                 crashpoint("worker.nothing")
                 await self._done(delivery)
             done, back = partial(self._afterwards, self._done, delivery), partial(self._afterwards, self._give_back, delivery)
-            held = _HeldBundle(len(parcels), hand.drop, done, back)
-            for start in range(0, len(parcels), GROUP):
-                crashpoint("worker.giving_way")
-                await self._give_way(priority)
-                for parcel in parcels[start : start + GROUP]:
-                    self._work(self._deliver(parcel, held))
+            crashpoint("worker.beginning")
+            await self._begin(parcels, priority, Handful(len(parcels), hand.drop, done, back))
+
+    async def _take_for(self, hand: Hand, name: str) -> Delivery:
+        hand.idle = True
+        try:
+            crashpoint("worker.asking_lane")
+            return await self._take(name)
+        finally:
+            hand.idle = False
+
+    async def _begin(self, parcels: Sequence[Parcel], priority: Priority, held: Handful) -> None:
+        for start in range(0, len(parcels), GROUP):
+            crashpoint("worker.giving_way")
+            await self._give_way(priority)
+            for parcel in parcels[start : start + GROUP]:
+                self._work(self._deliver(parcel, held))
 
     async def _apart(self, delivery: Delivery, hand: Hand) -> None:
         """A bundle that has come again more than once: what of it ends whoever takes it must not take the others with it."""
@@ -243,7 +206,7 @@ class Worker:
             crashpoint("worker.apart")
             await self._sieve.apart(delivery, partial(read, Parcel), self._until_handled)
         except Exception as error:  # noqa: BLE001 — the bundle must go back, whatever broke
-            self._tell(Trouble(delivery.lane, type(error).__name__))
+            self._tell(Trouble(delivery.lane, where(error)))
             self._work(self._give_back(delivery))
         else:
             crashpoint("worker.handled_apart")
@@ -253,10 +216,12 @@ class Worker:
                 hand.drop()
 
     async def _until_handled(self, parcel: Parcel) -> None:
-        """Claimed, parked or dropped; what comes after that is no suspect's any more. Raises `RuntimeError` where it breaks."""
+        """Claimed, parked or dropped; what comes after that is no suspect's any more. A suspect shares no call: it waits for
+        nobody, and takes nobody with it. Raises `RuntimeError` where it breaks."""
         handled: asyncio.Future[str] = self._loop.create_future()
-        held = _HeldBundle(1, lambda: None, partial(_told, handled, ""), partial(_told, handled, "it could not be put aside"))
-        self._work(self._deliver(parcel, held))
+        held = Handful(1, lambda: None, partial(_told, handled, ""), partial(_told, handled, "it could not be put aside"))
+        alone = replace(parcel, round=replace(parcel.round, alone=True))
+        self._work(self._deliver(alone, held))
         crashpoint("worker.until_handled")
         problem = await handled
         if problem:
@@ -272,7 +237,7 @@ class Worker:
         crashpoint("worker.next_group")
         await asyncio.sleep(0)
 
-    async def _deliver(self, parcel: Parcel, held: _HeldBundle) -> None:
+    async def _deliver(self, parcel: Parcel, held: Handful) -> None:
         once = _Once(held.handled)
         crashpoint("worker.entering")
         await self._flight.enter(parcel.priority)
@@ -287,7 +252,7 @@ class Worker:
             crashpoint("worker.delivering")
             await self._deliverer.deliver(parcel, claimed)
         except Exception as error:  # noqa: BLE001 — whatever broke, the message must be found waiting, not lost
-            self._tell(Trouble("deliver", f"{parcel!r}: {type(error).__name__}"))
+            self._tell(Trouble("deliver", f"{parcel!r}: {where(error)}"))
             if not once.called:
                 crashpoint("worker.putting_aside")
                 await self._put_aside(parcel, held)
@@ -295,13 +260,13 @@ class Worker:
             way()
             self._flight.leave()
 
-    async def _put_aside(self, parcel: Parcel, held: _HeldBundle) -> None:
+    async def _put_aside(self, parcel: Parcel, held: Handful) -> None:
         """Onto the shelf; where that breaks as well, its bundle goes back, for nothing else knows of the parcel."""
         try:
             crashpoint("worker.shelving")
             await self._deliverer.shelve(parcel)
         except Exception as error:  # noqa: BLE001 — whatever broke, the bundle must not be done
-            self._tell(Trouble("shelve", f"{parcel!r}: {type(error).__name__}"))
+            self._tell(Trouble("shelve", f"{parcel!r}: {where(error)}"))
             held.broken()
         else:
             held.handled()
@@ -335,29 +300,6 @@ class Worker:
 def _told(future: asyncio.Future[str], what: str) -> None:
     if not future.done():
         future.set_result(what)
-
-
-class _HeldBundle:
-    """A taken bundle: done when each of its parcels is handled, given back when one of them can't be."""
-
-    def __init__(self, count: int, drop: Callable[[], None], done: Callable[[], None], back: Callable[[], None]) -> None:
-        self._left = count
-        self._drop = drop
-        self._done = done
-        self._back: Callable[[], None] | None = back
-
-    def handled(self) -> None:
-        self._drop()
-        self._left -= 1
-        if self._left == 0:
-            self._done()
-
-    def broken(self) -> None:
-        """This one stays in the bundle, which is never done by this taker; the first says so."""
-        self._drop()
-        back, self._back = self._back, None
-        if back is not None:
-            back()
 
 
 class _Once:

@@ -5,7 +5,12 @@ Shared by the payload, the parcel and the stored notification, so that nothing i
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
+
+Overflow = Literal["refuse", "shorten"]
+"""What is to be done with a text that is longer than its channel takes (policy/shortening.py)."""
 
 
 class MediaItem(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -30,6 +35,7 @@ class SmsContent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     sender: str | None = None
     body: str | None = None
     media: list[MediaItem] | None = None
+    overflow: Overflow | None = None
 
 
 class Attachment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -57,6 +63,8 @@ class EmailContent(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     headers: dict[str, str] = {}
     """Further header fields: `X-…` ones, and those that name a thread or a list."""
     attachments: list[Attachment] = []
+    layout: str | None = None
+    """The layout that stands around it, by its name, or name and version as `brand@2`."""
 
     def __repr__(self) -> str:
         return "EmailContent(…)"
@@ -77,6 +85,7 @@ class WhatsappContent(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     template: WhatsappTemplate | None = None
     body: str | None = None
     media: list[MediaItem] | None = None
+    overflow: Overflow | None = None
 
 
 class PushContent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -93,6 +102,7 @@ class PushContent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     """A later message with the same key takes the place of one that was not shown yet."""
     data: dict[str, str] = {}
     """For the app itself; never shown."""
+    overflow: Overflow | None = None
 
 
 class ChatContent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -100,6 +110,22 @@ class ChatContent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
     body: str | None = None
     media: list[MediaItem] | None = None
+    overflow: Overflow | None = None
+
+
+class MessengerContent(ChatContent, frozen=True):
+    """What differs when it goes by Messenger."""
+
+    tag: Literal["HUMAN_AGENT", "CONFIRMED_EVENT_UPDATE", "POST_PURCHASE_UPDATE", "ACCOUNT_UPDATE"] | None = None
+    """For what it may go beyond 24 hours after the person last wrote: the caller vouches for that. `HUMAN_AGENT`, what a human
+    being answers, holds seven days; the other three were retired in April 2026, as others report."""
+
+
+class InstagramContent(ChatContent, frozen=True):
+    """What differs when it goes by Instagram."""
+
+    tag: Literal["HUMAN_AGENT"] | None = None
+    """Lets what a human being answers go up to seven days after the person last wrote: the caller vouches for that."""
 
 
 class SlackContent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -107,6 +133,7 @@ class SlackContent(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     body: str | None = None
     blocks: list[dict[str, object]] = []
+    overflow: Overflow | None = None
 
 
 class InappContent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -119,6 +146,7 @@ class InappContent(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """Address of a picture."""
     data: dict[str, object] = {}
     """For the app itself; never shown."""
+    overflow: Overflow | None = None
 
 
 class WebhookContent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -129,7 +157,18 @@ class WebhookContent(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     data: dict[str, object] = {}
 
 
-Own = SmsContent | EmailContent | WhatsappContent | PushContent | ChatContent | SlackContent | InappContent | WebhookContent
+Own = (
+    SmsContent
+    | EmailContent
+    | WhatsappContent
+    | PushContent
+    | ChatContent
+    | MessengerContent
+    | InstagramContent
+    | SlackContent
+    | InappContent
+    | WebhookContent
+)
 """What a content says for one channel alone."""
 
 
@@ -147,12 +186,14 @@ class Content(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     whatsapp: WhatsappContent | None = None
     push: PushContent | None = None
     webpush: PushContent | None = None
-    instagram: ChatContent | None = None
-    messenger: ChatContent | None = None
+    instagram: InstagramContent | None = None
+    messenger: MessengerContent | None = None
     telegram: ChatContent | None = None
     slack: SlackContent | None = None
     inapp: InappContent | None = None
     webhook: WebhookContent | None = None
+    overflow: Overflow | None = None
+    """On every channel that says nothing else."""
 
     def __repr__(self) -> str:
         return "Content(…)"

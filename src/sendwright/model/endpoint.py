@@ -74,7 +74,7 @@ class Endpoint(Struct, frozen=True):
     failed_at: int | None = None
     """The last one."""
     version: int = 1
-    """Raised by each change that is not the stream's own."""
+    """Raised by each change that is not the stream's own, and where a person of the tenant is erased."""
 
     def __repr__(self) -> str:
         return f"Endpoint({self.id})"

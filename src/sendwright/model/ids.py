@@ -24,6 +24,8 @@ NOTIFICATION = "ntf_"
 MESSAGE = "msg_"
 ATTEMPT = "att_"
 REPLY = "rep_"
+NOTICE = "prv_"
+"""Of what is told of a provider."""
 PARCEL = "par_"
 """Of a dead parcel: nobody can read from it whose it is."""
 
@@ -83,13 +85,18 @@ def reply_id(at_ms: int, provider: str, ref: str) -> str:
     return REPLY + _encode(at_ms.to_bytes(6, "big") + told)
 
 
+def notice_id(at_ms: int, told: bytes) -> str:
+    """Of what is told of a provider; `told` is a hash of 14 bytes."""
+    return NOTICE + _encode(max(0, at_ms).to_bytes(6, "big") + told)
+
+
 def notification_of(message_or_attempt: str) -> str:
     return NOTIFICATION + message_or_attempt[4 : 4 + _CORE]
 
 
 def subject_of(event: str) -> str:
-    """What an event with this subject belongs to: a notification, or a reply, which belongs to none."""
-    return event if event.startswith(REPLY) else notification_of(event)
+    """What an event with this subject belongs to: a notification; or a reply or a notice, which belong to none."""
+    return event if event.startswith((REPLY, NOTICE)) else notification_of(event)
 
 
 def message_of(attempt: str) -> str:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sendwright.model.content import Action
+from sendwright.model.states import AttemptState
 
 
 class ItemContent(Struct, frozen=True, omit_defaults=True):
@@ -41,6 +42,8 @@ class Item(Struct, frozen=True):
     read_at: int | None = None
     archived_at: int | None = None
     snoozed_until: int | None = None
+    owed: int | None = None
+    """The attempt's state that a person's doing says and that is not reported yet."""
 
     def __repr__(self) -> str:
         return f"Item({self.id})"
@@ -89,9 +92,10 @@ def marked(item: Item, mark: Mark, now: int, until: int | None = None) -> Item:
     """The item afterwards; the same where that changes nothing."""
     match mark:
         case Mark.DELIVERED:
-            return item if item.delivered_at is not None else replace(item, delivered_at=now)
+            return item if item.delivered_at is not None else replace(item, delivered_at=now, owed=AttemptState.DELIVERED)
         case Mark.READ:
-            return item if item.read_at is not None else replace(item, read_at=now, delivered_at=item.delivered_at or now)
+            first = item.delivered_at or now
+            return item if item.read_at is not None else replace(item, read_at=now, delivered_at=first, owed=AttemptState.READ)
         case Mark.UNREAD:
             return item if item.read_at is None else replace(item, read_at=None)
         case Mark.ARCHIVED:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from sendwright.model.notification import OnDoubt, Priority
+from sendwright.model.notification import Category, OnDoubt, Priority
 from sendwright.model.people import Spoken
 from sendwright.model.said import Said
 
@@ -147,6 +147,7 @@ class Parcel(Struct, frozen=True, omit_defaults=True):
     trace: str | None = None
     about: dict[str, Any] | None = None
     """What templates see as `recipient`; None where there are none."""
+    category: Category = "transactional"
     v: int = FIRST
 
     def __repr__(self) -> str:
@@ -174,6 +175,9 @@ class Sighting(Struct, frozen=True, omit_defaults=True):
     at: int = 0
     said: Spoken | None = None
     """No report of an attempt, but what a person says back; `state` and `attempt` mean nothing then."""
+    happened: str = ""
+    """What it reports beside the state (model/happenings.py), and `more` of that."""
+    more: str = ""
     v: int = FIRST
 
 

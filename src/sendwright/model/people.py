@@ -72,6 +72,10 @@ class Suppression(Struct, frozen=True):
         return f"Suppression({self.id})"
 
 
+How = Literal["said", "preference", "blocked"]
+"""How somebody stops or starts: in words; by the vendor's own switch for marketing; by blocking the account."""
+
+
 class Spoken(Struct, frozen=True, omit_defaults=True):
     """What a person said back, on its way to `observe`."""
 
@@ -80,6 +84,13 @@ class Spoken(Struct, frozen=True, omit_defaults=True):
     text: str = ""
     word: str | None = None
     """`stop`, `start` or `help`, where the provider itself took it for that."""
+    payload: str = ""
+    """What the sender had put behind the button that was pressed."""
+    aliases: tuple[str, ...] = ()
+    """Other addresses of the same person on that channel."""
+    how: How = "said"
+    answered: bool = False
+    """It is not for us to answer."""
 
     def __repr__(self) -> str:
         return f"Spoken({self.channel})"
@@ -87,6 +98,17 @@ class Spoken(Struct, frozen=True, omit_defaults=True):
 
 REPLIED = "reply.received"
 """The event of what a person said back."""
+
+
+UNSUBSCRIBED = "message.unsubscribed"
+"""The event of a message by whose link somebody wanted no more of its kind."""
+
+
+class Leaving(Struct, frozen=True):
+    """Somebody wants no more, by the link of a message."""
+
+    row: Suppression
+    message: str
 
 
 class Heard(Struct, frozen=True):
@@ -104,10 +126,26 @@ class Heard(Struct, frozen=True):
     at: int
     told: str
     """What the event says, as JSON."""
-    stops: Suppression | None = None
+    stops: tuple[Suppression, ...] = ()
     starts: tuple[str, ...] = ()
-    """Marks of which everything that a `stop` put on the list is taken off, on this channel."""
+    """Marks of which everything that was put on the list by a `lifts` is taken off, on this channel."""
+    lifts: Source = "stop"
     channel: str = ""
+    how: How = "said"
+    said_at: str = ""
+    """When it was said, RFC 3339: of what one person asked for on one channel in one way, the latest counts. The event says the
+    same, under this name, beside `channel`, `how` and `word`."""
 
     def __repr__(self) -> str:
         return f"Heard({self.id})"
+
+
+class Hearing(Struct, frozen=True):
+    """What came of hearing something."""
+
+    id: str
+    """As it was called the first time."""
+    at: int
+    """When that was."""
+    fresh: bool
+    """It had not been heard before."""

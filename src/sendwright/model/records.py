@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sendwright.model.notification import OnDoubt, Priority
+from sendwright.model.notification import Category, OnDoubt, Priority
 from sendwright.model.parcel import FIRST, FRESH, WITH_DATA, Parcel, Round, Step
 from sendwright.model.said import Said, is_filled_in
 from sendwright.model.states import AttemptState, MessageState
@@ -66,7 +66,7 @@ class Plan(Struct, frozen=True):
     tenant: str
     at: int
     priority: Priority
-    category: str
+    category: Category
     on_doubt: OnDoubt
     content: Said
     births: tuple[Birth, ...]
@@ -104,6 +104,10 @@ class Claim(Struct, frozen=True):
     """When its provider is asked what became of it, should no receipt have come by then; None: never."""
     marks: tuple[str, ...] = ()
     """The keyed hashes of its address: no claim is granted for one that stands on the list of suppressions."""
+    call: str | None = None
+    """The id of the call that it shares with other messages; None: its call is its own."""
+    spared: str = ""
+    """The one entry of that list that is not held against it: whoever stops, and asks, may be answered."""
 
 
 class Claimed(Struct, frozen=True):
@@ -221,7 +225,7 @@ class MessageRecord(Struct, frozen=True, array_like=True):
         return f"MessageRecord({self.id}, {self.state}, step={self.step}, number={self.number})"
 
 
-def parcel_of(message: MessageRecord, content: Said, trace: str | None = None) -> Parcel:
+def parcel_of(message: MessageRecord, content: Said, trace: str | None = None, category: Category = "transactional") -> Parcel:
     """The parcel that sends this message from where it stands now."""
     parcel = Parcel(
         id=message.id,
@@ -240,6 +244,7 @@ def parcel_of(message: MessageRecord, content: Said, trace: str | None = None) -
         expires_at=message.expires_at,
         wait=message.wait.serial if message.wait else 0,
         trace=trace,
+        category=category,
     )
     return replace(parcel, about=message.about, v=WITH_DATA) if is_filled_in(content) else parcel
 
@@ -265,6 +270,8 @@ class AttemptRecord(Struct, frozen=True, array_like=True):
     """Its provider named it by two references: it took one call for two messages."""
     repeats: int = 0
     """The number of the attempt whose call it said once more, under an idempotency key that its provider knew; 0: none."""
+    call: str | None = None
+    """The id of the call that it was to share with others' attempts; None: its call was its own."""
 
 
 class NotificationRecord(Struct, frozen=True):
@@ -374,6 +381,13 @@ class Switch(Struct, frozen=True):
 
 SWITCHED = Switch.__struct_fields__[1:]
 """What can be switched: a switch's members but for the name."""
+
+
+class Order(Struct, frozen=True):
+    """The providers of a channel's route as they were set at run time, first choice first; None goes back to the file's."""
+
+    channel: str
+    providers: tuple[str, ...] | None
 
 
 class Page(Struct, frozen=True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType, field
 
 from sendwright.model.content import Content
+from sendwright.model.layouts import LayoutVersion
 from sendwright.model.notification import Category
 
 
@@ -54,3 +56,14 @@ class TypeVersion(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"TypeVersion({self.pinned})"
+
+
+class Referred(Struct, frozen=True):
+    """What a notification names, as it stands when it is accepted; what is not there is none."""
+
+    type: TypeVersion | None = None
+    layouts: Mapping[str, LayoutVersion] = {}
+    """By the names that its content, or its type's, has for them."""
+
+
+NOTHING = Referred()

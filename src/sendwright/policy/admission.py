@@ -21,10 +21,11 @@ from msgspec.structs import replace
 
 from sendwright.model.content import OWN
 from sendwright.model.notification import Payload, Recipient
-from sendwright.model.types import TypeVersion
+from sendwright.model.types import NOTHING, Referred
 from sendwright.policy.address import URL_MAX, Network, e164, is_e164, is_email, is_plain_email, target_fault
 from sendwright.policy.content_faults import LINK_DETAILS, content_faults, entries
 from sendwright.policy.duration import duration_ms, instant_ms
+from sendwright.policy.layouts import reference_faults
 from sendwright.policy.payload_schema import (
     CHANNELS_MAX,
     FAULTS_MAX,
@@ -39,7 +40,7 @@ from sendwright.policy.payload_schema import (
     shape_faults,
 )
 from sendwright.policy.strict_json import NOT_JSON, Malformed, parse, twice_named
-from sendwright.policy.type_rules import UNKNOWN, applied, faults_against, name_faults, template_faults
+from sendwright.policy.type_rules import applied, faults_against, name_faults, surrounding, template_faults
 from sendwright.providers.contract import EVERY_CHANNEL
 
 LINK_SCHEMES = frozenset({"http", "https", "mailto", "tel"})
@@ -93,9 +94,9 @@ class Refused(Struct, frozen=True):
     faults: tuple[Fault, ...] = ()
 
 
-def admit(raw: bytes, rules: Rules, live: Collection[str], now_ms: int, found: TypeVersion | None = None) -> Admitted | Refused:
+def admit(raw: bytes, rules: Rules, live: Collection[str], now_ms: int, found: Referred = NOTHING) -> Admitted | Refused:
     """Judges one body. `live` are the channels that have a provider, switched off or not: what is posted for one whose
-    providers are all switched off waits for them. `found` is the type that it names (type_rules.type_in), as it stands now."""
+    providers are all switched off waits for them. `found` is what it names (engine/catalogue.py), as it stands now."""
     try:
         payload = _DECODER.decode(raw)
         malformed = twice_named(raw)
@@ -107,12 +108,15 @@ def admit(raw: bytes, rules: Rules, live: Collection[str], now_ms: int, found: T
         return Refused(400, malformed.code, malformed.detail)
     if not _names_nul(raw) and plain(payload, rules, live):
         return Admitted(payload, raw)
-    return _listed(raw, rules, live, now_ms, found) or _typed(_normalised(payload, raw), found)
+    return _listed(raw, rules, live, now_ms, found) or _joined(_normalised(payload, raw), found)
 
 
-def _typed(admitted: Admitted, found: TypeVersion | None) -> Admitted:
-    """With what its type says. The JSON stays what was posted: by that a repeat is known."""
-    return admitted if found is None else replace(admitted, payload=applied(admitted.payload, admitted.raw, found))
+def _joined(admitted: Admitted, found: Referred) -> Admitted:
+    """With what its type says, and its layouts. The JSON stays what was posted: by that a repeat is known."""
+    if found.type is None and not found.layouts:
+        return admitted
+    payload = admitted.payload if found.type is None else applied(admitted.payload, admitted.raw, found.type)
+    return replace(admitted, payload=surrounding(payload, found.layouts))
 
 
 def _names_nul(raw: bytes) -> bool:
@@ -154,7 +158,7 @@ def plain(payload: Payload, rules: Rules, live: Collection[str]) -> bool:
     return right and _plain_channels(payload, rules, live) and _plain_content(payload) and _plain_rest(payload)
 
 
-def faults(doc: object, rules: Rules, live: Collection[str], now_ms: int, type_: TypeVersion | None = None) -> list[Fault]:
+def faults(doc: object, rules: Rules, live: Collection[str], now_ms: int, named: Referred = NOTHING) -> list[Fault]:
     """Everything that is wrong with a parsed body, whatever its shape; the first thousand of it, one per place."""
     found: dict[str, Fault] = {}
     for fault in shape_faults(Payload, doc):
@@ -162,31 +166,33 @@ def faults(doc: object, rules: Rules, live: Collection[str], now_ms: int, type_:
     if isinstance(doc, dict):
         if "type" in doc and "content" in doc:
             found["#/content"] = Fault("#/content", "conflict", "must not be given beside type")
-        for fault in (*_of_type(doc, type_, live), *_meant(doc, rules, live, now_ms, type_)):
+        for fault in (*_of_type(doc, named, live), *_meant(doc, rules, live, now_ms, named)):
             if len(found) == FAULTS_MAX:
                 break
             found.setdefault(fault.pointer, fault)
         if "data" in doc:
             template_faults(doc.get("content"), found, ("content",))
+        for fault in reference_faults(doc.get("content"), named.layouts):
+            found.setdefault(fault.pointer, fault)
     else:
         found.pop("#/content", None)  # it is no object, and lacks nothing else
     return list(found.values())
 
 
-def _of_type(doc: dict[str, Any], type_: TypeVersion | None, live: Collection[str]) -> Iterator[Fault]:
+def _of_type(doc: dict[str, Any], named: Referred, live: Collection[str]) -> Iterator[Fault]:
     yield from name_faults(doc.get("data"))
     if isinstance(doc.get("type"), str):
-        yield from faults_against(doc, type_, live) if type_ is not None else (UNKNOWN,)
+        yield from faults_against(doc, named, live)
 
 
 _NO_NOTIFICATION = Refused(422, "invalid_request", "The body is not a notification.", (Fault("#", "invalid_value", "is refused"),))
 
 
-def _listed(raw: bytes, rules: Rules, live: Collection[str], now_ms: int, type_: TypeVersion | None) -> Refused | None:
+def _listed(raw: bytes, rules: Rules, live: Collection[str], now_ms: int, named: Referred) -> Refused | None:
     doc = parse(raw)
     if isinstance(doc, Malformed):
         return Refused(400, doc.code, doc.detail)
-    found = faults(doc, rules, live, now_ms, type_)
+    found = faults(doc, rules, live, now_ms, named)
     if _names_nul(raw):
         places = {fault.pointer for fault in found}
         found += [Fault(where, "invalid_character", "holds a NUL") for where in _nuls(doc, ()) if where not in places]
@@ -271,14 +277,14 @@ def _known(channels: frozenset[str]) -> str:
     return ", ".join([c for c in EVERY_CHANNEL if c in channels] + sorted(channels - set(EVERY_CHANNEL)))
 
 
-def _meant(doc: dict[str, Any], rules: Rules, live: Collection[str], now_ms: int, type_: TypeVersion | None) -> Iterator[Fault]:
+def _meant(doc: dict[str, Any], rules: Rules, live: Collection[str], now_ms: int, found: Referred) -> Iterator[Fault]:
     yield from _channels(doc.get("channels"), rules, live)
     yield from _times(doc, now_ms)
     yield from content_faults(doc.get("content"), rules.schemes)
     if isinstance(doc.get("idempotency_key"), str):
         yield from _named(("idempotency_key",), doc["idempotency_key"], "invalid_idempotency_key")
     to = doc.get("to")
-    named = "channels" in doc or "plan" in doc or (type_ is not None and type_.body.plan is not UNSET)
+    named = "channels" in doc or "plan" in doc or (found.type is not None and found.type.body.plan is not UNSET)
     for ordinal, entry in enumerate(to[:RECIPIENTS_MAX] if isinstance(to, list) else [to]):
         path: tuple[str | int, ...] = ("to", ordinal) if isinstance(to, list) else ("to",)
         if isinstance(entry, str):
@@ -317,6 +323,14 @@ def _times(doc: dict[str, Any], now_ms: int) -> Iterator[Fault]:
         yield Fault("#/ttl", "conflict", "must not be given beside expires_at")
     elif isinstance(ttl, str) and not ttl_ok(ttl):
         yield Fault("#/ttl", "invalid_duration", "must be a duration above zero and up to 365d, as 90s, 10m, 36h or 7d")
+
+
+def expiry_faults(text: str, now_ms: int) -> list[Fault]:
+    """What is wrong with the `expires_at` of something that is to be kept until then."""
+    try:
+        return [Fault("#/expires_at", "expired", "is past")] if instant_ms(text) <= now_ms else []
+    except ValueError:
+        return [Fault("#/expires_at", "invalid_time", INVALID_TIME)]
 
 
 def _recipient(path: tuple[str | int, ...], entry: dict[str, Any], rules: Rules) -> Iterator[Fault]:

@@ -15,7 +15,7 @@ _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,18}))?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
 )
 
-_END_S = 253_402_300_800
+END_S = 253_402_300_800
 """The end of the year 9999, in seconds."""
 
 DURATION_PATTERN = "^[0-9]{1,9}[smhd]$"
@@ -47,7 +47,7 @@ def instant_ms(text: str) -> int:
     datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
     offset_s = _offset_s(found[8], found[9], found[10])
     whole_s = calendar.timegm((year, month, day, hour, minute, second)) - offset_s
-    if not 0 <= whole_s < _END_S:
+    if not 0 <= whole_s < END_S:
         raise ValueError("not within the years 1970 to 9999")
     return whole_s * 1000 + int((found[7] or "0").ljust(3, "0")[:3])
 

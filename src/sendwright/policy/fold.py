@@ -149,6 +149,16 @@ def contradicts(attempt: AttemptRecord, said: AttemptState) -> bool:
     return attempt.state >= AttemptState.DELIVERED and said in _REFUTED and attempt.reason in {None, Reason.LOST_ANSWER.value}
 
 
+def fails_first(attempt: AttemptRecord, said: AttemptState) -> bool:
+    """Whether this is the first word of failure about an attempt, be it that it failed or that it was contradicted."""
+    return said in _REFUTED and (contradicts(attempt, said) or attempt.state.join(said) != attempt.state)
+
+
+def leaves(attempt: AttemptRecord, said: AttemptState, reason: str | None) -> bool:
+    """Whether this is the first word that who has it wants no more: it is noted, and changes no state."""
+    return reason == Reason.OPTED_OUT and said >= AttemptState.DELIVERED and attempt.reason != Reason.OPTED_OUT
+
+
 def another(known: str | None, ref: str | None) -> bool:
     """Whether a provider's reference is not the one that it gave this attempt before."""
     return known is not None and ref is not None and known != ref

@@ -14,12 +14,11 @@ from collections.abc import Collection
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from sendwright.model.types import TypeVersion
+from sendwright.model.types import NOTHING, Referred
 from sendwright.policy.admission import Admitted, Refused, Rules, admit, as_before
 from sendwright.policy.idempotency import KEY_MAX
 from sendwright.policy.payload_schema import Fault
 from sendwright.policy.strict_json import too_deep, twice_named
-from sendwright.policy.type_rules import type_in
 
 TYPE = "sendwright.notification"
 BODY_MAX = 1 << 20
@@ -49,34 +48,35 @@ class Wanted(Struct, frozen=True):
     again: Refused | None = None
 
 
-def type_of(raw: bytes) -> str | None:
-    """The type that a message names, in its event or by itself."""
+def notification_in(raw: bytes) -> bytes:
+    """The notification of a message, in its event or by itself, whose type and layouts are to be looked up; none of one that is
+    refused without."""
     event = _event_of(raw) if len(raw) <= BODY_MAX else _NO_ID
     if isinstance(event, Refused):
-        return None
-    return type_in(raw if event is None else bytes(event.data))  # type: ignore[arg-type]  # one without data is refused
+        return b""
+    return raw if event is None else bytes(event.data)  # type: ignore[arg-type]  # one without data is refused
 
 
 def wanted(
-    raw: bytes, message_id: str | None, rules: Rules, live: Collection[str], now_ms: int, type_: TypeVersion | None = None
+    raw: bytes, message_id: str | None, rules: Rules, live: Collection[str], now_ms: int, found: Referred = NOTHING
 ) -> Wanted | Refused:
-    """Judges one message's body, by the same rules as a posted one. `type_` is the type that it names (`type_of`)."""
+    """Judges one message's body, by the same rules as a posted one. `found` is what its notification names (`notification_in`)."""
     if len(raw) > BODY_MAX:
         return Refused(413, "too_large", f"The body must have at most {BODY_MAX} bytes.")
     event = _event_of(raw)
     if isinstance(event, Refused):
         return event
     body, named = (raw, message_id) if event is None else (bytes(event.data), f"{event.source}#{event.id}")  # type: ignore[arg-type]
-    admitted = admit(body, rules, live, now_ms, type_)
+    admitted = admit(body, rules, live, now_ms, found)
     before = as_before(body) if isinstance(admitted, Refused) and admitted.status == 422 else None
-    found = before if isinstance(admitted, Refused) else admitted
-    if found is None:
+    right = before if isinstance(admitted, Refused) else admitted
+    if right is None:
         return admitted  # type: ignore[return-value]  # it is a refusal
-    inside = found.payload.idempotency_key
+    inside = right.payload.idempotency_key
     key = inside if event is None and not isinstance(inside, UnsetType) else named
     if not key or len(key) > KEY_MAX or not _KEY.fullmatch(key):
         return _NO_ID if not key else _BAD_ID
-    return Wanted(found, key, admitted if isinstance(admitted, Refused) else None)
+    return Wanted(right, key, admitted if isinstance(admitted, Refused) else None)
 
 
 def _event_of(raw: bytes) -> _Event | Refused | None:

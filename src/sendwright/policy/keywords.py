@@ -19,6 +19,8 @@ STOP = frozenset(
 )
 START = frozenset({"start", "unstop", "yes"})
 HELP = frozenset({"help", "info"})
+CASUAL = frozenset({"yes"})
+"""Those of them that people say to other questions too."""
 
 LOOKED_AT = 2000
 """Characters of a reply that are looked at: more than any chain of text messages has."""
@@ -30,20 +32,21 @@ _SIGNS = ("\N{OCTAGONAL SIGN}", "\N{NO ENTRY}", "\N{NO ENTRY SIGN}", "\N{RAISED 
 
 def word_of(text: str) -> Word | None:
     """The keyword that a reply is, but for case, width, accents, punctuation, emoji and spaces; None where it is more than that."""
-    plain = _plain(text)
-    if plain in STOP:
+    said = plain(text)
+    if said in STOP:
         return "stop"
-    if plain in START:
+    if said in START:
         return "start"
-    return "help" if plain in HELP else None
+    return "help" if said in HELP else None
 
 
 def may_mean_stop(text: str) -> bool:
     """Whether a reply that is no keyword sounds as if somebody wanted no more."""
-    return word_of(text) is None and (_HINTS.search(_plain(text)) is not None or any(sign in text for sign in _SIGNS))
+    return word_of(text) is None and (_HINTS.search(plain(text)) is not None or any(sign in text for sign in _SIGNS))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """The words of a reply, without case, width, accents, punctuation, emoji and further spaces."""
     apart = unicodedata.normalize("NFKD", text[:LOOKED_AT]).casefold()
     bare = "".join(c for c in apart if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
     return _LETTERS.sub(" ", bare).strip()

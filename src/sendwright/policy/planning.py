@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from sendwright.model import ids
@@ -63,7 +63,8 @@ def plan_of(
         number=intake.number,
         trace=intake.trace,
     )
-    return plan if payload.data is UNSET else _filled_in(plan, payload, met)
+    filled = payload.data is not UNSET or payload.content.layouts is not None
+    return _filled_in(plan, payload, met) if filled else plan
 
 
 def parked(plan: Plan, crowded: Collection[str]) -> Plan:
@@ -135,7 +136,14 @@ def _said(plan: Plan, payload: Stored, births: Collection[Birth]) -> Said:
     }
     wanted = {birth.about.get("locale") for birth in births if birth.about is not None}
     content = payload.content
-    return replace(content, data=payload.data, notification=notification, locales=only(content.locales or {}, wanted) or None)
+    data = None if isinstance(payload.data, UnsetType) else payload.data
+    layouts = None if content.layouts is None else {name: _spoken(layout, wanted) for name, layout in content.layouts.items()}
+    locales = only(content.locales or {}, wanted) or None
+    return replace(content, data=data, notification=notification, locales=locales, layouts=layouts)
+
+
+def _spoken(layout: dict[str, Any], wanted: Collection[str | None]) -> dict[str, Any]:
+    return {**layout, "locales": only(layout.get("locales") or {}, wanted)}
 
 
 def about_of(recipient: Recipient) -> dict[str, Any]:

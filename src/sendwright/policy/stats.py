@@ -7,15 +7,15 @@ each sample. How many a span has is counted; where nobody has counted yet, it go
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct
 
 from sendwright.model.states import MessageState
 from sendwright.model.stats import Sample, Strip
 
-_GOOD = frozenset({MessageState.SENT, MessageState.DELIVERED, MessageState.READ})
-_BAD = frozenset({MessageState.FAILED, MessageState.EXPIRED})
+_GOOD = (MessageState.SENT, MessageState.DELIVERED, MessageState.READ)
+_BAD = (MessageState.FAILED, MessageState.EXPIRED)
 
 
 Span = tuple[int, int]
@@ -61,9 +61,8 @@ class Figures(Struct, frozen=True):
     """Some spans are not counted yet, and go by their pace."""
 
 
-class _Weighed(NamedTuple):
-    sample: Sample
-    weight: float
+_Weighed: TypeAlias = tuple[Sequence[Sample], float]
+"""Samples, and for how many messages each of them stands."""
 
 
 def spans(window: Window, now: int) -> list[Span]:
@@ -76,14 +75,15 @@ def figures(strips: Sequence[Strip], counts: Mapping[Span, int], over: Sequence[
     """Of strips, one for each of the spans `over`; and the counts of those that were counted."""
     pairs = list(zip(strips, over, strict=True))
     totals = [counts[span] if span in counts else _total(strip, span, now) for strip, span in pairs]
-    weighed = [_weighed(strip, total) for strip, total in zip(strips, totals, strict=True)]
-    everything = [each for group in weighed for each in group]
+    weighed = [
+        (strip.samples, total / len(strip.samples) if strip.samples else 0.0) for strip, total in zip(strips, totals, strict=True)
+    ]
     return Figures(
-        total=_tally(everything, sum(totals)),
-        by_state=_by_state(everything),
-        series=tuple((span[0], _tally(group, total)) for span, group, total in zip(over, weighed, totals, strict=True)),
-        channels=_by(everything, lambda sample: sample.channel),
-        providers=_by(everything, lambda sample: sample.provider),
+        total=_tally(weighed, sum(totals)),
+        by_state=_by_state(weighed),
+        series=tuple((span[0], _tally([one], total)) for span, one, total in zip(over, weighed, totals, strict=True)),
+        channels=_by(weighed, lambda sample: sample.channel),
+        providers=_by(weighed, lambda sample: sample.provider),
         estimated=any(strip.reached is not None and span not in counts for strip, span in pairs),
     )
 
@@ -98,15 +98,10 @@ def _total(strip: Strip, span: Span, now: int) -> int:
     return round(seen * max(until - since, covered) / covered)
 
 
-def _weighed(strip: Strip, total: int) -> list[_Weighed]:
-    each = total / len(strip.samples) if strip.samples else 0.0
-    return [_Weighed(sample, each) for sample in strip.samples]
-
-
 def _tally(weighed: Sequence[_Weighed], accepted: float) -> Tally:
-    good = sum(w.weight for w in weighed if w.sample.state in _GOOD)
-    bad = sum(w.weight for w in weighed if w.sample.state in _BAD)
-    took = sorted((w.sample.latency_ms, w.weight) for w in weighed if w.sample.latency_ms is not None)
+    sums = _sums(weighed)
+    good, bad = (sum(sums[state] for state in states) for states in (_GOOD, _BAD))
+    took = sorted((sample.latency_ms, weight) for samples, weight in weighed for sample in samples if sample.latency_ms is not None)
     return Tally(
         accepted=round(accepted),
         failed=round(bad),
@@ -114,6 +109,15 @@ def _tally(weighed: Sequence[_Weighed], accepted: float) -> Tally:
         p50_ms=quantile(took, 0.5),
         p95_ms=quantile(took, 0.95),
     )
+
+
+def _sums(weighed: Iterable[_Weighed]) -> list[float]:
+    """How many are in each state, by its number."""
+    sums = [0.0] * (max(MessageState) + 1)
+    for samples, weight in weighed:
+        for sample in samples:
+            sums[sample.state] += weight
+    return sums
 
 
 def quantile(ordered: Sequence[tuple[float, float]], share: float) -> float | None:
@@ -128,16 +132,18 @@ def quantile(ordered: Sequence[tuple[float, float]], share: float) -> float | No
 
 
 def _by_state(weighed: Iterable[_Weighed]) -> dict[MessageState, int]:
-    sums: dict[MessageState, float] = {}
-    for sample, weight in weighed:
-        sums[sample.state] = sums.get(sample.state, 0.0) + weight
-    return {state: round(total) for state, total in sorted(sums.items())}
+    sums = _sums(weighed)
+    return {state: round(sums[state]) for state in sorted(MessageState) if sums[state]}
 
 
 def _by(weighed: Iterable[_Weighed], name: Callable[[Sample], str | None]) -> dict[str, Tally]:
     groups: dict[str, list[_Weighed]] = {}
-    for each in weighed:
-        if (of := name(each.sample)) is not None:
-            groups.setdefault(of, []).append(each)
-    tallies = {of: _tally(group, sum(w.weight for w in group)) for of, group in groups.items()}
+    for samples, weight in weighed:
+        of: dict[str, list[Sample]] = {}
+        for sample in samples:
+            if (named := name(sample)) is not None:
+                of.setdefault(named, []).append(sample)
+        for named, own in of.items():
+            groups.setdefault(named, []).append((own, weight))
+    tallies = {named: _tally(group, sum(len(own) * weight for own, weight in group)) for named, group in groups.items()}
     return dict(sorted(tallies.items(), key=lambda item: (-item[1].accepted, item[0])))

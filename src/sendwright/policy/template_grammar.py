@@ -94,6 +94,31 @@ def guarded(source: str) -> str:
     return "".join([*pieces, source[at:]])
 
 
+def place_fault(source: str, name: str) -> TemplateFault | None:
+    """Why a template without faults does not hold a variable as a place: once, alone in its tag, whatever the data say."""
+    at, depth, places = 0, 0, 0
+    while begin := _BEGIN.search(source, at):
+        if begin[0] == "{#":
+            at = source.index("#}", begin.end()) + 2
+            continue
+        tokens, at = _tag(source, begin)
+        texts = [token.text for token in tokens]
+        if begin[0] == "{%":
+            depth += (texts[0] in ("if", "for")) - (texts[0] in ("endif", "endfor"))
+        named = any(
+            token.kind == "name" and token.text == name and texts[:place][-1:] != ["."] for place, token in enumerate(tokens)
+        )
+        if not named:
+            continue
+        line = 1 + source.count("\n", 0, begin.start())
+        if begin[0] == "{%" or len(tokens) > 1:
+            return TemplateFault(line, f"{name} stands alone: {{{{ {name} }}}}")
+        if depth:
+            return TemplateFault(line, f"{{{{ {name} }}}} stands outside of if and for")
+        places += 1
+    return None if places == 1 else TemplateFault(0, f"must hold {{{{ {name} }}}} once")
+
+
 def _read(source: str) -> tuple[list[TemplateFault], list[tuple[int, int]]]:
     """The faults; and from where to where values stand that are `set`."""
     found: list[TemplateFault] = []

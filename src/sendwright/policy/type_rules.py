@@ -7,7 +7,7 @@ nothing that is under way.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -16,10 +16,12 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from sendwright.model.layouts import LayoutVersion
 from sendwright.model.notification import Payload
 from sendwright.model.said import Said
-from sendwright.model.types import TypeBody, TypeVersion
+from sendwright.model.types import Referred, TypeBody, TypeVersion
 from sendwright.policy.content_faults import content_faults
+from sendwright.policy.layouts import named_by, travelling
 from sendwright.policy.payload_schema import FAULTS_MAX, Fault, faults_from, pointer, shape_faults
 from sendwright.policy.template_grammar import is_template
 from sendwright.policy.templates import RESERVED, check_all
@@ -31,6 +33,8 @@ SCHEMA_MAX = 100_000
 _NAME = re.compile(NAME_PATTERN)
 _PINNED = re.compile(r"(?P<name>[a-z0-9][a-z0-9._-]{0,99})(?:@(?P<version>[1-9][0-9]{0,8}))?")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,6}")
+_OF_SHAPE = frozenset({"invalid_type", "unknown_field"})
+"""Faults that no template can mend, for it comes to a text. Nor is `overflow` a matter of the data."""
 _BACKSLASH = ord("\\")
 UNKNOWN = Fault("#/type", "unknown_type", "is not a type, or not a version of one")
 
@@ -90,9 +94,23 @@ def said_by(body: TypeBody) -> Said:
     return msgspec.convert(msgspec.to_builtins(body.content), Said)
 
 
-def faults_against(doc: dict[str, Any], found: TypeVersion, live: Collection[str]) -> Iterator[Fault]:
+def surrounding(payload: Payload, layouts: Mapping[str, LayoutVersion]) -> Payload:
+    """The payload with the layouts that its content names, which are fixed with it."""
+    content = payload.content
+    if isinstance(content, UnsetType) or not layouts:
+        return payload
+    said = content if isinstance(content, Said) else msgspec.convert(msgspec.to_builtins(content), Said)
+    return replace(payload, content=replace(said, layouts=travelling(layouts, layouts)))
+
+
+def faults_against(doc: dict[str, Any], named: Referred, live: Collection[str]) -> Iterator[Fault]:
     """What is wrong with a parsed payload by what its type asks."""
-    body = found.body
+    if named.type is None:
+        yield UNKNOWN
+        return
+    body = named.type.body
+    if not all(name in named.layouts for name in named_by(body.content)):
+        yield Fault("#/type", "unknown_layout", "names a layout that is not there any more")
     if body.category == "marketing" and doc.get("category") == "transactional":
         yield Fault("#/category", "conflict", "is marketing by its type, which a request can only make stricter")
     if "channels" not in doc and not isinstance(body.plan, UnsetType) and not any(name in live for name in body.plan.channels):
@@ -122,7 +140,8 @@ def template_faults(content: object, found: dict[str, Fault], path: tuple[str | 
     """Of a content's faults (by pointer) takes away those of parts that are templates, since nobody knows yet what they will
     say; and adds what is wrong with the templates."""
     for where in _templates(content, path):
-        found.pop(where, None)
+        if where in found and found[where].code not in _OF_SHAPE and not where.endswith("/overflow"):
+            del found[where]
     for fault in check_all(content, path):
         found[fault.pointer] = fault
 

@@ -12,21 +12,47 @@ Demands on every kind (tests/conformance/test_every_provider.py holds each to th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, TypeVar
 
 from msgspec import Struct, structs
 
 from sendwright.model.content import Action, Own
+from sendwright.model.happenings import HARD, SOFT, Happening
 from sendwright.model.inbox import ItemContent
 from sendwright.model.outcomes import Accepted, Later, Misconfigured, Outcome, Reason, Rejected, Scope, Unsure
 from sendwright.model.states import AttemptState
+from sendwright.providers.exchange import (
+    ENTROPY,
+    OURS,
+    Answer,
+    AppriseRequest,
+    ConsoleLine,
+    Flow,
+    HttpRequest,
+    InboxItem,
+    Lost,
+    Media,
+    NotSent,
+    Outgoing,
+    OwnCredentials,
+    Part,
+    Passenger,
+    Reply,
+    Request,
+    TooLong,
+    length_of,
+)
 from sendwright.providers.mail import MailReply, MailRequest, RecipientReply
 from sendwright.providers.redaction import vendor_words
 from sendwright.providers.secret import Secret
 
 __all__ = [
+    "ENTROPY",
+    "HARD",
+    "OURS",
+    "SOFT",
     "Accepted",
     "Action",
     "Answer",
@@ -36,12 +62,14 @@ __all__ = [
     "CommonSettings",
     "ConsoleLine",
     "Flow",
+    "Happening",
     "Hook",
     "HttpRequest",
     "Inbound",
     "InboxItem",
     "ItemContent",
     "Later",
+    "Life",
     "Lost",
     "MailReply",
     "MailRequest",
@@ -51,6 +79,7 @@ __all__ = [
     "Outcome",
     "Outgoing",
     "Own",
+    "OwnCredentials",
     "Part",
     "Passenger",
     "Provider",
@@ -66,6 +95,7 @@ __all__ = [
     "TooLong",
     "Unsure",
     "Verdict",
+    "length_of",
 ]
 
 EVERY_CHANNEL = (
@@ -73,165 +103,8 @@ EVERY_CHANNEL = (
     "line", "slack", "discord", "teams", "sms", "email", "webhook",
 )  # fmt: skip
 """The channels of the contract, in their default order."""
-ENTROPY = 64
-"""Bytes of chance that a kind is given for one request, where it asks for any."""
 SECRET_MIN = 8
 """Characters from which on a secret is masked in a vendor's answer."""
-
-
-class Media(Struct, frozen=True, omit_defaults=True):
-    """A file to go along, by its public address."""
-
-    url: str
-    content_type: str | None = None
-    filename: str | None = None
-
-
-class Outgoing(Struct, frozen=True):
-    """One message as a provider gets it: rendered, addressed, with its deadline and its names."""
-
-    attempt: str
-    message: str
-    channel: str
-    address: str
-    body: str
-    title: str | None = None
-    html: str | None = None
-    url: str | None = None
-    media: tuple[Media, ...] = ()
-    sender: str | None = None
-    """Overrides the account's own sender, where the content named one."""
-    callback_url: str | None = None
-    """Where the vendor should report to, carrying the attempt's id; None when nothing can reach us."""
-    idempotency_key: str = ""
-    """Constant for (message, step, provider) until a definite outcome."""
-    ttl_s: int | None = None
-    """Seconds until it must not be delivered any more."""
-    own: Own | None = None
-    """What the content says for this channel alone: what of it is a text, a title or media stands above already."""
-    actions: tuple[Action, ...] = ()
-    """Buttons or links under it."""
-    tenant: str = ""
-    """Whose message it is."""
-    priority: str = "normal"
-    """`critical`, `high`, `normal` or `bulk`."""
-    now: float = 0.0
-    """Unix seconds when the request is built: it is written within a second of that, or built anew."""
-    entropy: bytes = b""
-    """`ENTROPY` random bytes, never given twice, for a kind whose capabilities ask for them."""
-    token: Secret | None = None
-    """The account's access token as it is now, for a kind that fetches one."""
-
-    def __repr__(self) -> str:
-        return f"Outgoing(attempt={self.attempt!r}, channel={self.channel!r})"
-
-
-class HttpRequest(Struct, frozen=True, tag="http"):
-    """One HTTP/1.1 request. `url` is absolute; header values are as they go on the wire."""
-
-    method: str
-    url: str
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-
-    def __repr__(self) -> str:
-        return f"HttpRequest({self.method} {len(self.body)} bytes)"
-
-
-class ConsoleLine(Struct, frozen=True, tag="console"):
-    """Text for the operator's terminal."""
-
-    text: str
-
-    def __repr__(self) -> str:
-        return "ConsoleLine()"
-
-
-class InboxItem(Struct, frozen=True, tag="inbox"):
-    """Something to be put into a person's inbox of this very product."""
-
-    id: str
-    tenant: str
-    recipient: str
-    attempt: str
-    said: ItemContent
-
-    def __repr__(self) -> str:
-        return f"InboxItem({self.id})"
-
-
-class Passenger(Struct, frozen=True, tag="passenger"):
-    """One message of a call that carries several: whoever gathers them builds the call."""
-
-    out: Outgoing
-    together: str
-    """What the provider said may go with it."""
-
-    def __repr__(self) -> str:
-        return f"Passenger({self.out.attempt})"
-
-
-class AppriseRequest(Struct, frozen=True, tag="apprise"):
-    """What the Apprise library is to send, to whatever its URL names. It does the rest by itself, and tells whether it worked."""
-
-    url: Secret
-    body: str
-    title: str = ""
-
-    def __repr__(self) -> str:
-        return "AppriseRequest()"
-
-
-Request = HttpRequest | ConsoleLine | MailRequest | InboxItem | AppriseRequest | Passenger
-
-
-class TooLong(ValueError):
-    """The text is longer than the vendor takes: `Reason.TOO_LONG`, where any other `ValueError` of `build` is `CONTENT`."""
-
-
-OURS = frozenset({"pool", "late"})
-"""Phases in which a request was not sent for a reason of our own: they say nothing of the provider's health."""
-
-
-class Reply(Struct, frozen=True, tag="reply"):
-    """A complete answer. Header names are lower case."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-
-    def header(self, name: str) -> str | None:
-        """The first header of that (lower-case) name."""
-        return next((value for key, value in self.headers if key == name), None)
-
-    def __repr__(self) -> str:
-        return f"Reply({self.status}, {len(self.body)} bytes)"
-
-
-class NotSent(Struct, frozen=True, tag="not_sent"):
-    """Provably nothing of the request left this process; of a mail, nothing but its envelope."""
-
-    phase: str
-    """`resolve`, `connect`, `tls`, `pool` or `late`; `mail`, `rcpt` or `data` where a mail's envelope broke off."""
-    detail: str = ""
-
-
-class Lost(Struct, frozen=True, tag="lost"):
-    """Bytes of the request may have left, and no complete answer came."""
-
-    phase: str
-    """`write`, `wait`, `head` or `body`."""
-    detail: str = ""
-
-
-class Part(Struct, frozen=True, tag="part"):
-    """What the answer to a call for several messages said of this one."""
-
-    outcome: Outcome
-
-
-Answer = Reply | MailReply | NotSent | Lost | Part
-Flow = Generator[Request, Answer, Outcome]
 
 
 class Hook(Struct, frozen=True):
@@ -282,6 +155,11 @@ class Receipt(Struct, frozen=True, omit_defaults=True):
     """The vendor's own words."""
     at: float | None = None
     """Unix seconds, by the vendor's clock."""
+    happened: Happening | None = None
+    """What it reports beside that: a bounce, a complaint, a click, an unsubscribing, or an opening by a machine, whose state is
+    `delivered` at most."""
+    more: str = ""
+    """Of a bounce `HARD` or `SOFT`, of a complaint the vendor's word for its kind, of a machine what it did. Never an address."""
 
     def __repr__(self) -> str:
         return f"Receipt({self.state}, attempt={self.attempt!r})"
@@ -299,7 +177,15 @@ class Inbound(Struct, frozen=True, omit_defaults=True):
     at: float | None = None
     """Unix seconds, by the vendor's clock."""
     word: Literal["stop", "start", "help"] | None = None
-    """Where the vendor itself took it for that; otherwise it is judged by its text."""
+    """Where the vendor itself took it for that; otherwise it is judged by its text, then by its payload."""
+    payload: str = ""
+    """What the sender had put behind the button that was pressed."""
+    aliases: tuple[str, ...] = ()
+    """Other addresses of the same person on that channel: a stop holds for each, and a start."""
+    how: Literal["said", "preference", "blocked"] = "said"
+    """In words; by the vendor's own switch for marketing; by blocking this account. The latter two say `stop` or `start`."""
+    answered: bool = False
+    """It is not for this account to answer: the vendor does so itself, or nobody can."""
 
     def __repr__(self) -> str:
         return f"Inbound({self.channel})"
@@ -321,7 +207,12 @@ class Capabilities(Struct, frozen=True):
     """How long a repeated call with the same key is recognised by the vendor, in seconds; 0: never."""
     media: bool = False
     body_max: int | None = None
-    """Longest body in characters; a longer one is refused before it is sent."""
+    """How long that may be which it counts of a message (`Provider.counted`). A longer one is refused, or shortened, before it is
+    sent."""
+    unit: Literal["characters", "bytes"] = "characters"
+    """In which that is counted. Bytes are of UTF-8."""
+    segments_max: int | None = None
+    """In how many parts an SMS may travel."""
     guarded: bool = False
     """Its requests go to addresses that users gave: each is checked, and none of a private or special network is reached but
     those in the setting `allow_private`."""
@@ -331,6 +222,8 @@ class Capabilities(Struct, frozen=True):
     """Most messages that one call carries; with more than one it has `together`, `build_all` and `parse_all`."""
     tokens: bool = False
     """It calls with an access token that is fetched beforehand: it has `token_request` and `token_of`. Look-ups carry none."""
+    expires: bool = False
+    """Its vendor can be asked how long its credential lives: it has `life_request` and `life_of`."""
     fetches: bool = False
     """Its callbacks take calls of ours: it has `wants` or `follows`."""
     fetches_unguarded: bool = False
@@ -344,6 +237,12 @@ class Token(Struct, frozen=True):
 
     value: Secret
     expires_at: float
+
+
+class Life(Struct, frozen=True):
+    """How long a credential lives that a person must renew: until when, in Unix seconds, or without an end."""
+
+    ends_at: float | None
 
 
 class CommonSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -377,6 +276,8 @@ class Provider(ABC):
 
     kind: ClassVar[str]
     settings_type: ClassVar[type[CommonSettings]]
+    credential: ClassVar[str] = ""
+    """The setting that a person must renew in time, where there is one."""
 
     def __init__(self, name: str, settings: Any) -> None:
         self.name = name
@@ -395,6 +296,18 @@ class Provider(ABC):
     def build(self, out: Outgoing) -> Request:
         """The request that sends this message. Raises `ValueError` where it can't be said in the vendor's words, `TooLong` where
         that is for its length."""
+
+    def counted(self, out: Outgoing) -> str:
+        """What the vendor counts of this message, as it is written to it; the limit of the capabilities is for this. Empty where
+        it holds no text that counts. Knows neither address nor token, which a preview has not."""
+        return out.body or out.title or ""
+
+    def limited(self, text: str) -> str:
+        """A text that is counted, which is not longer than the limit. Raises `TooLong`. For adapters, in `build`."""
+        can = self.capabilities
+        if can.body_max is not None and length_of(text, can.unit) > can.body_max:
+            raise TooLong(f"the text is longer than {can.body_max} {can.unit}")
+        return text
 
     @abstractmethod
     def parse(self, reply: Reply) -> Outcome:
@@ -470,7 +383,7 @@ class Provider(ABC):
 
     def _unquoting(self, told: _Told) -> _Told:
         """What was masked as bytes may have come in another writing: JSON and forms have several for every letter."""
-        for name in ("ref", "detail", "left_out", "text"):
+        for name in ("ref", "detail", "left_out", "text", "payload"):
             text = getattr(told, name, None)
             if text and (clean := self._without_secrets(text)) != text:
                 told = structs.replace(told, **{name: clean})
@@ -511,6 +424,19 @@ class Provider(ABC):
         """Whether an answer that is `Misconfigured` is so for the access token: then it is dropped, and another one tried."""
         return reply.status == 401
 
+    @property
+    def lives_until(self) -> float | None:
+        """When its credential ends, in Unix seconds, where a setting says so; then the vendor is not asked."""
+        return None
+
+    def life_request(self) -> Request:
+        """The request that asks how long its credential lives, changing nothing. For kinds with `expires`."""
+        raise ValueError("this kind can't be asked")
+
+    def life_of(self, reply: Reply) -> Life | None:
+        """What the answer says; None where that is nothing. Never raises, whatever the bytes."""
+        return None
+
     def verify(self, hook: Hook) -> Verdict:
         """Whether the callback is the vendor's. A kind without callbacks refuses all."""
         return Verdict.BAD
@@ -530,6 +456,10 @@ class Provider(ABC):
     def handshake(self, hook: Hook) -> str | None:
         """The text that answers a vendor's GET which asks whether its callbacks are expected; None where it is no such question.
         Never raises."""
+        return None
+
+    def response(self, hook: Hook) -> str | None:
+        """The text that a verified callback must be answered with; None for all that need none. Never raises."""
         return None
 
     def events(self, hook: Hook) -> Sequence[Receipt | Inbound]:

@@ -48,7 +48,6 @@ from sendwright.providers.contract import (
     Scope,
     Secret,
     Token,
-    TooLong,
     Unsure,
 )
 from sendwright.providers.forms import form_of
@@ -135,7 +134,12 @@ class Fcm(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(channels=("push",), media=True, tokens=True)
+        return Capabilities(channels=("push",), media=True, tokens=True, body_max=PAYLOAD_MAX, unit="bytes")
+
+    def counted(self, out: Outgoing) -> str:
+        """Names and values of what is shown and of `data`."""
+        own = _own(out)
+        return "".join(f"{name}{value}" for part in (_notification(out, own), _data(out, own)) for name, value in part.items())
 
     def build(self, out: Outgoing) -> HttpRequest:
         """One message. Raises `ValueError` for an address that is no registration token, for names in `data` that FCM keeps for
@@ -146,7 +150,9 @@ class Fcm(Provider):
             ("Content-Type", "application/json"),
             ("Authorization", f"Bearer {out.token.reveal()}"),
         )
-        return HttpRequest("POST", self._url, headers, msgspec.json.encode({"message": _message(out)}))
+        message = _message(out)
+        self.limited(self.counted(out))
+        return HttpRequest("POST", self._url, headers, msgspec.json.encode({"message": message}))
 
     @cached_property
     def _url(self) -> str:
@@ -224,19 +230,25 @@ def _account_of(text: Secret) -> _ServiceAccount:
 
 
 def _message(out: Outgoing) -> dict[str, Any]:
-    own = out.own if isinstance(out.own, PushContent) else PushContent()
+    own = _own(out)
     if out.channel != "push":
         raise ValueError("FCM takes push only")
     if _TOKEN.fullmatch(out.address) is None:
         raise ValueError("the recipient is not a registration token")
-    shown = _given(title=out.title, body=out.body if out.body != out.title else None, image=own.image or _picture(out.media))
-    data = _data(out, own)
+    shown, data = _notification(out, own), _data(out, own)
     if not shown and not data:
         raise ValueError("nothing is said")
-    if sum(len(name.encode()) + len(value.encode()) for part in (shown, data) for name, value in part.items()) > PAYLOAD_MAX:
-        raise TooLong(f"what is shown and its data have more than {PAYLOAD_MAX} bytes")
     parts = {"android": _android(out, own), "apns": _apns(out, own, pictured="image" in shown), "webpush": _web(out)}
     return {"token": out.address} | _given(notification=shown, data=data, **parts)
+
+
+def _own(out: Outgoing) -> PushContent:
+    return out.own if isinstance(out.own, PushContent) else PushContent()
+
+
+def _notification(out: Outgoing, own: PushContent) -> dict[str, str]:
+    body = out.body if out.body != out.title else None
+    return _given(title=out.title, body=body, image=own.image or _picture(out.media))
 
 
 def _data(out: Outgoing, own: PushContent) -> dict[str, str]:

@@ -24,6 +24,8 @@ from sendwright.providers.contract import (
 )
 
 _ID = re.compile(r"msg_[0-9a-z]{1,60}", re.ASCII)
+TEXT_MAX = 10_000
+"""Characters of a title and a body, together: an inbox is a list that is looked through."""
 REMEMBERS_S = 30 * 86_400
 """How long an item is certain to be recognised, in seconds: as long as it lies there."""
 
@@ -41,8 +43,17 @@ class Inapp(Provider):
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            channels=("inapp",), transport="inbox", receipts=True, echoes=True, idempotency_s=REMEMBERS_S, media=True
+            channels=("inapp",),
+            transport="inbox",
+            receipts=True,
+            echoes=True,
+            idempotency_s=REMEMBERS_S,
+            media=True,
+            body_max=TEXT_MAX,
         )
+
+    def counted(self, out: Outgoing) -> str:
+        return f"{out.title or ''}{out.body}"
 
     def build(self, out: Outgoing) -> InboxItem:
         """The item. Raises `ValueError` where nothing is said."""
@@ -51,6 +62,7 @@ class Inapp(Provider):
             raise ValueError("an inbox takes no other channel")
         if not (out.title or out.body):
             raise ValueError("an item must have a title or a body")
+        self.limited(self.counted(out))
         pictures = [media.url for media in out.media if (media.content_type or "image/").startswith("image/")]
         said = ItemContent(
             title=out.title,

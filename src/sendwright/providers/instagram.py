@@ -9,7 +9,7 @@ Read in November 2026:
 
 What shapes this file:
   * An account writes to people who wrote to it, within 24 hours of what they last wrote. Meta keeps that window, and says 10 with
-    2534022 (2018278 through a page) where it is closed.
+    2534022 (2018278 through a page) where it is closed. The tag HUMAN_AGENT reaches seven days, if the caller vouches for it.
   * There is no idempotency key, and nothing that is echoed: a lost answer stays lost. Echoes hold Instagram's own id alone, which
     the answer gave already.
   * A reading (`messaging_seen`) names its message. There are no deliveries.
@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sendwright.providers.chat import content_type, sort_of
-from sendwright.providers.contract import AttemptState, Capabilities, Hook, Media, Reason, Receipt, Scope
+from sendwright.providers.contract import AttemptState, Capabilities, Hook, Inbound, Media, Reason, Receipt, Scope
 from sendwright.providers.meta import Codes, MetaSettings, SendApi, id_fault, member, milliseconds
 from sendwright.providers.redaction import vendor_id
 
@@ -82,17 +82,14 @@ class Instagram(SendApi):
     @property
     def capabilities(self) -> Capabilities:
         told = self.settings.app_secret is not None
-        return Capabilities(channels=("instagram",), receipts=told, media=True, body_max=BODY_MAX)
+        return Capabilities(channels=("instagram",), receipts=told, media=True, body_max=BODY_MAX, unit="bytes")
 
     def attached_as(self, item: Media) -> str | None:
         return sort_of(item).value if content_type(item) in _ATTACHED else None
 
-    def too_long(self, text: str) -> bool:
-        return len(text.encode()) > BODY_MAX
-
-    def events(self, hook: Hook) -> Sequence[Receipt]:
-        """A receipt per message that was seen; none for echoes, and for what people write."""
-        return tuple(receipt for event in self.happenings(hook) if (receipt := _seen(event)))
+    def events(self, hook: Hook) -> Sequence[Receipt | Inbound]:
+        """A receipt per message that was seen, and what people write; nothing for echoes."""
+        return tuple(found for event in self.happenings(hook) if (found := _seen(event) or self.reply(event)))
 
 
 def _seen(event: Mapping[str, Any]) -> Receipt | None:

@@ -2,13 +2,16 @@
 
 Read in November 2026:
   the call       https://developers.facebook.com/docs/messenger-platform/reference/send-api
+  tags           https://developers.facebook.com/docs/messenger-platform/send-messages/message-tags/
   its codes      https://developers.facebook.com/docs/messenger-platform/reference/send-api/error-codes
   echoes         https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks/webhook-events/message-echoes
   deliveries     https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks/webhook-events/message-deliveries
 
 What shapes this file:
   * A page writes to people who wrote to it, within 24 hours of what they last wrote. Meta keeps that window, and says 10 with
-    2018278 or 2018065 where it is closed. Message tags, which reach beyond, are for purposes that we can't vouch for: none is set.
+    2018278 or 2018065 where it is closed. A message tag reaches beyond it, for a purpose that the caller vouches for: none is set
+    unless the content names it. All but HUMAN_AGENT were retired on 2026-04-27 and are refused with 100, as others saw
+    (https://github.com/erxes/erxes/pull/9177).
   * There is no idempotency key. `metadata` carries the attempt's id, and the echo that Meta sends of every message of the page
     brings it back, so an echo settles a lost answer.
   * A delivery names its messages (`mids`), sometimes. Its watermark, and all that a reading has, says "everything to this person
@@ -18,11 +21,11 @@ What shapes this file:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from sendwright.model import ids
 from sendwright.providers.chat import Sort, sort_of
-from sendwright.providers.contract import AttemptState, Capabilities, Hook, Media, Outgoing, Reason, Receipt, Scope
+from sendwright.providers.contract import AttemptState, Capabilities, Hook, Inbound, Media, Outgoing, Reason, Receipt, Scope
 from sendwright.providers.meta import Codes, MetaSettings, SendApi, id_fault, member, milliseconds
 from sendwright.providers.redaction import vendor_id
 
@@ -64,8 +67,6 @@ class Messenger(SendApi):
     codes = CODES
     channel = "messenger"
     about = "page"
-    beside: ClassVar[Mapping[str, object]] = {"messaging_type": "UPDATE"}
-    """Inside the window, and of our own accord."""
     settings: MessengerSettings
 
     @property
@@ -75,7 +76,10 @@ class Messenger(SendApi):
     @property
     def capabilities(self) -> Capabilities:
         told = self.settings.app_secret is not None
-        return Capabilities(channels=("messenger",), receipts=told, media=True, body_max=BODY_MAX)
+        return Capabilities(channels=("messenger",), receipts=told, media=True, body_max=BODY_MAX, expires=True)
+
+    def kind_of(self, out: Outgoing) -> dict[str, object]:
+        return super().kind_of(out) or {"messaging_type": "UPDATE"}  # inside the window, and of our own accord
 
     def message(self, out: Outgoing) -> dict[str, object]:
         return super().message(out) | {"metadata": out.attempt}
@@ -84,12 +88,12 @@ class Messenger(SendApi):
         sort = sort_of(item)
         return "file" if sort is Sort.DOCUMENT else sort.value
 
-    def too_long(self, text: str) -> bool:
-        return len(text) > BODY_MAX
+    def is_to(self, event: Mapping[str, Any]) -> bool:
+        return member(event, "recipient").get("id") == self.account
 
-    def events(self, hook: Hook) -> Sequence[Receipt]:
-        """What echoes and deliveries say of a message by name; nothing for readings, and for what people write."""
-        return tuple(receipt for event in self.happenings(hook) for receipt in _receipts(event))
+    def events(self, hook: Hook) -> Sequence[Receipt | Inbound]:
+        """What echoes and deliveries say of a message by name, and what people write; nothing for readings."""
+        return tuple(found for event in self.happenings(hook) for found in (*_receipts(event), self.reply(event)) if found)
 
 
 def _receipts(event: Mapping[str, Any]) -> Iterator[Receipt]:

@@ -6,7 +6,7 @@ and their states. Pure.
 Read in November 2026:
   errors       https://developers.facebook.com/docs/graph-api/guides/error-handling
   callbacks    https://developers.facebook.com/docs/graph-api/webhooks/getting-started
-
+  tokens       https://developers.facebook.com/docs/graph-api/reference/debug_token
   sending      https://developers.facebook.com/docs/messenger-platform/reference/send-api
 
 What shapes this file:
@@ -14,6 +14,9 @@ What shapes this file:
     change. A 500 is unsure whatever code stands in it; a code that is not in a kind's tables falls back on the status.
   * Callbacks are signed over the raw body alone, with no time: an old one verifies for ever. States only rise, so repeating one
     changes nothing.
+  * A token is asked about by itself; what may not do so has its end named by a setting. The tokens of graph.instagram.com can't be
+    asked about there.
+  * What people write comes in the same callbacks, many at a time, and so does every message of our own as an echo.
   * Callbacks come out of order and more than once, and several in one body, which may have a megabyte.
 """
 
@@ -24,6 +27,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -34,7 +38,9 @@ from sendwright.providers.contract import (
     CommonSettings,
     Hook,
     HttpRequest,
+    Inbound,
     Later,
+    Life,
     Media,
     Misconfigured,
     Outcome,
@@ -45,15 +51,18 @@ from sendwright.providers.contract import (
     Reply,
     Scope,
     Secret,
-    TooLong,
     Unsure,
     Verdict,
 )
+from sendwright.providers.expiry import end_faults, end_of
 from sendwright.providers.redaction import vendor_id
 from sendwright.providers.signing import hex_signature, same
 
 GRAPH_VERSION = "v25.0"
 """The one that Meta's own examples call (docs/messenger-platform/reference/send-api, and WhatsApp's image-messages)."""
+
+STANDBY = "standby"
+"""What an event is marked with that comes from a conversation which another app leads."""
 
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}", re.ASCII)
 _CHALLENGE = re.compile(r"[A-Za-z0-9_.-]{1,256}", re.ASCII)
@@ -91,6 +100,8 @@ class MetaSettings(CommonSettings, frozen=True, kw_only=True):
     access_token: Secret
     app_secret: Secret | None = None
     """Verifies callbacks; without it there are no receipts."""
+    access_token_expires: str | None = None
+    """When a person must have renewed the token at the latest; unset, Meta is asked where it can be."""
     verify_token: Secret | None = None
     """Any text; Meta says it when it asks whether callbacks are expected."""
 
@@ -100,7 +111,7 @@ class MetaSettings(CommonSettings, frozen=True, kw_only=True):
         if ("app_secret" in given) != ("verify_token" in given):
             faults.append(("app_secret", "`app_secret` and `verify_token` go together: callbacks need both"))
         faults += [(key, "must not be empty") for key, value in given.items() if value == ""]
-        return faults
+        return [*faults, *end_faults(given, "access_token_expires")]
 
 
 def id_fault(given: Mapping[str, Any], key: str) -> list[tuple[str, str]]:
@@ -112,6 +123,7 @@ def id_fault(given: Mapping[str, Any], key: str) -> list[tuple[str, str]]:
 class Graph(Provider):
     """An account that sends by `POST /<version>/<account>/messages`."""
 
+    credential = "access_token"
     host: ClassVar[str] = "https://graph.facebook.com"
     codes: ClassVar[Codes]
     settings: MetaSettings
@@ -124,10 +136,33 @@ class Graph(Provider):
     def post(self, document: Mapping[str, object]) -> HttpRequest:
         return HttpRequest("POST", self._url, self._headers, msgspec.json.encode(document))
 
+    @property
+    def lives_until(self) -> float | None:
+        named = self.settings.access_token_expires
+        return None if named is None else end_of(named)
+
+    def life_request(self) -> HttpRequest:
+        """What Meta knows of the token, asked by the token itself."""
+        asked = urlencode({"input_token": self.settings.access_token.reveal()})
+        return HttpRequest("GET", f"{self._base}/debug_token?{asked}", self._headers[1:])
+
+    def life_of(self, reply: Reply) -> Life | None:
+        """The earlier of its end and that of the access to data, of which either may be 0, for never. An answer that refuses the
+        question, or a token that is void without an end, says nothing here: calls find that out."""
+        said = member(json_object(reply.body), "data") if reply.status == 200 else {}
+        ends = [number(said.get(name)) for name in ("expires_at", "data_access_expires_at")]
+        named = [end for end in ends if end is not None and 0 < end < 1 << 40]
+        if not named and (ends[0] != 0 or said.get("is_valid") is not True):
+            return None
+        return Life(min(named) if named else None)
+
+    @cached_property
+    def _base(self) -> str:
+        return f"{(self.settings.base_url or self.host).rstrip('/')}/{GRAPH_VERSION}"
+
     @cached_property
     def _url(self) -> str:
-        base = (self.settings.base_url or self.host).rstrip("/")
-        return f"{base}/{GRAPH_VERSION}/{self.account}/messages"
+        return f"{self._base}/{self.account}/messages"
 
     @cached_property
     def _headers(self) -> tuple[tuple[str, str], ...]:
@@ -204,8 +239,6 @@ class SendApi(Graph):
     channel: ClassVar[str]
     about: ClassVar[str]
     """The object of its callbacks."""
-    beside: ClassVar[Mapping[str, object]] = {}
-    """What stands beside every message."""
 
     def build(self, out: Outgoing) -> HttpRequest:
         """One message. Raises `ValueError` for a recipient or a content that the Send API has no form for."""
@@ -213,27 +246,34 @@ class SendApi(Graph):
             raise ValueError(f"this is an account for {self.channel}")
         if _PERSON.fullmatch(out.address) is None:
             raise ValueError("the recipient is not an id that Meta gave")
-        return self.post({"recipient": {"id": out.address}, **self.beside, "message": self.message(out)})
+        return self.post({"recipient": {"id": out.address}, **self.kind_of(out), "message": self.message(out)})
+
+    def kind_of(self, out: Outgoing) -> dict[str, object]:
+        """Why it may be said: for what the caller vouched by a tag, which the Send API takes beyond its window."""
+        tag = getattr(out.own, "tag", None)
+        return {"messaging_type": "MESSAGE_TAG", "tag": tag} if tag is not None else {}
 
     @abstractmethod
     def attached_as(self, item: Media) -> str | None:
         """The Send API's name of such a file; None where it takes none."""
 
-    @abstractmethod
-    def too_long(self, text: str) -> bool:
-        """Whether that is more than one message takes."""
-
     def message(self, out: Outgoing) -> dict[str, object]:
         """A file alone is attached; beside a text, which the API takes in a message of its own only, it stands in the text."""
-        text = out.body or out.title or ""
-        if len(out.media) == 1 and not text and not out.actions and (sort := self.attached_as(out.media[0])):
+        if sort := self._alone(out):
             return {"attachment": {"type": sort, "payload": {"url": out.media[0].url, "is_reusable": False}}}
-        text = spelled(text, out.media, out.actions)
+        text = self.limited(self.counted(out))
         if not text:
             raise ValueError("neither a text nor media")
-        if self.too_long(text):
-            raise TooLong("the text is longer than one message takes")
         return {"text": text}
+
+    def counted(self, out: Outgoing) -> str:
+        return "" if self._alone(out) else spelled(out.body or out.title or "", out.media, out.actions)
+
+    def _alone(self, out: Outgoing) -> str | None:
+        """How the one file is attached, beside which nothing is said."""
+        if len(out.media) != 1 or out.body or out.title or out.actions:
+            return None
+        return self.attached_as(out.media[0])
 
     def parse(self, reply: Reply) -> Outcome:
         if not 200 <= reply.status < 300:
@@ -245,7 +285,33 @@ class SendApi(Graph):
         """What a callback tells of conversations, those included that another app leads (`standby`)."""
         for entry in entries(hook.body, self.about):
             yield from rows(entry.get("messaging"))
-            yield from rows(entry.get("standby"))
+            yield from (event | {STANDBY: True} for event in rows(entry.get("standby")))
+
+    def reply(self, event: Mapping[str, Any]) -> Inbound | None:
+        """What a person writes, or presses (a quick reply, a postback); None for echoes, reactions, readings and all else.
+
+        A conversation that another app leads is not for us to answer: Meta would not let us."""
+        person = vendor_id(member(event, "sender").get("id"))
+        message, postback = member(event, "message"), member(event, "postback")
+        said = message or postback
+        ours = message.get("is_echo") is True or message.get("is_self") is True or person == self.account
+        if not said or ours or message.get("is_deleted") is True or person is None or _PERSON.fullmatch(person) is None:
+            return None
+        ref, text = vendor_id(said.get("mid")), said.get("text") if message else postback.get("title")
+        payload = member(message, "quick_reply").get("payload") if message else postback.get("payload")
+        return Inbound(
+            self.channel,
+            person,
+            text if isinstance(text, str) else "",
+            ref,
+            milliseconds(event.get("timestamp")),
+            payload=payload if isinstance(payload, str) else "",
+            answered=event.get(STANDBY) is True or not self.is_to(event),
+        )
+
+    def is_to(self, event: Mapping[str, Any]) -> bool:
+        """Whether it was said to this account, where its callbacks name it as the settings do."""
+        return True
 
 
 def names_of(code: int, subcode: int | None) -> list[int | tuple[int, int]]:

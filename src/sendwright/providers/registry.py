@@ -31,7 +31,21 @@ GROUP = "sendwright.providers"
 ROOM = "sendwright.providers"
 SHARED = frozenset(
     {
-        *("answers", "chat", "contract", "forms", "jose", "letter", "mail", "meta", "mime", "plain", "redaction"),
+        *(
+            "answers",
+            "chat",
+            "contract",
+            "exchange",
+            "expiry",
+            "forms",
+            "jose",
+            "letter",
+            "mail",
+            "meta",
+            "mime",
+            "plain",
+            "redaction",
+        ),
         *("registry", "secret", "signing", "sigv4", "sns", "styling", "throttle"),
     }
 )

@@ -4,7 +4,7 @@ The wire, which the server in `sendwright.sandbox` speaks from its side:
 
     POST {url}/v1/messages            Authorization: Bearer <token>
     {"channel", "to", "body", "title"?, "html"?, "url"?, "media"?: [{"url", "content_type"?, "filename"?}], "from"?,
-     "callback_url"?, "idempotency_key", "reference", "ttl_s"?}
+     "unsubscribe_url"?, "callback_url"?, "idempotency_key", "reference", "ttl_s"?}
       202 {"id": "sbx_…"}             taken; the same key is answered the same for 86,400 s, and not sent twice
       4xx, 5xx {"code", "detail"}     a problem; `code` may be one of our reasons (`invalid_address`, `opted_out` …)
 
@@ -120,6 +120,7 @@ class Sandbox(Provider):
             "url": out.url,
             "media": list(out.media) or None,
             "from": out.sender,
+            "unsubscribe_url": out.unsubscribe_url,
             "callback_url": out.callback_url,
             "idempotency_key": out.idempotency_key or out.attempt,
             "reference": out.attempt,

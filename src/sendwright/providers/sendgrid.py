@@ -32,11 +32,14 @@ import msgspec
 
 from sendwright.providers.answers import by_status, json_object
 from sendwright.providers.contract import (
+    HARD,
+    SOFT,
     Accepted,
     AttemptState,
     Capabilities,
     CommonSettings,
     Flow,
+    Happening,
     Hook,
     HttpRequest,
     Misconfigured,
@@ -90,6 +93,15 @@ _STATES = {
     "dropped": AttemptState.REJECTED,
 }
 """Who complains or unsubscribes has it. `group_resubscribe` says nothing of a message."""
+_LEFT = dict.fromkeys(("spamreport", "unsubscribe", "group_unsubscribe"), Reason.OPTED_OUT)
+"""Who wants no more."""
+
+_HAPPENED = {
+    "click": Happening.CLICKED,
+    "spamreport": Happening.COMPLAINED,
+    "unsubscribe": Happening.UNSUBSCRIBED,
+    "group_unsubscribe": Happening.UNSUBSCRIBED,
+}
 
 _DROPPED = {
     "bounced address": Reason.UNREACHABLE,
@@ -226,14 +238,18 @@ class Sendgrid(Provider):
     def _receipt(self, event: Mapping[str, Any]) -> Receipt | None:
         word, attempt, whom = event.get("event"), vendor_id(event.get(ATTEMPT)), event.get(FOR)
         state = _STATES.get(word) if isinstance(word, str) else None
-        if state is None or attempt is None or (word == "open" and event.get("sg_machine_open") is True):
+        if state is None or attempt is None:
             return None
         if whom is not None and whom != mark(attempt, str(event.get("email"))):
             return None  # of somebody who had a copy
         parts = (word, event.get("type"), event.get("reason") or event.get("response"))
         detail = self.words(", ".join(part for part in parts if isinstance(part, str)))
-        reason = _reason(event) if state in _REFUTING else None
-        return Receipt(state, attempt, _ref(event.get("sg_message_id")), reason, detail, _seconds(event.get("timestamp")))
+        reason = _reason(event) if state in _REFUTING else _LEFT.get(str(word))
+        happened, more = _happened(event)
+        if happened is Happening.OPENED_BY_MACHINE:
+            state = AttemptState.DELIVERED
+        at = _seconds(event.get("timestamp"))
+        return Receipt(state, attempt, _ref(event.get("sg_message_id")), reason, detail, at, happened, more)
 
 
 _OF_RECIPIENT = re.compile(r"personalizations\.[0-9]+\.to\b")
@@ -246,7 +262,14 @@ def _envelope(out: Outgoing, letter: Letter) -> dict[str, Any]:
         raise ValueError(f"more than {RECIPIENTS_MAX} recipients")
     copies = {name: _mailboxes(boxes) for name, boxes in (("cc", letter.cc), ("bcc", letter.bcc)) if boxes}
     echoed = {ATTEMPT: out.attempt} | ({FOR: mark(out.attempt, letter.to.address)} if copies else {})
-    return {"to": _mailboxes([letter.to]), **copies, "custom_args": echoed}
+    own = {"headers": dict(letter.headers)} if _linked(letter) else {}
+    return {"to": _mailboxes([letter.to]), **copies, "custom_args": echoed, **own}
+
+
+def _linked(letter: Letter) -> bool:
+    """Whether one of its header fields is the link by which this recipient alone unsubscribes. Then all of them go with the
+    envelope: SendGrid does not say what it makes of fields in both places."""
+    return any(name == "List-Unsubscribe" for name, _ in letter.headers)
 
 
 def _contents(letter: Letter) -> dict[str, Any]:
@@ -256,7 +279,7 @@ def _contents(letter: Letter) -> dict[str, Any]:
     said["content"] = [{"type": kind, "value": value} for kind, value in parts if value]
     if letter.reply_to:
         said["reply_to"] = _mailbox(letter.reply_to)
-    if letter.headers:
+    if letter.headers and not _linked(letter):
         said["headers"] = dict(letter.headers)
     if letter.attachments:
         said["attachments"] = [
@@ -307,6 +330,16 @@ def _list(body: bytes) -> list[dict[str, Any]]:
 def _ref(value: object) -> str | None:
     """`X-Message-Id` is what stands before the first dot of an event's `sg_message_id`."""
     return vendor_id(value.partition(".")[0]) if isinstance(value, str) else None
+
+
+def _happened(event: Mapping[str, Any]) -> tuple[Happening | None, str]:
+    """What it tells beside the state, and more of that. A machine's opening is SendGrid's word (Apple's mail privacy)."""
+    word = event.get("event")
+    if word == "bounce":
+        return Happening.BOUNCED, SOFT if event.get("type") == "blocked" else HARD
+    if word == "open" and event.get("sg_machine_open") is True:
+        return Happening.OPENED_BY_MACHINE, "open"
+    return (_HAPPENED.get(word) if isinstance(word, str) else None), ""
 
 
 def _reason(event: Mapping[str, Any]) -> Reason:

@@ -33,18 +33,22 @@ from msgspec.structs import replace
 from sendwright.providers import sns
 from sendwright.providers.answers import by_status, json_object, later
 from sendwright.providers.contract import (
+    HARD,
+    SOFT,
     Accepted,
     Answer,
     AttemptState,
     Capabilities,
     CommonSettings,
     Flow,
+    Happening,
     Hook,
     HttpRequest,
     Later,
     Misconfigured,
     Outcome,
     Outgoing,
+    OwnCredentials,
     Provider,
     Reason,
     Receipt,
@@ -52,10 +56,12 @@ from sendwright.providers.contract import (
     Reply,
     Scope,
     Secret,
+    Token,
     TooLong,
     Unsure,
     Verdict,
 )
+from sendwright.providers.expiry import end_faults, end_of
 from sendwright.providers.letter import Letter, Mailbox, is_mailbox, letter_of, mailbox, mark
 from sendwright.providers.redaction import vendor_id
 from sendwright.providers.sigv4 import Credentials, signed
@@ -65,6 +71,8 @@ SIZE_MAX = 40_000_000
 """Bytes of a mail, attachments included."""
 QUOTA_S = 600.0
 """How long the account rests when the day's quota is used up, in seconds: its 24 hours move on all the while."""
+OWN_S = 300.0
+"""How long the machine's own credentials are believed, in seconds. botocore gives none that end within ten minutes."""
 RECIPIENTS_MAX = 50
 HEADERS_MAX = 15
 
@@ -81,6 +89,7 @@ _TAG = re.compile(r"[A-Za-z0-9_.@-]{1,256}", re.ASCII)
 _BAD_ADDRESS = re.compile(r"illegal address|missing final|^domain |local address|invalid (email|to) address", re.IGNORECASE)
 _QUOTA = re.compile(r"daily (message|sending) quota", re.IGNORECASE)
 _UNVERIFIED = re.compile(r"not verified", re.IGNORECASE)
+_FEEDBACK = re.compile(r"[a-z][a-z-]{0,31}", re.ASCII)
 _NO_SUCH_MAILBOX = re.compile(r"[45]\.1\.[0-9]{1,3}", re.ASCII)
 
 _WAIT = frozenset({
@@ -96,6 +105,7 @@ _ACCOUNT_FAULTS = frozenset({
 })  # fmt: skip
 """The account, its identities, its keys, its clock: the operator's to mend. What is not found is the configuration set."""
 
+_ENDED = frozenset({"ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId"})
 _STATES = {
     "Send": AttemptState.SENT,
     "DeliveryDelay": AttemptState.SENT,
@@ -133,9 +143,12 @@ class SesSettings(CommonSettings, frozen=True, kw_only=True, rename={"sender": "
     """Region, keys, who messages are from, and where their events come from."""
 
     region: str
-    access_key_id: str
-    secret_access_key: Secret
+    access_key_id: str | None = None
+    """Without it, the machine's own credentials sign."""
+    secret_access_key: Secret | None = None
     session_token: Secret | None = None
+    session_token_expires: str | None = None
+    """When temporary keys must have been replaced at the latest."""
     sender: str
     configuration_set: str | None = None
     topic_arn: str | None = None
@@ -158,7 +171,23 @@ class SesSettings(CommonSettings, frozen=True, kw_only=True, rename={"sender": "
             secret = given.get(key)
             if secret is not None and not (secret and secret.isascii() and secret.isprintable()):
                 faults.append((key, "must be printable ASCII"))
-        return faults
+        if (given.get("access_key_id") is None) != (given.get("secret_access_key") is None):
+            missing = "access_key_id" if given.get("access_key_id") is None else "secret_access_key"
+            faults.append(
+                (missing, "access_key_id and secret_access_key go together; without both the machine's own credentials sign")
+            )
+        if given.get("session_token") is not None and given.get("access_key_id") is None:
+            faults.append(("session_token", "goes with access_key_id and secret_access_key"))
+        return [*faults, *end_faults(given, "session_token_expires")]
+
+
+class _Keys(msgspec.Struct):
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None = None
+
+    def __repr__(self) -> str:
+        return "_Keys(…)"
 
 
 class Ses(Provider):
@@ -166,13 +195,20 @@ class Ses(Provider):
 
     kind = "ses"
     settings_type = SesSettings
+    credential = "session_token"
     settings: SesSettings
 
     @property
     def capabilities(self) -> Capabilities:
         told = self.settings.topic_arn is not None
         elsewhere = self.settings.sns_base_url is not None
-        return Capabilities(channels=("email",), receipts=told, echoes=True, fetches=told, fetches_unguarded=elsewhere)
+        own = self.settings.access_key_id is None
+        return Capabilities(channels=("email",), receipts=told, echoes=True, tokens=own, fetches=told, fetches_unguarded=elsewhere)
+
+    @property
+    def lives_until(self) -> float | None:
+        named = self.settings.session_token_expires
+        return None if named is None else end_of(named)
 
     def build(self, out: Outgoing) -> HttpRequest:
         """One mail. Raises `ValueError` for what SES has no words for, `TooLong` above its size."""
@@ -182,7 +218,7 @@ class Ses(Provider):
             raise TooLong(f"the mail is larger than {SIZE_MAX} bytes")
         headers = (("Content-Type", "application/json"), ("Accept", "application/json"))
         scope = Signing(self.settings.region, "ses", out.now)
-        return signed(HttpRequest("POST", self._url, headers, body), self._credentials, scope)
+        return signed(HttpRequest("POST", self._url, headers, body), self._credentials(out), scope)
 
     @cached_property
     def _url(self) -> str:
@@ -190,10 +226,39 @@ class Ses(Provider):
         host = f"email.{region}.amazonaws.com" + (".cn" if region.startswith("cn-") else "")
         return (self.settings.base_url or f"https://{host}").rstrip("/") + "/v2/email/outbound-emails"
 
-    @cached_property
-    def _credentials(self) -> Credentials:
+    def _credentials(self, out: Outgoing) -> Credentials:
         own = self.settings
-        return Credentials(own.access_key_id, own.secret_access_key, own.session_token)
+        if own.access_key_id is not None and own.secret_access_key is not None:
+            return Credentials(own.access_key_id, own.secret_access_key, own.session_token)
+        if out.token is None:
+            raise ValueError("the machine's own credentials are missing")
+        keys = msgspec.json.decode(out.token.reveal(), type=_Keys)
+        return Credentials(
+            keys.access_key_id, Secret(keys.secret_access_key), Secret(keys.session_token) if keys.session_token else None
+        )
+
+    def token_request(self, now: float) -> OwnCredentials:
+        return OwnCredentials("aws")
+
+    def token_of(self, answer: Answer, now: float) -> Token | Outcome:
+        """The machine's own credentials, to be asked for again in a few minutes: they are renewed well before their end."""
+        if not isinstance(answer, Reply):
+            return self.read(answer)
+        if answer.status == 501:
+            return Misconfigured("the machine's own credentials take the extra `ses`, which is not installed")
+        if answer.status == 404:
+            return Misconfigured("no access_key_id is set, and no source of the machine's own credentials has any")
+        try:
+            keys = msgspec.json.decode(answer.body, type=_Keys)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return by_status(answer, "no credentials") if answer.status != 200 else Later("an answer without keys", called=False)
+        if answer.status != 200 or not _KEY_ID.fullmatch(keys.access_key_id) or not keys.secret_access_key:
+            return Later("an answer without keys", called=False)
+        return Token(Secret(msgspec.json.encode(keys).decode()), now + OWN_S)
+
+    def token_refused(self, reply: Reply) -> bool:
+        """Keys that have ended, or were taken away."""
+        return _code(reply, json_object(reply.body)) in _ENDED
 
     def _mail(self, out: Outgoing, letter: Letter) -> dict[str, Any]:
         if 1 + len(letter.cc) + len(letter.bcc) > RECIPIENTS_MAX:
@@ -296,9 +361,11 @@ class Ses(Provider):
         body = _object(event.get(_BODIES.get(str(word), "")))
         if word == "Complaint" and body.get("complaintSubType") == _SUPPRESSED:
             state = AttemptState.FAILED
-        reason = _reason(str(word), body, about) if state in _REFUTING else None
+        reason = _reason(str(word), body, about) if state in _REFUTING or _wants_no_more(str(word), body) else None
         at = _seconds(body.get("timestamp")) or _seconds(mail.get("timestamp"))
-        return (Receipt(state, attempt, vendor_id(mail.get("messageId")), reason, self._detail(str(word), body, about), at),)
+        happened, more = _happened(str(word), body)
+        ref, detail = vendor_id(mail.get("messageId")), self._detail(str(word), body, about)
+        return (Receipt(state, attempt, ref, reason, detail, at, happened, more),)
 
     def _about(self, event: Mapping[str, Any], word: str, attempt: str | None, whom: str | None) -> Mapping[str, Any] | None:
         """What an event says of the one that the message is for; None where it is about others."""
@@ -410,8 +477,15 @@ def _tag(mail: Mapping[str, Any], name: str) -> str | None:
     return vendor_id(values[0]) if isinstance(values, list) and values else None
 
 
+def _wants_no_more(word: str, body: Mapping[str, Any]) -> bool:
+    """A complaint, unless it takes an older one back; or who unsubscribes at SES's own page from everything, not from a topic."""
+    if word == "Subscription":
+        return _object(body.get("newTopicPreferences")).get("unsubscribeAll") is True
+    return word == "Complaint" and body.get("complaintFeedbackType") != "not-spam"
+
+
 def _reason(word: str, body: Mapping[str, Any], about: Mapping[str, Any]) -> Reason:
-    if word == "Complaint":
+    if word in {"Complaint", "Subscription"}:
         return Reason.OPTED_OUT
     if word != "Bounce":
         return Reason.CONTENT
@@ -420,6 +494,25 @@ def _reason(word: str, body: Mapping[str, Any], about: Mapping[str, Any]) -> Rea
     if known is None and isinstance(status, str) and _NO_SUCH_MAILBOX.fullmatch(status):
         return Reason.INVALID_ADDRESS
     return known or Reason.UNREACHABLE
+
+
+def _happened(word: str, body: Mapping[str, Any]) -> tuple[Happening | None, str]:
+    """What it tells beside the state, and more of that. What SES kept back for an older complaint is no new one."""
+    if word == "Bounce":
+        return Happening.BOUNCED, HARD if body.get("bounceType") == "Permanent" else SOFT
+    if word == "Complaint" and body.get("complaintSubType") != _SUPPRESSED and _wants_no_more(word, body):
+        kind = body.get("complaintFeedbackType")
+        return Happening.COMPLAINED, kind if isinstance(kind, str) and _FEEDBACK.fullmatch(kind) else ""
+    if word == "Subscription" and not _opts_in(_object(body.get("newTopicPreferences"))):
+        return Happening.UNSUBSCRIBED, ""
+    return (Happening.CLICKED if word == "Click" else None), ""
+
+
+def _opts_in(chosen: Mapping[str, Any]) -> bool:
+    """Whether a person who changed their subscriptions has opted out of none."""
+    topics = chosen.get("topicSubscriptionStatus")
+    states = [_object(topic).get("subscriptionStatus") for topic in topics] if isinstance(topics, list) else []
+    return chosen.get("unsubscribeAll") is not True and bool(states) and all(state == "OptIn" for state in states)
 
 
 def _seconds(value: object) -> float | None:

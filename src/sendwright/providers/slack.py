@@ -7,6 +7,7 @@ Read in November 2026:
   its lengths    https://api.slack.com/changelog/2018-04-truncating-really-long-messages
   formatting     https://api.slack.com/reference/surfaces/formatting
   signatures     https://api.slack.com/docs/verifying-requests-from-slack
+  events         https://docs.slack.dev/apis/events-api, and https://docs.slack.dev/reference/events/message.im
 
 What shapes this file:
   * The Web API answers a refusal with HTTP 200, `ok: false` and a word. Of `fatal_error` and `internal_error` Slack says that the
@@ -14,11 +15,13 @@ What shapes this file:
   * A webhook answers in plain text, `ok` or a word with a 4xx. It posts where its operator bound it to, whoever is addressed: so
     the recipient's address is not used there, and what is wrong with its channel is the operator's to mend.
   * There is no idempotency key, and no receipt: a lost answer stays lost, and what was taken stays `sent`.
+  * A person is a `U…` (or `W…`), the direct message with them a `D…`: a message may have gone to either, so a reply names both.
   * `&`, `<` and `>` steer Slack's formatting (`<!channel>` calls everybody), so in a text they are escaped.
 """
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -37,6 +40,7 @@ from sendwright.providers.contract import (
     CommonSettings,
     Hook,
     HttpRequest,
+    Inbound,
     Media,
     Misconfigured,
     Outcome,
@@ -51,6 +55,7 @@ from sendwright.providers.contract import (
     Unsure,
     Verdict,
 )
+from sendwright.providers.redaction import vendor_id
 from sendwright.providers.signing import hex_signature, same
 
 API = "https://slack.com/api"
@@ -67,6 +72,11 @@ _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}", re.ASCII)
 _WORD = re.compile(r"[a-z0-9_]{1,64}", re.ASCII)
 _WEBHOOK = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9/_.~-]+", re.ASCII)
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
+_CHALLENGE = re.compile(r"[A-Za-z0-9_.-]{1,256}", re.ASCII)
+_PERSON = re.compile(r"[UW][A-Z0-9]{2,30}", re.ASCII)
+_DIRECT = re.compile(r"D[A-Z0-9]{2,30}", re.ASCII)
+_WRITTEN = frozenset({"file_share", "thread_broadcast", "me_message"})
+"""What, beside plain messages, a person wrote just now."""
 _UNIX = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 _CONTENT = (Reason.CONTENT, Scope.RECIPIENT)
@@ -161,12 +171,17 @@ class Slack(Provider):
         """One message. Raises `ValueError` for a channel or a content that Slack has no form for."""
         if out.channel != "slack":
             raise ValueError("this is an account for Slack")
-        said = _said(out)
+        said = _said(out, self.limited(self.counted(out)))
         if self.settings.bot_token is not None:
             if _CHANNEL.fullmatch(out.address) is None:
                 raise ValueError("the recipient is neither an id nor a name of a channel")
             said = {"channel": out.address, **said}
         return HttpRequest("POST", self._url, self._headers, msgspec.json.encode(said))
+
+    def counted(self, out: Outgoing) -> str:
+        """The text as it is escaped. Beside blocks it is what notifications and screen readers say."""
+        text = out.body or out.title or ""
+        return _escaped(text if _own_blocks(out) else spelled(text, out.media, out.actions))
 
     @cached_property
     def _url(self) -> str:
@@ -206,6 +221,33 @@ class Slack(Provider):
             return Verdict.BAD
         ours = hex_signature(secret.reveal(), f"v0:{at}:".encode() + hook.body)
         return Verdict.GOOD if same(f"v0={ours}", given) else Verdict.BAD
+
+    def response(self, hook: Hook) -> str | None:
+        """The challenge of the question that Slack asks before it sends events. It is signed like them."""
+        said = json_object(hook.body)
+        challenge = said.get("challenge") if said.get("type") == "url_verification" else None
+        return challenge if isinstance(challenge, str) and _CHALLENGE.fullmatch(challenge) else None
+
+    def events(self, hook: Hook) -> Sequence[Inbound]:
+        """What a person writes to the app, in a direct message; none for bots, for what is changed or deleted, and for channels.
+        A repetition (`X-Slack-Retry-Num`) has the same `event_id`."""
+        said = json_object(hook.body)
+        event, ref = said.get("event"), vendor_id(said.get("event_id"))
+        if said.get("type") != "event_callback" or not isinstance(event, dict) or ref is None:
+            return ()
+        if event.get("type") != "message" or event.get("channel_type") != "im" or not _is_written(event.get("subtype")):
+            return ()
+        person, place, text, ts = (event.get(name) for name in ("user", "channel", "text", "ts"))
+        if event.get("bot_id") or not isinstance(person, str) or not _PERSON.fullmatch(person):
+            return ()
+        aliases = (place,) if isinstance(place, str) and _DIRECT.fullmatch(place) else ()
+        words = html.unescape(text) if isinstance(text, str) else ""
+        at = float(ts) if isinstance(ts, str) and _TS.fullmatch(ts) else None
+        return (Inbound("slack", person, words, ref, at, aliases=aliases),)
+
+
+def _is_written(subtype: object) -> bool:
+    return subtype is None or (isinstance(subtype, str) and subtype in _WRITTEN)
 
 
 def _by_word(reply: Reply, word: str, detail: str) -> Outcome | None:
@@ -248,17 +290,19 @@ def _hint(answer: Mapping[str, Any]) -> object:
     return messages[0] if isinstance(messages, list) and messages else None
 
 
-def _said(out: Outgoing) -> dict[str, object]:
-    """The text, and blocks where there are some. Beside blocks, the text is what notifications and screen readers say."""
-    text = out.body or out.title or ""
-    if isinstance(out.own, SlackContent) and out.own.blocks:
-        if len(out.own.blocks) > BLOCKS_MAX:
+def _own_blocks(out: Outgoing) -> list[dict[str, object]]:
+    return out.own.blocks if isinstance(out.own, SlackContent) else []
+
+
+def _said(out: Outgoing, whole: str) -> dict[str, object]:
+    """The text, whole, and blocks where there are some."""
+    if own := _own_blocks(out):
+        if len(own) > BLOCKS_MAX:
             raise TooLong(f"more than {BLOCKS_MAX} blocks")
-        return {"text": _limited(text), "blocks": out.own.blocks}
-    whole = _limited(spelled(text, out.media, out.actions))
+        return {"text": whole, "blocks": own}
     if not whole:
         raise ValueError("neither a text, nor media, nor blocks")
-    blocks = _blocks(text, out.media, out.actions)
+    blocks = _blocks(out.body or out.title or "", out.media, out.actions)
     return {"text": whole, "blocks": blocks} if blocks else {"text": whole}
 
 
@@ -292,10 +336,3 @@ def _button(number: int, action: Action) -> dict[str, object]:
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _limited(text: str) -> str:
-    escaped = _escaped(text)
-    if len(escaped) > BODY_MAX:
-        raise TooLong(f"the text is longer than {BODY_MAX} characters")
-    return escaped

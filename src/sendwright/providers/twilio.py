@@ -49,7 +49,6 @@ from sendwright.providers.contract import (
     Reply,
     Scope,
     Secret,
-    TooLong,
     Unsure,
     Verdict,
 )
@@ -142,6 +141,8 @@ class TwilioSettings(CommonSettings, frozen=True, kw_only=True, rename={"sender"
     api_key_secret: Secret | None = None
     sender: str | None = None
     messaging_service_sid: str | None = None
+    segments_max: int | None = None
+    """In how many parts a message may travel, at the most."""
 
     @classmethod
     def contradictions(cls, given: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
@@ -155,6 +156,8 @@ class TwilioSettings(CommonSettings, frozen=True, kw_only=True, rename={"sender"
             faults.append(("api_key_sid", "`api_key_sid` and `api_key_secret` go together"))
         elif "auth_token" not in given and "api_key_sid" not in given:
             faults.append(("auth_token", "give `auth_token`, or `api_key_sid` with `api_key_secret`"))
+        if (segments := given.get("segments_max")) is not None and segments < 1:
+            faults.append(("segments_max", "must be 1 or more"))
         faults += [(key, "must not be empty") for key, value in given.items() if value == ""]
         return faults
 
@@ -169,7 +172,15 @@ class Twilio(Provider):
     @property
     def capabilities(self) -> Capabilities:
         told = self.settings.auth_token is not None
-        return Capabilities(channels=("sms",), receipts=told, echoes=True, lookups=True, media=True, body_max=BODY_MAX)
+        return Capabilities(
+            channels=("sms",),
+            receipts=told,
+            echoes=True,
+            lookups=True,
+            media=True,
+            body_max=BODY_MAX,
+            segments_max=self.settings.segments_max,
+        )
 
     def build(self, out: Outgoing) -> HttpRequest:
         """One Message. Raises `ValueError` for a recipient, a body or media that Twilio's rules leave no room for."""
@@ -213,13 +224,12 @@ class Twilio(Provider):
         )
 
     def _form(self, out: Outgoing) -> list[tuple[str, str]]:
-        own, text = self.settings, out.body or out.title or ""
+        own, text = self.settings, self.counted(out)
         if out.channel != "sms":
             raise ValueError("Twilio takes this account's SMS only")
         if _E164.fullmatch(out.address) is None:
             raise ValueError("the recipient is not a number in E.164")
-        if len(text) > BODY_MAX:
-            raise TooLong(f"the body is longer than {BODY_MAX} characters")
+        self.limited(text)
         if len(out.media) > MEDIA_MAX:
             raise ValueError(f"more than {MEDIA_MAX} media")
         if not text and not out.media:
@@ -295,7 +305,8 @@ def _inbound(said: Mapping[str, str]) -> Sequence[Inbound]:
     sender = said.get("From", "")
     if ref is None or _E164.fullmatch(sender) is None:
         return ()
-    return (Inbound("sms", sender, said.get("Body", ""), ref, word=_OPT_OUT.get(said.get("OptOutType", "").upper())),)
+    word = _OPT_OUT.get(said.get("OptOutType", "").upper())
+    return (Inbound("sms", sender, said.get("Body", ""), ref, word=word, answered=word is not None),)
 
 
 def _taken(reply: Reply, answer: Mapping[str, Any], words: str) -> Outcome:

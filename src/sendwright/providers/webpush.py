@@ -49,7 +49,6 @@ from sendwright.providers.contract import (
     Reply,
     Scope,
     Secret,
-    TooLong,
     Unsure,
 )
 from sendwright.providers.jose import b64url, p256_key, signed_es256, un_b64url
@@ -128,7 +127,18 @@ class Webpush(Provider):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(channels=("webpush",), media=True, guarded=self.settings.base_url is None, entropy=True)
+        return Capabilities(
+            channels=("webpush",),
+            media=True,
+            guarded=self.settings.base_url is None,
+            entropy=True,
+            body_max=TEXT_MAX,
+            unit="bytes",
+        )
+
+    def counted(self, out: Outgoing) -> str:
+        """What is encrypted."""
+        return msgspec.json.encode(_shown(out)).decode()
 
     def build(self, out: Outgoing) -> HttpRequest:
         """One push message. Raises `ValueError` for an address that is no subscription, and `TooLong` for what has more than
@@ -136,9 +146,7 @@ class Webpush(Provider):
         if out.channel != "webpush":
             raise ValueError("web push takes browsers' subscriptions only")
         to = subscription(out.address)
-        text = msgspec.json.encode(_shown(out))
-        if len(text) > TEXT_MAX:
-            raise TooLong(f"the notification has more than {TEXT_MAX} bytes as JSON")
+        text = self.limited(self.counted(out)).encode()
         body = sealed(text, un_b64url(to.keys.p256dh), un_b64url(to.keys.auth), out.entropy)
         return HttpRequest("POST", self._at(to.endpoint), self._headers(out, to.endpoint), body)
 

@@ -5,6 +5,8 @@ Read in November 2026:
                 and image-messages, document-messages beside it
   its codes     https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes
   statuses      https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status
+  replies       https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages and
+                user_preferences beside it
 
 What shapes this file:
   * Free text and media are taken within 24 hours of what the person last wrote to that number; beyond, a template alone is.
@@ -12,6 +14,8 @@ What shapes this file:
   * There is no idempotency key. `biz_opaque_callback_data` carries the attempt's id, and sent, delivered and read echo it, so a
     status settles a lost answer. Meta's words leave open whether `failed` does: the reference stands beside it.
   * Errors come as the answer, by webhook, or both. Meta asks to go by `code` and the details, never by the title.
+  * A person is known by `wa_id`, a number without its plus, which is not in every country the one that is dialled.
+  * Who switches marketing off by WhatsApp's own means is told of beside what people write, if that field is subscribed to.
   * `read` may come without `delivered`, and `played` is said of a voice message.
 """
 
@@ -19,7 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sendwright.model.content import WhatsappContent, WhatsappTemplate
 from sendwright.providers.answers import json_object
@@ -30,6 +34,7 @@ from sendwright.providers.contract import (
     Capabilities,
     Hook,
     HttpRequest,
+    Inbound,
     Media,
     Outcome,
     Outgoing,
@@ -37,7 +42,6 @@ from sendwright.providers.contract import (
     Receipt,
     Reply,
     Scope,
-    TooLong,
     Unsure,
 )
 from sendwright.providers.meta import (
@@ -74,6 +78,21 @@ _STATES = {
     "played": AttemptState.READ,
     "failed": AttemptState.FAILED,
 }
+
+_NO_REPLIES = frozenset({"reaction", "system", "revoke", "request_welcome"})
+_SWITCHED: dict[str, Literal["stop", "start"]] = {"stop": "stop", "resume": "start", "signup": "start"}
+_TWINS = tuple(
+    (re.compile(pattern, re.ASCII), other)
+    for pattern, other in (
+        (r"\+521([0-9]{10})", r"+52\1"),
+        (r"\+52([0-9]{10})", r"+521\1"),
+        (r"\+549([0-9]{10})", r"+54\1"),
+        (r"\+54([0-9]{10})", r"+549\1"),
+        (r"\+55([0-9]{2})9([0-9]{8})", r"+55\1\2"),
+        (r"\+55([0-9]{2})([0-9]{8})", r"+55\g<1>9\2"),
+    )
+)
+"""How the number of one telephone is written otherwise (seen by others, such as https://waha.devlike.pro/docs/apps/)."""
 
 _CONTENT = (Reason.CONTENT, Scope.RECIPIENT)
 _ELSEWHERE = (Reason.CONTENT, Scope.SENDER)
@@ -144,7 +163,7 @@ class WhatsappCloud(Graph):
     @property
     def capabilities(self) -> Capabilities:
         told = self.settings.app_secret is not None
-        return Capabilities(channels=("whatsapp",), receipts=told, media=True, body_max=BODY_MAX)
+        return Capabilities(channels=("whatsapp",), receipts=told, media=True, body_max=BODY_MAX, expires=True)
 
     def build(self, out: Outgoing) -> HttpRequest:
         """One message. Raises `ValueError` for a recipient or a content that WhatsApp has no form for."""
@@ -153,7 +172,26 @@ class WhatsappCloud(Graph):
         if _E164.fullmatch(out.address) is None:
             raise ValueError("the recipient is not a number in E.164")
         head = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": out.address}
-        return self.post({**head, **_said(out), "biz_opaque_callback_data": out.attempt})
+        return self.post({**head, **self._said(out), "biz_opaque_callback_data": out.attempt})
+
+    def counted(self, out: Outgoing) -> str:
+        """The text, or a file's caption; nothing of a template."""
+        if _template_of(out) is not None or _captioned(out):
+            return ""
+        return spelled(out.body or out.title or "", out.media, out.actions)
+
+    def _said(self, out: Outgoing) -> dict[str, object]:
+        """The typed part: a template, a file with its caption, or a text."""
+        template = _template_of(out)
+        if template is not None:
+            own = out.own if isinstance(out.own, WhatsappContent) else None
+            return {"type": "template", "template": _template(template, out.media if own and own.media else ())}
+        if (media := _captioned(out)) is not None:
+            return media
+        body = self.limited(self.counted(out))
+        if not body:
+            raise ValueError("neither a text, nor media, nor a template")
+        return {"type": "text", "text": {"body": body, "preview_url": "://" in body}}
 
     def parse(self, reply: Reply) -> Outcome:
         """An id is acceptance, also where Meta holds the message back to look at its template first."""
@@ -163,9 +201,16 @@ class WhatsappCloud(Graph):
         ref = vendor_id(message.get("id"))
         return Accepted(ref) if ref else Unsure("a success without an id")
 
-    def events(self, hook: Hook) -> Sequence[Receipt]:
-        """A receipt per status; none for what people write, and for everything else that Meta tells."""
-        return tuple(receipt for status in _statuses(hook.body) if (receipt := self._receipt(status)))
+    def events(self, hook: Hook) -> Sequence[Receipt | Inbound]:
+        """A receipt per status, and what people write or switch; none for everything else that Meta tells."""
+        return tuple(found for value in _values(hook.body) for found in self._told(value) if found is not None)
+
+    def _told(self, value: Mapping[str, Any]) -> Iterator[Receipt | Inbound | None]:
+        """What one change tells. A message to another number of the app is not for this one to answer."""
+        other = member(value, "metadata").get("phone_number_id") not in (None, self.account)
+        yield from (self._receipt(status) for status in rows(value.get("statuses")))
+        yield from (_reply(message, answered=other) for message in rows(value.get("messages")))
+        yield from (_preference(switched) for switched in rows(value.get("user_preferences")))
 
     def _receipt(self, status: Mapping[str, Any]) -> Receipt | None:
         word = status.get("status")
@@ -180,28 +225,81 @@ class WhatsappCloud(Graph):
         return Receipt(state, attempt, ref, reason, detail, seconds(status.get("timestamp")))
 
 
-def _statuses(body: bytes) -> Iterator[dict[str, Any]]:
+def _values(body: bytes) -> Iterator[dict[str, Any]]:
     for entry in entries(body, "whatsapp_business_account"):
         for change in rows(entry.get("changes")):
-            if change.get("field") == "messages":
-                yield from rows(member(change, "value").get("statuses"))
+            if change.get("field") in ("messages", "user_preferences"):
+                yield member(change, "value")
 
 
-def _said(out: Outgoing) -> dict[str, object]:
-    """The typed part: a template, a file with its caption, or a text."""
-    own = out.own if isinstance(out.own, WhatsappContent) else None
-    if own is not None and own.template is not None:
-        return {"type": "template", "template": _template(own.template, out.media if own.media else ())}
-    text = out.body or out.title or ""
-    caption = spelled(text, actions=out.actions)
-    if len(out.media) == 1 and (media := _media(out.media[0], caption)):
-        return media
-    body = spelled(text, out.media, out.actions)
-    if not body:
-        raise ValueError("neither a text, nor media, nor a template")
-    if len(body) > BODY_MAX:
-        raise TooLong(f"the text is longer than {BODY_MAX} characters")
-    return {"type": "text", "text": {"body": body, "preview_url": "://" in body}}
+def _reply(message: Mapping[str, Any], *, answered: bool) -> Inbound | None:
+    """What a person wrote or pressed; None for reactions, system messages and what was said in a group."""
+    kind, person = message.get("type"), _number(message.get("from"))
+    if person is None or not isinstance(kind, str) or kind in _NO_REPLIES or message.get("group_id"):
+        return None
+    text, payload = _words(message, kind)
+    ref, at = vendor_id(message.get("id")), seconds(message.get("timestamp"))
+    return Inbound("whatsapp", person, text, ref, at, payload=payload, aliases=_also_written(person), answered=answered)
+
+
+def _words(message: Mapping[str, Any], kind: str) -> tuple[str, str]:
+    """The text, or the button's label or the file's caption; and what stood behind the button."""
+    said = member(message, kind)
+    match kind:
+        case "interactive":
+            pressed = member(said, str(said.get("type")))
+            text, payload = pressed.get("title"), pressed.get("id")
+        case "button":
+            text, payload = said.get("text"), said.get("payload")
+        case "edit":
+            changed = member(said, "message")
+            return _words(changed, str(changed.get("type"))) if changed.get("type") != "edit" else ("", "")
+        case _:
+            text, payload = said.get("body") or said.get("caption"), None
+    return text if isinstance(text, str) else "", payload if isinstance(payload, str) else ""
+
+
+def _preference(switched: Mapping[str, Any]) -> Inbound | None:
+    """A person switched a business's marketing off, or on again."""
+    person, value = _number(switched.get("wa_id")), switched.get("value")
+    word = _SWITCHED.get(value) if isinstance(value, str) else None
+    if person is None or word is None or switched.get("category") != "marketing_messages":
+        return None
+    at, detail = number(switched.get("timestamp")), switched.get("detail")
+    text = detail if isinstance(detail, str) and detail else str(value)
+    return Inbound(
+        "whatsapp",
+        person,
+        text,
+        None,
+        at if at is not None and 0 <= at < 1 << 40 else None,
+        word,
+        aliases=_also_written(person),
+        how="preference",
+    )
+
+
+def _number(value: object) -> str | None:
+    """A person's number, which WhatsApp writes without the plus."""
+    number = f"+{value.removeprefix('+')}" if isinstance(value, str) else ""
+    return number if _E164.fullmatch(number) else None
+
+
+def _also_written(person: str) -> tuple[str, ...]:
+    """How else the number is written that WhatsApp knows the person by. In Mexico, Argentina and Brazil many accounts have a
+    digit more, or less, than the number that one dials."""
+    return tuple(found.expand(other) for pattern, other in _TWINS if (found := pattern.fullmatch(person)))
+
+
+def _template_of(out: Outgoing) -> WhatsappTemplate | None:
+    return out.own.template if isinstance(out.own, WhatsappContent) else None
+
+
+def _captioned(out: Outgoing) -> dict[str, object] | None:
+    """The one file under its caption, where it can be said so."""
+    if len(out.media) != 1:
+        return None
+    return _media(out.media[0], spelled(out.body or out.title or "", actions=out.actions))
 
 
 def _media(item: Media, caption: str) -> dict[str, object] | None:

@@ -14,7 +14,6 @@ from typing import Any
 from sendwright.sandbox.desk import Desk
 from sendwright.sandbox.log import MessageLog
 from sendwright.sandbox.options import SandboxOptions
-from sendwright.sandbox.server import BODY_MAX
 from sendwright.sandbox.wire import Answer, Cut, Drip, Flood, Reply, Request, Silence, problem
 
 Scope = MutableMapping[str, Any]
@@ -39,9 +38,9 @@ class SandboxApp:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        request = await _read(scope, receive)
+        request = await _read(scope, receive, self.desk)
         if request is None:
-            await _reply(send, problem(413, "too_large", "A body has at most 1 MB."))
+            await _reply(send, problem(413, "too_large", "The body has more bytes than are taken here."))
             return
         turn = self.desk.handle(request)
         try:
@@ -68,18 +67,18 @@ def sandbox_app(settings: SandboxOptions, log: MessageLog) -> SandboxApp:
     return SandboxApp(Desk(settings, log))
 
 
-async def _read(scope: Scope, receive: Receive) -> Request | None:
-    body = bytearray()
+async def _read(scope: Scope, receive: Receive, desk: Desk) -> Request | None:
+    prefix = scope.get("root_path", "")
+    path = scope["path"]
+    inner = path[len(prefix) :] if prefix and path.startswith(prefix) else path
+    body, most = bytearray(), desk.body_max(inner)
     more = True
     while more:
         event = await receive()
         body += event.get("body", b"")
         more = event.get("more_body", False)
-        if len(body) > BODY_MAX:
+        if len(body) > most:
             return None
-    prefix = scope.get("root_path", "")
-    path = scope["path"]
-    inner = path[len(prefix) :] if prefix and path.startswith(prefix) else path
     return Request(scope["method"], inner, scope["query_string"].decode("latin-1"), dict(scope["headers"]), bytes(body), prefix)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -25,11 +25,21 @@ class Asked(Struct, frozen=True, gc=False):
     html: str | None = None
     url: str | None = None
     media: Sequence[str] = ()
+    """Addresses of what goes along, or the names of files."""
+    copies: Sequence[str] = ()
+    """Who else has it."""
+    unsubscribe_url: str | None = None
     reference: str | None = None
     idempotency_key: str | None = None
     callback_url: str | None = None
     token: str = ""
     """The caller's secret, where receipts are signed with it. Never noted."""
+    echoed: Mapping[str, str] = {}
+    """What the caller wants back in whatever is reported."""
+    also: Sequence[Asked] = ()
+    """The other messages of the same call: all of them are answered by one answer."""
+    lost: bool = False
+    """The vendor takes it, and it reaches nobody: what it is for can't read it."""
     refusal: Reply | None = None
     """What a healthy vendor answers, where that is not yes."""
 
@@ -37,14 +47,10 @@ class Asked(Struct, frozen=True, gc=False):
         return f"Asked({self.kind})"
 
 
-class Dialect(Protocol):
-    """One vendor's protocol, pure: reading, answering, reporting."""
+class Voice(Protocol):
+    """How one vendor answers and reports."""
 
     kind: str
-
-    def read(self, request: Request, account: str) -> Asked:
-        """What is asked; with a `refusal` where the vendor would refuse. `account` is the one in the path, if any."""
-        ...
 
     def new_ref(self) -> str:
         """A new message id, as the vendor makes them."""
@@ -58,8 +64,9 @@ class Dialect(Protocol):
         """The answer to a repetition that the vendor has recognised."""
         ...
 
-    def opted_out(self, asked: Asked) -> Reply:
-        """The refusal of an address that does not want to be written to."""
+    def opted_out(self, asked: Asked) -> Reply | None:
+        """The refusal of an address that does not want to be written to. None where the vendor takes the message, drops it, and
+        reports that: by `receipt` for the state `dropped`."""
         ...
 
     def failure(self, status: int, code: int | str | None, headers: Headers) -> Reply:
@@ -68,4 +75,12 @@ class Dialect(Protocol):
 
     def receipt(self, asked: Asked, noted: Noted, state: str) -> tuple[Headers, bytes]:
         """The callback that reports `state` (`sent`, `delivered`, `read`, `failed`): headers and body."""
+        ...
+
+
+class Dialect(Voice, Protocol):
+    """One vendor's protocol over HTTP, pure: reading, answering, reporting."""
+
+    def read(self, request: Request, account: str) -> Asked:
+        """What is asked; with a `refusal` where the vendor would refuse. `account` is the one in the path, if any."""
         ...

@@ -16,6 +16,7 @@ from sendwright.sandbox import page
 from sendwright.sandbox.faults import Faults, FaultSheet
 from sendwright.sandbox.log import MessageLog
 from sendwright.sandbox.receipts import Receipts
+from sendwright.sandbox.replies import Replies
 from sendwright.sandbox.wire import Headers, Reply, Request, json_reply, problem
 
 LINES_MAX = 10_000
@@ -30,10 +31,21 @@ _GUARD: Headers = (
     (b"x-frame-options", b"DENY"),
     (
         b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "  # noqa: ISC004 - one policy
+        b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; "  # noqa: ISC004 - one policy
         b"object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
 )
+_LETTER: Headers = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    *(header for header in _GUARD if header[0] not in {b"content-security-policy", b"x-frame-options"}),
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (
+        b"content-security-policy",
+        b"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "  # noqa: ISC004 - one policy
+        b"frame-ancestors 'self'",
+    ),
+)
+"""For what anybody may have written: in a sandbox even where it is opened by itself."""
 _HTML: Headers = ((b"content-type", b"text/html; charset=utf-8"), *_GUARD)
 _NDJSON: Headers = ((b"content-type", b"application/x-ndjson"), *_GUARD)
 
@@ -42,16 +54,25 @@ class Control:
     """Answers what is not a message."""
 
     def __init__(
-        self, log: MessageLog, faults: Faults, receipts: Receipts, hosts: Collection[str], reset: Callable[[], None]
+        self,
+        log: MessageLog,
+        faults: Faults,
+        receipts: Receipts,
+        hosts: Collection[str],
+        reset: Callable[[], None],
+        smtp_at: Callable[[], tuple[str, int] | None],
+        replies: Replies,
     ) -> None:
         self._log = log
         self._faults = faults
         self._receipts = receipts
         self._hosts = frozenset(h.lower() for h in hosts) | {"localhost"}
         self._reset = reset
+        self._smtp_at = smtp_at
         self._routes: dict[tuple[str, str], Callable[[Request], Reply]] = {
             ("GET", "/"): self._page,
             ("GET", "/fragment"): self._fragment,
+            ("GET", "/mail"): self._mail,
             ("GET", "/page.js"): lambda _: Reply(200, page.SCRIPT, ((b"content-type", b"text/javascript"), *_GUARD)),
             ("GET", "/page.css"): lambda _: Reply(200, page.STYLE, ((b"content-type", b"text/css"), *_GUARD)),
             ("GET", "/log"): self._lines,
@@ -59,6 +80,7 @@ class Control:
             ("GET", "/faults"): lambda _: json_reply(200, self._faults.sheet(), _GUARD),
             ("PUT", "/faults"): self._put_faults,
             ("POST", "/reset"): self._post_reset,
+            ("POST", "/reply"): replies.handle,
             ("GET", "/healthz"): lambda _: json_reply(200, {"status": "ok"}, _GUARD),
         }
 
@@ -89,14 +111,26 @@ class Control:
             return False
 
     def _page(self, request: Request) -> Reply:
-        return Reply(200, page.whole(request.prefix, self._log, self._faults), _HTML)
+        return Reply(200, page.whole(self._seen(request)), _HTML)
 
     def _fragment(self, request: Request) -> Reply:
         mark = page.mark(self._log)
         headers = ((b"etag", mark), *_HTML)
         if request.headers.get(b"if-none-match") == mark:
             return Reply(304, b"", headers)
-        return Reply(200, page.fragment(self._log, self._faults), headers)
+        return Reply(200, page.fragment(self._seen(request)), headers)
+
+    def _seen(self, request: Request) -> page.Seen:
+        return page.Seen(self._log, self._faults, request.prefix, self._smtp_at())
+
+    def _mail(self, request: Request) -> Reply:
+        """`seq`: the HTML of that mail, for a frame of the page."""
+        seq = dict(parse_qsl(request.query)).get("seq", "")
+        number = int(seq) if seq.isascii() and seq.isdigit() and len(seq) < 16 else 0
+        found = self._log.after(number - 1, 1) if number else []
+        if not found or found[0].entry.seq != number or found[0].entry.html is None:
+            return problem(404, "not_found", "The sandbox shows no such mail.", _GUARD)
+        return Reply(200, page.mail(found[0].entry.html), _LETTER)
 
     def _lines(self, request: Request) -> Reply:
         """`after` and `limit`: what came after that number, oldest first; `newest`: the last so many."""

@@ -9,20 +9,27 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from sendwright.sandbox.asked import Asked, Dialect
+from sendwright.sandbox.asked import Asked, Dialect, Voice
 from sendwright.sandbox.control import Control
 from sendwright.sandbox.courier import Courier
 from sendwright.sandbox.faults import Faults, ReceiptPlan, Rule, Whom
+from sendwright.sandbox.keyring import Keyring
 from sendwright.sandbox.log import Entry, MessageLog, Noted
 from sendwright.sandbox.native import Native, Replays
 from sendwright.sandbox.options import SandboxOptions
 from sendwright.sandbox.receipts import Receipts
+from sendwright.sandbox.replies import Replies, Speaker
 from sendwright.sandbox.twilio import Twilio
 from sendwright.sandbox.vendors import Vendors
 from sendwright.sandbox.wire import Answer, Cut, Drip, Flood, Reply, Request, Silence, Turn, problem
+
+BODY_MAX = 1_048_576
+"""Bytes of a request, where the vendor takes no more."""
 
 _TWILIO = re.compile(r"/2010-04-01/Accounts/([A-Za-z0-9]{1,64})/Messages(?:/([A-Za-z0-9]{1,64}))?\.json")
 _NATIVE = "/v1/messages"
@@ -34,7 +41,7 @@ _NO_FILE = "The log's file did not take the line, so nothing was taken."
 class _Case(Struct, frozen=True, gc=False):
     """A message's request on its way through the desk."""
 
-    dialect: Dialect
+    dialect: Voice
     asked: Asked
     ref: str
     """The id that it is given, or was given the first time."""
@@ -42,6 +49,8 @@ class _Case(Struct, frozen=True, gc=False):
     """Neither refused nor a repetition."""
     good: Reply
     """What a healthy vendor answers."""
+    dropped: bool = False
+    """The vendor takes it, and will deliver it to nobody."""
 
 
 class Desk:
@@ -58,8 +67,12 @@ class Desk:
         self._replays = Replays()
         self._twilio = Twilio(options.credentials)
         self._native = Native(options.tokens, options.secret)
-        self._vendors = Vendors()
-        self._control = Control(log, self.faults, self.receipts, options.page_hosts, self.reset)
+        self.smtp_at: tuple[str, int] | None = None
+        """Where mails are taken by SMTP."""
+        self.keyring = Keyring(options.keys_path)
+        self._vendors = Vendors(self.keyring, self.receipts.announce)
+        replies = Replies(log, self._speaker, self.courier, options.callback_hosts)
+        self._control = Control(log, self.faults, self.receipts, options.page_hosts, self.reset, lambda: self.smtp_at, replies)
 
     def __repr__(self) -> str:
         return f"Desk({self.log!r})"
@@ -76,11 +89,18 @@ class Desk:
             return Turn(self._fetch(request, account, ref))
         return self._message(self._twilio, request, account) if request.method == "POST" else _not_allowed("POST")
 
+    def _speaker(self, kind: str) -> Speaker | None:
+        return self._vendors.speaker(kind)
+
     def _elsewhere(self, request: Request) -> Turn:
         vendor = self._vendors.find(request.path)
         if vendor is not None:
             return self._message(vendor[0], request, vendor[1]) if request.method == "POST" else _not_allowed("POST")
         return Turn(self._vendors.other(request) or self._control.handle(request))
+
+    def body_max(self, path: str) -> int:
+        """Most bytes that a request to that path may have."""
+        return self._vendors.body_max(path) or BODY_MAX
 
     def ended(self, turn: Turn) -> None:
         """The turn has been acted out, or nobody is left to see it."""
@@ -93,7 +113,7 @@ class Desk:
         self.receipts.reset()
         self.faults.reset()
         self._replays.clear()
-        self._vendors = Vendors()
+        self._vendors = Vendors(self.keyring, self.receipts.announce)
 
     async def stop(self) -> None:
         await self.courier.stop()
@@ -107,17 +127,34 @@ class Desk:
         return self._twilio.fetched(self.log.find(ref), account, self.log.now())
 
     def _message(self, dialect: Dialect, request: Request, account: str) -> Turn:
-        asked = dialect.read(request, account)
+        return self.mail(dialect, dialect.read(request, account))
+
+    def mail(self, voice: Voice, asked: Asked) -> Turn:
+        """What becomes of a message that has been read, however it came."""
         self.log.opened()
         try:
-            return self._treat(self._case(dialect, asked))
+            return self._treat(self._cases(voice, asked))
         except OSError:
-            return Turn(problem(500, "log", _NO_FILE) if dialect is self._native else dialect.failure(500, None, ()), counted=True)
+            return Turn(problem(500, "log", _NO_FILE) if voice is self._native else voice.failure(500, None, ()), counted=True)
         except Exception:
             self.log.closed()
             raise
 
-    def _case(self, dialect: Dialect, asked: Asked) -> _Case:
+    def refused(self, voice: Voice, asked: Asked, status: int | None, verdict: str = "refused") -> None:
+        """Writes down a message that went no further before its content came."""
+        case = _Case(voice, asked, "", first=False, good=Reply(status or 0))
+        self.log.note(_entry(self.log.next_seq, self.log.now(), case, verdict, taken=False, status=status))
+
+    def deed(self, rule: Rule, voice: Voice, good: Reply) -> Answer:
+        """What the caller meets in the place of `good` when a rule acts before the content."""
+        return _deed(rule, _Case(voice, Asked(voice.kind, ""), "", first=False, good=good))
+
+    def _cases(self, dialect: Voice, asked: Asked) -> list[_Case]:
+        """One for each message of the call; all of them have the first one's id and answer."""
+        first = self._case(dialect, asked)
+        return [self._dropped(case) for case in (first, *(replace(first, asked=each) for each in asked.also))]
+
+    def _case(self, dialect: Voice, asked: Asked) -> _Case:
         refusal = asked.refusal or (dialect.opted_out(asked) if asked.to in self.faults.opted_out else None)
         key = asked.idempotency_key
         known = self._replays.find(asked.account, key) if key is not None and refusal is None else None
@@ -128,37 +165,43 @@ class Desk:
         ref = dialect.new_ref()
         return _Case(dialect, asked, ref, first=True, good=dialect.taken(asked, ref, self.log.now()))
 
-    def _treat(self, case: _Case) -> Turn:
-        drawn = self.faults.draw(Whom(case.asked.kind, case.asked.account, case.asked.channel, case.asked.to))
-        rule = drawn.rule
-        if rule is None:
-            verdict = "taken" if case.first else "replayed" if case.ref else "refused"
-            after = self._note(case, verdict, case.first, case.good.status)
-            return Turn(case.good, drawn.delay_s, after, counted=True)
-        answer = _deed(rule, case)
-        taken = rule.takes and case.first
-        verdict = "refused" if rule.do == "status" and not taken else rule.do
-        after = self._note(case, verdict, taken, _status(answer))
+    def _dropped(self, case: _Case) -> _Case:
+        """What was let pass, and is of an address that has opted out or can't be read there, is dropped."""
+        dropped = case.first and (case.asked.lost or case.asked.to in self.faults.opted_out)
+        return replace(case, first=False, dropped=True) if dropped else case
+
+    def _treat(self, cases: list[_Case]) -> Turn:
+        drawn = self.faults.draw(*(Whom(a.kind, a.account, a.channel, a.to) for a in (case.asked for case in cases)))
+        answer = cases[0].good if drawn.rule is None else _deed(drawn.rule, cases[0])
+        judged = [(case, *_judged(case, drawn.rule)) for case in cases]
+        seq, at, status = self.log.next_seq, self.log.now(), _status(answer)
+        entries = [_entry(seq + n, at, case, verdict, taken, status) for n, (case, verdict, taken) in enumerate(judged)]
+        after = None
+        for noted, (case, _, taken) in zip(self.log.note_all(entries), judged, strict=True):
+            if taken or (case.dropped and (drawn.rule is None or drawn.rule.takes)):
+                after = self._begin(case, noted) or after
         return Turn(answer, drawn.delay_s, after, counted=True)
 
-    def _note(self, case: _Case, verdict: str, taken: bool, status: int | None) -> asyncio.Future[None] | None:
+    def _begin(self, case: _Case, noted: Noted) -> asyncio.Future[None] | None:
         asked = case.asked
-        noted = self.log.note(_entry(self.log, case, verdict, taken, status))
-        if not taken:
-            return None
         if asked.idempotency_key is not None:
             self._replays.keep(asked.account, asked.idempotency_key, case.ref)
-        return self._report(case, noted)
-
-    def _report(self, case: _Case, noted: Noted) -> asyncio.Future[None] | None:
-        return self.receipts.begin(case.dialect, case.asked, noted)
+        return self.receipts.begin(case.dialect, asked, noted, ("dropped",) if case.dropped else None)
 
 
-def _entry(log: MessageLog, case: _Case, verdict: str, taken: bool, status: int | None) -> Entry:
+def _judged(case: _Case, rule: Rule | None) -> tuple[str, bool]:
+    """The verdict, and whether it was taken."""
+    if rule is None:
+        return "taken" if case.first else "dropped" if case.dropped else "replayed" if case.ref else "refused", case.first
+    taken = rule.takes and case.first
+    return "refused" if rule.do == "status" and not rule.takes else rule.do, taken
+
+
+def _entry(seq: int, at: datetime, case: _Case, verdict: str, taken: bool, status: int | None) -> Entry:
     asked = case.asked
     return Entry(
-        log.next_seq,
-        log.now(),
+        seq,
+        at,
         asked.kind,
         asked.account,
         verdict,
@@ -175,6 +218,8 @@ def _entry(log: MessageLog, case: _Case, verdict: str, taken: bool, status: int 
         asked.html,
         asked.url,
         asked.media,
+        asked.copies,
+        asked.unsubscribe_url,
     )
 
 

@@ -8,6 +8,7 @@ seed repeats a run.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -20,6 +21,8 @@ _Time = Annotated[float, Meta(ge=0, le=SILENCE_MAX_S * 1000)]
 Deed = Literal[
     "latency", "status", "hang", "reset_before", "reset_after", "malformed", "empty", "html", "drip", "oversize",
 ]  # fmt: skip
+Stage = Literal["connect", "ehlo", "auth", "mail", "rcpt", "data", "content"]
+"""Of a conversation over SMTP. A request over HTTP is all content."""
 ReceiptState = Literal["sent", "delivered", "read", "failed"]
 
 _TAKES = frozenset({"reset_after", "malformed", "empty", "html", "drip", "oversize"})
@@ -60,6 +63,8 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
 
     do: Deed
     match: Match = Match()
+    stage: Stage = "content"
+    """Which part of a conversation over SMTP it meets; `content` is what comes after the final dot."""
     share: _Share = 1.0
     count: Annotated[int, Meta(ge=1)] | None = None
     """The rule ends when it has acted that often."""
@@ -121,7 +126,7 @@ class FaultSheet(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Drawn(Struct, frozen=True, gc=False):
-    """What one message meets."""
+    """What one call meets."""
 
     rule: Rule | None
     """None: it is treated as it should be."""
@@ -158,22 +163,23 @@ class Faults:
         ]
         return FaultSheet(tuple(rules), self.receipts, tuple(sorted(self.opted_out)))
 
-    def draw(self, whom: Whom) -> Drawn:
-        """Throws the dice for one message, and uses up the counts of the rules that act."""
+    def draw(self, *whoms: Whom, stage: Stage = "content") -> Drawn:
+        """Throws the dice for the messages of one call, and uses up the counts of the rules that act. A rule meets the call where
+        it meets one of them."""
+        delay_s = self._delay_s if stage == "content" else 0.0
         if not self._rules:
-            return Drawn(None, self._delay_s)
-        delay_s = self._delay_s
+            return Drawn(None, delay_s)
         for index, rule in enumerate(self._rules):
-            if not self._acts(index, rule, whom):
+            if rule.stage != stage or not self._acts(index, rule, whoms):
                 continue
             delay_s += rule.latency_ms / 1000
             if rule.do != "latency":
                 return Drawn(rule, delay_s)
         return Drawn(None, delay_s)
 
-    def _acts(self, index: int, rule: Rule, whom: Whom) -> bool:
+    def _acts(self, index: int, rule: Rule, whoms: Sequence[Whom]) -> bool:
         left = self._left[index]
-        if left == 0 or not rule.match.meets(whom):
+        if left == 0 or not any(map(rule.match.meets, whoms)):
             return False
         if rule.share < 1 and self.rng.random() >= rule.share:
             return False

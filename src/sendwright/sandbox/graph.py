@@ -1,8 +1,8 @@
 """Meta's Graph API as a caller meets it: WhatsApp, Messenger and Instagram take messages, and report to the app's one callback.
 
 Facts: developers.facebook.com/documentation/business-messaging/whatsapp (messages, status webhooks, error codes),
-/docs/messenger-platform (Send API, webhooks), /docs/graph-api/reference/app/subscriptions, read November 2026. Any bearer token is
-taken. An app subscribes as it does at Meta, and its secret, which comes in its access token, signs what is reported.
+/docs/messenger-platform (Send API, webhooks), /docs/graph-api/reference/app/subscriptions and debug_token, read November 2026. Any
+bearer token is taken. An app subscribes as it does at Meta; its secret, which comes in its access token, signs what is reported.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from msgspec import Struct
 
 from sendwright.sandbox.asked import Asked
 from sendwright.sandbox.keys import meta_signature
-from sendwright.sandbox.log import Noted
+from sendwright.sandbox.log import Entry, Noted
 from sendwright.sandbox.places import usable
+from sendwright.sandbox.replies import Told
 from sendwright.sandbox.wire import Headers, Reply, Request, bearer, json_of, json_reply
 
 _ACCOUNT = re.compile(r"/v[0-9]+\.[0-9]+/([0-9]{1,32})/messages", re.ASCII)
 _APP = re.compile(r"/v[0-9]+\.[0-9]+/([0-9]{1,32})/subscriptions", re.ASCII)
+_TOKEN = re.compile(r"/v[0-9]+\.[0-9]+/debug_token", re.ASCII)
+_ENDS = re.compile(r"expires-([0-9]{1,10})$", re.ASCII)
 _NUMBER = re.compile(r"\+?[0-9]{7,15}", re.ASCII)
 _TYPES = frozenset({"text", "template", "image", "video", "audio", "document"})
 _TEXTS = {
@@ -79,8 +82,20 @@ class Graph(ABC):
         return found[1] if found else None
 
     def other(self, request: Request, path: str) -> Reply | None:
-        """The one call beside messages: an app subscribes."""
+        """The calls beside messages: an app subscribes, and a token is asked about."""
+        if _TOKEN.fullmatch(path) and request.method == "GET":
+            return self._life(request)
         return self._subscribe(request) if _APP.fullmatch(path) and request.method == "POST" else None
+
+    def _life(self, request: Request) -> Reply:
+        """How long a token lives: as a system user's, without an end, unless it names one."""
+        asked = dict(parse_qsl(request.query, max_num_fields=20)).get("input_token")
+        if not (bearer(request) and asked):
+            return self.failure(401 if asked else 400, None, ())
+        named = _ENDS.search(asked)
+        ends_at = int(named[1]) if named else 0
+        lives = {"is_valid": not named or ends_at > time.time(), "expires_at": ends_at, "data_access_expires_at": 0}
+        return json_reply(200, {"data": {"type": "USER" if named else "SYSTEM_USER", **lives}})
 
     def _subscribe(self, request: Request) -> Reply:
         app, _, secret = bearer(request).partition("|")
@@ -138,13 +153,29 @@ class Graph(ABC):
         error = {"message": f"(#{number}) {text}", "type": "OAuthException", "code": number, "fbtrace_id": "A" * 23}
         return json_reply(status, {"error": error}, headers)
 
+    def reply(self, entry: Entry, text: str) -> Told | None:
+        """A person's message to the account, told to the app."""
+        told = self.subscription
+        if told is None:
+            return None
+        headers, body = _signed(told.secret, {"object": self.about, "entry": [self.written(entry, text)]})
+        return Told(told.url, headers, body)
+
+    def written(self, entry: Entry, text: str) -> dict[str, object]:
+        """The entry of a callback that tells of it."""
+        now_ms = int(time.time() * 1000)
+        whose = {"sender": {"id": entry.to}, "recipient": {"id": entry.account}, "timestamp": now_ms}
+        return {"id": entry.account, "time": now_ms, "messaging": [whose | {"message": {"mid": self.new_ref(), "text": text}}]}
+
     def receipt(self, asked: Asked, noted: Noted, state: str) -> tuple[Headers, bytes]:
         now_ms, ours, theirs = int(time.time() * 1000), {"id": asked.account}, {"id": asked.to}
         event = self.event(asked, noted.entry.ref or "", state, now_ms)
         outward = "message" in event  # an echo is from the account, everything else from the person
         whose = {"sender": ours, "recipient": theirs} if outward else {"sender": theirs, "recipient": ours}
         messaging = [whose | {"timestamp": now_ms} | event] if event else []
-        return _signed(asked, {"object": self.about, "entry": [{"id": asked.account, "time": now_ms, "messaging": messaging}]})
+        return _signed(
+            asked.token, {"object": self.about, "entry": [{"id": asked.account, "time": now_ms, "messaging": messaging}]}
+        )
 
     @abstractmethod
     def event(self, asked: Asked, ref: str, state: str, now_ms: int) -> dict[str, object]:
@@ -227,15 +258,26 @@ class WhatsappCloud(Graph):
             status["errors"] = [{"code": _UNREACHABLE, "title": text, "message": text, "error_data": {"details": text}}]
         value = {"messaging_product": "whatsapp", "metadata": {"phone_number_id": asked.account}, "statuses": [status]}
         entry = {"id": "102290129340398", "changes": [{"field": "messages", "value": value}]}
-        return _signed(asked, {"object": self.about, "entry": [entry]})
+        return _signed(asked.token, {"object": self.about, "entry": [entry]})
+
+    def written(self, entry: Entry, text: str) -> dict[str, object]:
+        person = entry.to.lstrip("+")
+        message = {"from": person, "id": self.new_ref(), "timestamp": str(int(time.time())), "type": "text", "text": {"body": text}}
+        value = {
+            "messaging_product": "whatsapp",
+            "metadata": {"phone_number_id": entry.account},
+            "contacts": [{"profile": {"name": "Somebody"}, "wa_id": person}],
+            "messages": [message],
+        }
+        return {"id": "102290129340398", "changes": [{"field": "messages", "value": value}]}
 
     def event(self, asked: Asked, ref: str, state: str, now_ms: int) -> dict[str, object]:
         return {}  # its statuses are no events of a conversation
 
 
-def _signed(asked: Asked, told: object) -> tuple[Headers, bytes]:
+def _signed(secret: str, told: object) -> tuple[Headers, bytes]:
     body = msgspec.json.encode(told)
-    signature = meta_signature(asked.token, body)
+    signature = meta_signature(secret, body)
     return ((b"content-type", b"application/json"), (b"x-hub-signature-256", signature.encode())), body
 
 

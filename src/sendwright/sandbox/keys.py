@@ -38,3 +38,11 @@ def meta_signature(app_secret: str, body: bytes) -> str:
     Source: developers.facebook.com/docs/graph-api/webhooks/getting-started.
     """
     return "sha256=" + hmac.digest(app_secret.encode(), body, hashlib.sha256).hex()
+
+
+def slack_signature(signing_secret: str, timestamp: int, body: bytes) -> str:
+    """The `X-Slack-Signature` header: HMAC-SHA256 over `v0:timestamp:body`, in hexadecimal.
+
+    Source: docs.slack.dev/authentication/verifying-requests-from-slack.
+    """
+    return "v0=" + hmac.digest(signing_secret.encode(), b"v0:%d:%s" % (timestamp, body), hashlib.sha256).hex()

@@ -31,7 +31,7 @@ class Entry(Struct, frozen=True, gc=False, omit_defaults=True, rename={"sender":
     kind: str
     account: str
     verdict: str
-    """`taken`, `replayed`, `refused`, or the fault that was acted out."""
+    """`taken`, `replayed`, `refused`, `dropped`, or the fault that was acted out."""
     taken: bool
     status: int | None
     """Of the answer; null where there was none."""
@@ -48,6 +48,8 @@ class Entry(Struct, frozen=True, gc=False, omit_defaults=True, rename={"sender":
     html: str | None = None
     url: str | None = None
     media: Sequence[str] = ()
+    copies: Sequence[str] = ()
+    unsubscribe_url: str | None = None
 
     def __repr__(self) -> str:
         return f"Entry({self.seq}, {self.verdict})"
@@ -71,6 +73,8 @@ class Noted(Struct, gc=False):
     """The states that it comes to, one after the other, whether or not somebody is told."""
     pace_s: float = 0.0
     """Time to the first of them, and between two, in seconds."""
+    written: list[str] = []
+    """What its recipient has written back."""
 
     def state(self, now: datetime) -> str:
         """The furthest that it has come by now; empty when it has just been taken."""
@@ -144,8 +148,15 @@ class MessageLog:
 
     def note(self, entry: Entry) -> Noted:
         """Writes and counts an entry, whose `seq` is `next_seq`. Raises OSError where the file did not take it."""
+        return self.note_all([entry])[0]
+
+    def note_all(self, entries: Sequence[Entry]) -> list[Noted]:
+        """The same for the messages of one call: by one write, so that all are there or the call was not taken."""
         if self._file is not None:
-            _write(self._file, _ENCODER.encode(entry) + b"\n")
+            _write(self._file, b"".join(_ENCODER.encode(entry) + b"\n" for entry in entries))
+        return [self._count(entry) for entry in entries]
+
+    def _count(self, entry: Entry) -> Noted:
         self._seq = entry.seq
         self.version += 1
         counts = self._counts

@@ -51,6 +51,7 @@ class NativeMessage(Struct, frozen=True, forbid_unknown_fields=True, rename={"se
     url: str | None = None
     media: list[MediaLink | str] | None = None
     sender: str | None = None
+    unsubscribe_url: str | None = None
     callback_url: str | None = None
     ttl_s: float | None = None
 
@@ -143,6 +144,7 @@ def _asked(account: str, message: NativeMessage) -> Asked:
         html=message.html,
         url=message.url,
         media=[m if isinstance(m, str) else m.url for m in message.media or ()],
+        unsubscribe_url=message.unsubscribe_url,
         reference=message.reference,
         idempotency_key=message.idempotency_key,
         callback_url=callback,

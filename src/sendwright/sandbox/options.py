@@ -17,6 +17,8 @@ class SandboxOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: str = "127.0.0.1"
     port: int = 8425
     """0: any free one."""
+    smtp: tuple[str, int] | None = None
+    """Host and port to take mails on, by SMTP. None: none are."""
     log_path: str | None = None
     """The file to append a line to for every request, before it is answered. None: memory alone."""
     shown_max: Annotated[int, Meta(ge=1)] = 10_000
@@ -41,6 +43,8 @@ class SandboxOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Addresses that have asked not to be written to."""
     secret: str = SANDBOX_SECRET
     """Signs the sandbox protocol's receipts: `whsec_` and base64."""
+    keys_path: str | None = None
+    """The file that keeps the keys which the sandbox makes for vendors' schemes. None: they are others after a restart."""
     seed: int | None = None
     """Makes the shares of the faults draw the same every time."""
 

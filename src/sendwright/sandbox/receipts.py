@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
-from sendwright.sandbox.asked import Asked, Dialect
+from sendwright.sandbox.asked import Asked, Voice
 from sendwright.sandbox.courier import Courier, Post
 from sendwright.sandbox.faults import Faults, ReceiptPlan
 from sendwright.sandbox.log import MessageLog, Noted
 from sendwright.sandbox.places import Place, place_of
+from sendwright.sandbox.wire import Headers
 
 QUEUED_MAX = 200_000
 """Most posts planned at one time; messages beyond it go unreported, and are counted as such."""
@@ -34,10 +35,11 @@ class Receipts:
     def __repr__(self) -> str:
         return f"Receipts(queued={self.queued})"
 
-    def begin(self, dialect: Dialect, asked: Asked, noted: Noted) -> asyncio.Future[None] | None:
-        """Decides what becomes of a taken message. Returns what its answer must wait for, if anything."""
+    def begin(self, dialect: Voice, asked: Asked, noted: Noted, fate: tuple[str, ...] | None = None) -> asyncio.Future[None] | None:
+        """Decides what becomes of a taken message, where `fate` has not. Returns what its answer must wait for, if anything."""
         plan = self.faults.receipts
-        noted.fate, noted.pace_s = self._fate(plan), plan.delay_ms / 1000
+        known = fate if plan.sequence else ()
+        noted.fate, noted.pace_s = self._fate(plan) if known is None else known, plan.delay_ms / 1000
         if not noted.fate or asked.callback_url is None:
             return None
         place = place_of(asked.callback_url)
@@ -51,6 +53,12 @@ class Receipts:
             return None
         self.queued += posts
         return _Journey(self, dialect, asked, noted, place).start()
+
+    def announce(self, url: str, headers: Headers, body: bytes) -> None:
+        """Posts what is about no message, where that address may be called."""
+        place = place_of(url)
+        if place is not None and place.allowed(self._hosts):
+            self.courier.send(place, Post(place, headers, body, lambda _status: None))
 
     def reset(self) -> None:
         """What has not been posted yet will not be."""
@@ -81,7 +89,7 @@ class _Journey:
         "_states",
     )
 
-    def __init__(self, receipts: Receipts, dialect: Dialect, asked: Asked, noted: Noted, place: Place) -> None:
+    def __init__(self, receipts: Receipts, dialect: Voice, asked: Asked, noted: Noted, place: Place) -> None:
         self._receipts = receipts
         self._generation = receipts.generation
         self._dialect = dialect

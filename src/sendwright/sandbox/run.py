@@ -24,6 +24,8 @@ async def run(options: SandboxOptions, ready: Callable[[str], None] = _say) -> N
     try:
         port = await server.start(options.host, options.port)
         host = f"[{options.host}]" if ":" in options.host else options.host
+        if options.smtp is not None:
+            await server.start_smtp(*options.smtp)
         ready(f"http://{host}:{port}")
         await asyncio.Event().wait()
     finally:

@@ -1,8 +1,8 @@
 """HTTP/1.1 on a socket, made for misbehaving on purpose: it can reset, fall silent, drip and flood.
 
 One connection answers one request at a time; a caller that sends the next before the answer is there is refused.
-Requests have at most 1 MB, bodies by length or in chunks. A caller that closes has left, be it only its own half.
-`stop` lets whole answers out for a second, then cuts.
+Requests have at most 1 MB, or a little more than the vendor takes, bodies by length or in chunks. A caller that closes
+has left, be it only its own half. `stop` lets whole answers out for a second, then cuts.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import cast
 
 import httptools
 
-from sendwright.sandbox.desk import Desk
+from sendwright.sandbox.desk import BODY_MAX, Desk
 from sendwright.sandbox.log import MessageLog
 from sendwright.sandbox.options import SandboxOptions
+from sendwright.sandbox.smtp import SmtpServer
 from sendwright.sandbox.wire import SILENCE_MAX_S, Cut, Drip, Flood, Reply, Request, Silence, Turn, phrase, problem
 
-BODY_MAX = 1_048_576
 HEAD_MAX = 65_536
 IDLE_S = 75.0
 """Longest that a connection may rest, or take to send one request, in seconds."""
@@ -43,6 +43,7 @@ class SandboxServer:
         self.log = MessageLog(options.log_path) if log is None else log
         self.desk = Desk(options, self.log)
         self.connections: set[_Connection] = set()
+        self._smtp = SmtpServer(self.desk)
         self._deserted = asyncio.Event()
         self._deserted.set()
         self._server: asyncio.Server | None = None
@@ -58,10 +59,17 @@ class SandboxServer:
         self._sweep()
         return int(self._server.sockets[0].getsockname()[1])
 
+    async def start_smtp(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Listens for mails too; returns the port. Raises OSError where that can't be had."""
+        bound = await self._smtp.start(host, port)
+        self.desk.smtp_at = (host, bound)
+        return bound
+
     async def stop(self) -> None:
         """Stops listening, finishes what is being answered (a second at most), drops all else. Safe to repeat."""
         if self._server is not None:
             self._server.close()
+        await self._smtp.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in tuple(self.connections):
@@ -103,8 +111,8 @@ class _Connection(asyncio.Protocol):
     """One caller's connection."""
 
     __slots__ = (
-        "_body", "_chunks", "_fields", "_head_size", "_keep", "_parser", "_pending", "_retiring", "_server", "_target",
-        "_transport", "_turn", "_writable", "since",
+        "_chunks", "_fields", "_head_size", "_keep", "_most", "_parser", "_parts", "_pending", "_retiring", "_server", "_size",
+        "_target", "_transport", "_turn", "_writable", "since",
     )  # fmt: skip
 
     def __init__(self, server: SandboxServer) -> None:
@@ -183,15 +191,17 @@ class _Connection(asyncio.Protocol):
         self._measure(len(name) + len(value) + 4)
 
     def on_headers_complete(self) -> None:
+        self._most = self._server.desk.body_max(self._target.decode("latin-1"))
         if self._fields.get(b"expect", b"").lower() == b"100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, chunk: bytes) -> None:
         if self._transport.is_closing():
             return
-        self._body += chunk
-        if len(self._body) > BODY_MAX:
-            self._refuse(413, "too_large", "A body has at most 1 MB.")
+        self._parts.append(chunk)
+        self._size += len(chunk)
+        if self._size > self._most:
+            self._refuse(413, "too_large", f"A body has at most {self._most:,} bytes here.")
 
     def on_message_complete(self) -> None:
         if self._transport.is_closing() or self._turn is not None:
@@ -199,7 +209,7 @@ class _Connection(asyncio.Protocol):
         self._keep = self._parser.should_keep_alive()
         path, _, query = self._target.decode("latin-1").partition("?")
         method = self._parser.get_method().decode("latin-1")
-        request = Request(method, path, query, self._fields, self._body)
+        request = Request(method, path, query, self._fields, b"".join(self._parts))
         self.since = time.monotonic()
         turn = self._turn = self._server.desk.handle(request)
         if turn.delay_s:
@@ -282,7 +292,9 @@ class _Connection(asyncio.Protocol):
     def _clear(self) -> None:
         self._target = b""
         self._fields: dict[bytes, bytes] = {}
-        self._body = b""
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._most = BODY_MAX
         self._head_size = 0
 
     def _measure(self, size: int) -> None:

@@ -11,8 +11,13 @@ import re
 import time
 from datetime import datetime
 
+import msgspec
+
 from sendwright.sandbox.asked import Asked
-from sendwright.sandbox.log import Noted
+from sendwright.sandbox.keys import slack_signature
+from sendwright.sandbox.log import Entry, Noted
+from sendwright.sandbox.places import usable
+from sendwright.sandbox.replies import Told
 from sendwright.sandbox.wire import Headers, Reply, Request, bearer, json_of, json_reply
 
 _HOOK = re.compile(r"/services/([A-Za-z0-9]{1,32})/[A-Za-z0-9]{1,32}/[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -27,6 +32,8 @@ class Slack:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
+        self._events: tuple[str, str] | None = None
+        """The app's request address, and the secret that signs what goes there."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -35,7 +42,38 @@ class Slack:
         return "bot" if path == "/chat.postMessage" else None
 
     def other(self, request: Request, path: str) -> Reply | None:
-        return None
+        """Where events go, and what signs them: at Slack that stands on the app's page."""
+        if path != "/events" or request.method != "PUT":
+            return None
+        said = json_of(request) or {}
+        url, secret = said.get("request_url"), said.get("signing_secret")
+        if not isinstance(url, str) or not usable(url) or not isinstance(secret, str) or not secret:
+            return json_reply(200, {"ok": False, "error": "invalid_arguments"})
+        self._events = url, secret
+        return json_reply(200, {"ok": True})
+
+    def reply(self, entry: Entry, text: str) -> Told | None:
+        """A person's direct message to the app, as an event. In a channel nobody writes to it."""
+        if self._events is None or entry.to[:1] not in {"U", "W", "D"}:
+            return None
+        url, secret = self._events
+        at, ts = int(time.time()), self.new_ref()
+        person, place = ("U0SANDBOX", entry.to) if entry.to.startswith("D") else (entry.to, "D" + entry.to[1:])
+        escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        event = {
+            "type": "message",
+            "channel_type": "im",
+            "channel": place,
+            "user": person,
+            "text": escaped,
+            "ts": ts,
+            "event_ts": ts,
+        }
+        told = {"type": "event_callback", "event_id": f"Ev{next(self._numbers):08d}", "event_time": at, "event": event}
+        body = msgspec.json.encode(told | {"team_id": "T0SANDBOX", "api_app_id": "A0SANDBOX"})
+        signature = slack_signature(secret, at, body).encode()
+        stamp = (b"x-slack-request-timestamp", str(at).encode())
+        return Told(url, ((b"content-type", b"application/json"), (b"x-slack-signature", signature), stamp), body)
 
     def read(self, request: Request, account: str) -> Asked:
         said = json_of(request)

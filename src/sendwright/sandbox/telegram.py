@@ -1,4 +1,4 @@
-"""Telegram's Bot API as a caller meets it: a bot's token in the path, `ok` in every answer, no receipts.
+"""Telegram's Bot API as a caller meets it: a bot's token in the path, `ok` in every answer, no receipts, and updates to a webhook.
 
 Facts: core.telegram.org/bots/api (Making requests, sendMessage and its kin), read November 2026. Any token that has the form of one
 is taken; the account is the bot's number, which stands before the colon.
@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from sendwright.sandbox.asked import Asked
-from sendwright.sandbox.log import Noted
+from sendwright.sandbox.log import Entry, Noted
+from sendwright.sandbox.places import usable
+from sendwright.sandbox.replies import Told
 from sendwright.sandbox.wire import Headers, Reply, Request, json_of, json_reply
 
 _CALL = re.compile(r"/bot([0-9]{3,20}):[A-Za-z0-9_-]{1,100}/(send[A-Za-z]{1,20})", re.ASCII)
+_WEBHOOK = re.compile(r"/bot([0-9]{3,20}):[A-Za-z0-9_-]{1,100}/setWebhook", re.ASCII)
+_SECRET_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,256}", re.ASCII)
+_COMMAND = re.compile(r"/[A-Za-z0-9_]{1,32}", re.ASCII)
 _FILES = {
     "sendPhoto": "photo",
     "sendAnimation": "animation",
@@ -35,6 +43,9 @@ class Telegram:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
+        self._updates = itertools.count(1)
+        self._hooks: dict[str, tuple[str, str]] = {}
+        """By bot, where its updates go, and the token that they bring."""
 
     def __repr__(self) -> str:
         return "Telegram()"
@@ -44,8 +55,31 @@ class Telegram:
         return found[1] if found else None
 
     def other(self, request: Request, path: str) -> Reply | None:
-        """A path that is no call has a wrong token, and is answered so."""
-        return self.failure(404, None, ())
+        """The one call beside messages says where updates go. A path that is no call has a wrong token, and is answered so."""
+        found = _WEBHOOK.fullmatch(path)
+        if found is None or request.method != "POST":
+            return self.failure(404, None, ())
+        said = json_of(request) or {}
+        url, token = said.get("url"), said.get("secret_token", "")
+        if not isinstance(url, str) or not usable(url) or not isinstance(token, str) or _SECRET_TOKEN.fullmatch(token) is None:
+            return _bad(400, "Bad Request: bad webhook")
+        self._hooks[found[1]] = url, token
+        return json_reply(200, {"ok": True, "result": True, "description": "Webhook was set"})
+
+    def reply(self, entry: Entry, text: str) -> Told | None:
+        """A person's message to the bot, as an update. A chat that goes by its name is none with one person."""
+        hook = self._hooks.get(entry.account)
+        if hook is None or not entry.to.isdigit():
+            return None
+        url, token = hook
+        person = {"id": int(entry.to), "is_bot": False, "first_name": "Somebody"}
+        message: dict[str, object] = {"message_id": next(self._numbers), "from": person, "date": int(time.time()), "text": text}
+        message["chat"] = {"id": int(entry.to), "type": "private", "first_name": "Somebody"}
+        if command := _COMMAND.match(text):
+            message["entities"] = [{"type": "bot_command", "offset": 0, "length": len(command[0])}]
+        body = msgspec.json.encode({"update_id": next(self._updates), "message": message})
+        headers = ((b"content-type", b"application/json"), (b"x-telegram-bot-api-secret-token", token.encode()))
+        return Told(url, headers, body)
 
     def read(self, request: Request, account: str) -> Asked:
         said = json_of(request)

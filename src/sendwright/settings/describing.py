@@ -15,7 +15,7 @@ from msgspec import Struct
 from sendwright.settings import kinds
 from sendwright.settings.engines import EngineUrl
 from sendwright.settings.shapes import Loaded, Settings
-from sendwright.settings.table import COMMON, PROVIDER_SHOWN, ROUTE, SETTINGS, Setting
+from sendwright.settings.table import COMMON, PROVIDER_SHOWN, REPLIES, ROUTE, SETTINGS, Setting
 
 MASK = "***"
 UNSET = ""
@@ -32,11 +32,11 @@ class Row(Struct, frozen=True):
 
 
 def describe(loaded: Loaded) -> list[Row]:
-    """Every setting in the order of the table, then providers and routes in the order of the file."""
+    """Every setting in the order of the table, then providers, routes and answers in the order of the file."""
     settings = loaded.settings
-    data = Row("data", toml(str(settings.data)), "", loaded.sources["data"], "The folder of database, keys and logs.")
+    data = Row("data", toml(str(settings.data)), "", loaded.sources["data"], "The folder of database and keys.")
     table = [Row(row.key, _shown(row, value(settings, row)), row.unit, loaded.sources[row.key], row.help) for row in SETTINGS]
-    return [data, *table, *_providers(loaded), *_routes(loaded)]
+    return [data, *table, *_providers(loaded), *_routes(loaded), *_replies(loaded)]
 
 
 def value(settings: Settings, row: Setting) -> Any:
@@ -107,3 +107,11 @@ def _routes(loaded: Loaded) -> Iterator[Row]:
         for row in ROUTE:
             key = f"routes.{channel}.{row.name}"
             yield Row(key, toml(getattr(route, row.name)), row.unit, loaded.sources.get(key, "default"), row.help)
+
+
+def _replies(loaded: Loaded) -> Iterator[Row]:
+    for name, texts in loaded.settings.replies.items():
+        for row in REPLIES:
+            key, text = f"replies.{name}.{row.name}", getattr(texts, row.name)
+            if text is not None:
+                yield Row(key, toml(text), row.unit, loaded.sources.get(key, "default"), row.help)

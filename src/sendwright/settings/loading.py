@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sendwright.errors import SettingsError
+from sendwright.policy.replying import Texts
 from sendwright.providers.contract import EVERY_CHANNEL
 from sendwright.settings import kinds, relations, shapes, sources
 from sendwright.settings.engines import EngineUrl
@@ -26,6 +27,7 @@ from sendwright.settings.table import (
     PROVIDER_NAME,
     PROVIDER_NOT_YET,
     PROVIDER_NUMBERS,
+    REPLIES,
     ROUTE,
     SECTIONS,
     SETTINGS,
@@ -43,9 +45,9 @@ CheckProvider = Callable[[str, dict[str, Any]], Iterable[Fault]]
 
 _ROWS: dict[Keys, Setting] = {(row.section, *row.name.split(".")): row for row in SETTINGS}
 _TABLES = {path[:depth] for path in _ROWS for depth in range(1, len(path))}
-_NAMED = {"providers": "providers.twilio-main", "routes": "routes.sms"}
+_NAMED = {"providers": "providers.twilio-main", "routes": "routes.sms", "replies": "replies.telegram"}
 _STRUCTS: dict[str, type] = {section.name: getattr(shapes, section.name.capitalize()) for section in SECTIONS}
-_ROUTE_ROWS = {row.name: row for row in ROUTE}
+_NAMED_ROWS = {"routes": {row.name: row for row in ROUTE}, "replies": {row.name: row for row in REPLIES}}
 _COMMON_ROWS = {row.name: row for row in COMMON}
 
 
@@ -105,7 +107,7 @@ class _Reading:
         self.sources: dict[str, str] = {row.key: "default" for row in SETTINGS}
         self._values: dict[str, Any] = {row.key: _default(row) for row in SETTINGS}
         self._providers: dict[str, ProviderTable] = {}
-        self._routes: dict[str, dict[str, Any]] = {}
+        self._tables: dict[str, dict[str, dict[str, Any]]] = {"routes": {}, "replies": {}}
         self._unsound: set[str] = {".".join(path) for path in unresolved}
         for path in unresolved:
             if path[0] == "providers" and len(path) > 1:
@@ -136,7 +138,7 @@ class _Reading:
         elif len(path) >= 2 and path[0] == "providers":
             self._take_provider(path[1], path[2:], leaf)
         elif len(path) >= 2:
-            self._take_route(path[1], path[2:], leaf)
+            self._take_entry(path[0], path[1], path[2:], leaf)
 
     def _take_provider(self, name: str, keys: Keys, leaf: Given) -> None:
         table = self._providers.setdefault(name, ProviderTable())
@@ -153,15 +155,16 @@ class _Reading:
             _put(table, keys, value)
             self.sources[key] = leaf.source
 
-    def _take_route(self, channel: str, keys: Keys, leaf: Given) -> None:
-        route = self._routes.setdefault(channel, {})
-        row = _ROUTE_ROWS.get(".".join(keys))
+    def _take_entry(self, section: str, name: str, keys: Keys, leaf: Given) -> None:
+        """Of a route, or of what is answered to replies."""
+        table, rows = self._tables[section].setdefault(name, {}), _NAMED_ROWS[section]
+        row = rows.get(".".join(keys))
         if row is not None:
-            key = f"routes.{channel}.{row.name}"
-            route[row.name] = self._read(row, key, leaf)
+            key = f"{section}.{name}.{row.name}"
+            table[row.name] = self._read(row, key, leaf)
             self.sources[key] = leaf.source
         elif keys:
-            self._fault(("routes", channel, *keys), leaf, f"unknown key{_nearest(keys[0], _ROUTE_ROWS)}")
+            self._fault((section, name, *keys), leaf, f"unknown key{_nearest(keys[0], rows)}")
 
     def _read(self, row: Setting, key: str, leaf: Given) -> Any:
         """The leaf's value as the row's kind wants it; the default when it is not that, with a fault. Where there is no
@@ -187,11 +190,12 @@ class _Reading:
             self._values[key] = self._values[key] or default_url
         for name, table in self._providers.items():
             self._check(name, table, check_provider)
-        routes = {channel: self._route(channel, given) for channel, given in self._routes.items()}
+        routes = {channel: self._route(channel, given) for channel, given in self._tables["routes"].items()}
         return Settings(
             **{section.name: self._section(section.name) for section in SECTIONS},
             providers=self._providers,
             routes=routes,
+            replies={name: Texts(**given) for name, given in self._tables["replies"].items()},
             data=self.data,
         )
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
 
+from sendwright.policy.keywords import word_of
 from sendwright.settings.engines import SQLITE
 from sendwright.settings.kinds import host_port
 from sendwright.settings.shapes import Settings
 from sendwright.settings.sources import Fault
 
+ANSWER_MAX = 1000
+"""Characters of an answer to a keyword: what every channel takes."""
 Sound = Callable[..., bool]
 """Asked with keys; False when one of them could not be read."""
 
@@ -22,7 +25,7 @@ def contradictions(settings: Settings, channels: Sequence[str], sound: Sound) ->
     """Every contradiction, in the order of the sections. `channels` are those that exist."""
     rules = (_one_file, _shared_key, _reserve, _waits, _lifetimes, _keys, _listeners)
     faults = [fault for rule in rules for fault in rule(settings, sound)]
-    return [*faults, *_sandbox(settings, channels), *_routes(settings, channels, sound)]
+    return [*faults, *_sandbox(settings, channels), *_routes(settings, channels, sound), *_replies(settings, channels, sound)]
 
 
 def route_faults(settings: Settings, channels_of: Callable[[str], Collection[str]]) -> list[Fault]:
@@ -80,11 +83,14 @@ def _keys(settings: Settings, sound: Sound) -> Iterator[Fault]:
 
 def _listeners(settings: Settings, sound: Sound) -> Iterator[Fault]:
     """`up` binds both of these; those of `worker` and `scheduler` may be on other machines."""
-    if not sound("api.listen", "sandbox.listen"):
+    if not sound("api.listen", "sandbox.listen", "sandbox.smtp_listen"):
         return
     address = host_port(settings.sandbox.listen)
     if address == host_port(settings.api.listen) and address[1] != 0:
         yield "sandbox.listen", "is the same address as api.listen"
+    mails = settings.sandbox.smtp_listen
+    if mails is not None and host_port(mails)[1] != 0 and host_port(mails) in {address, host_port(settings.api.listen)}:
+        yield "sandbox.smtp_listen", "is the same address as api.listen or sandbox.listen"
 
 
 def _sandbox(settings: Settings, channels: Sequence[str]) -> Iterator[Fault]:
@@ -101,6 +107,19 @@ def _routes(settings: Settings, channels: Sequence[str], sound: Sound) -> Iterat
         for provider in route.providers:
             if provider not in settings.providers and sound("providers", f"{key}.providers"):
                 yield f"{key}.providers", f"{provider}: no provider of that name{_nearest(provider, list(settings.providers))}"
+
+
+def _replies(settings: Settings, channels: Sequence[str], sound: Sound) -> Iterator[Fault]:
+    for name, texts in settings.replies.items():
+        key, known = f"replies.{name}", [*settings.providers, *channels]
+        if name not in known and sound("providers"):
+            yield key, f"no provider or channel of that name{_nearest(name, known)}"
+        for word in texts.__struct_fields__:
+            text = getattr(texts, word)
+            if text is not None and len(text) > ANSWER_MAX:
+                yield f"{key}.{word}", f"is longer than {ANSWER_MAX} characters"
+            elif text is not None and word_of(text) is not None:
+                yield f"{key}.{word}", "is a keyword itself: a machine that says back what it gets would be answered for ever"
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

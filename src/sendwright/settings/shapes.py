@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from sendwright.policy.replying import Texts
 from sendwright.providers.contract import EVERY_CHANNEL, Secret
 from sendwright.settings.engines import SQLITE, EngineUrl
 from sendwright.settings.kinds import host_port
@@ -83,6 +84,7 @@ class Secrets(Struct, frozen=True, kw_only=True):
 class Sandbox(Struct, frozen=True, kw_only=True):
     channels: tuple[str, ...]
     listen: str
+    smtp_listen: str | None
 
 
 class RouteSettings(Struct, frozen=True, kw_only=True):
@@ -112,6 +114,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     sandbox: Sandbox
     providers: dict[str, ProviderTable]
     routes: dict[str, RouteSettings]
+    replies: dict[str, Texts]
+    """By a provider's name or a channel's."""
     data: Path
 
     def sandbox_channels(self) -> tuple[str, ...]:

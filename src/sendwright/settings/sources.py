@@ -94,6 +94,9 @@ def _names(file: Mapping[str, Any]) -> list[str]:
 
 def _keys(rest: str, names: Iterable[str]) -> Keys:
     head, _, tail = rest.partition("__")
+    if head == "replies":  # by a provider's name too
+        name, _, key = tail.partition("__")
+        return (head, *([name.replace("_", "-")] if name else []), *_parts(key))
     if head != "providers":
         return tuple(rest.split("__"))
     for name in names:

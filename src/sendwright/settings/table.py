@@ -66,8 +66,8 @@ SETTINGS = (
     ),
     Setting(
         "api", "public_url", kinds.WEB_URL, None, "",
-        "What providers call back, and what their signatures are checked against. While unset, callbacks go to `http://` and "
-        "`listen`, and only to providers whose `base_url` is loopback or private.",
+        "What providers call back, what their signatures are checked against, and where links to unsubscribe lead (by https). "
+        "While unset, callbacks go to `http://` and `listen`, and only to providers whose `base_url` is loopback or private.",
         example="https://notify.example.com",
     ),
     Setting("api", "idempotency_keep", kinds.DURATION, "7d", "duration", "How long an Idempotency-Key is remembered."),
@@ -177,6 +177,11 @@ SETTINGS = (
         "sandbox", "listen", kinds.LISTEN, "127.0.0.1:8421", "",
         "Where the sandbox's vendors, phone and mailbox listen. Port 0 takes any free one.",
     ),
+    Setting(
+        "sandbox", "smtp_listen", kinds.LISTEN, None, "",
+        "Where the sandbox takes mails by SMTP, in clear. Port 0 takes any free one, which its page shows.",
+        example="127.0.0.1:8426",
+    ),
 )  # fmt: skip
 
 PROVIDER_NAME = r"[a-z][a-z0-9-]{0,62}"
@@ -184,7 +189,7 @@ PROVIDER_NAME = r"[a-z][a-z0-9-]{0,62}"
 COMMON = (
     Setting(
         "providers.NAME", "kind", kinds.TEXT, None, "",
-        "The adapter that speaks for this account: `twilio`, `console`, `sandbox`, or a plugin's.", example="twilio",
+        "The adapter that speaks for this account: a kind that has a page in docs/providers, or a plugin's.", example="twilio",
     ),
     Setting(
         "providers.NAME", "base_url", kinds.WEB_URL, None, "",
@@ -225,6 +230,25 @@ ROUTE = (
         "How one is picked: `order` takes the first that is healthy and free.",
     ),
 )  # fmt: skip
+
+REPLIES = (
+    Setting(
+        "replies.NAME", "help", kinds.TEXT, None, "",
+        "What is answered to HELP; unset: nothing. NAME is a provider, or a channel for all of its providers.",
+        example="Acme alerts: reply STOP to end them, or write to help@example.com.",
+    ),
+    Setting(
+        "replies.NAME", "stop", kinds.TEXT, None, "",
+        "What confirms a STOP, once; unset: nothing.",
+        example="You will get no more messages from Acme here. Reply START to get them again.",
+    ),
+    Setting(
+        "replies.NAME", "start", kinds.TEXT, None, "",
+        "What is answered to START; unset: nothing.",
+        example="You will get messages from Acme again.",
+    ),
+)  # fmt: skip
+"""What people are answered who write a keyword."""
 
 NOT_YET = frozenset({"costs"})
 """Sections that belong to features to come."""

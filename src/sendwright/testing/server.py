@@ -41,6 +41,8 @@ class Sent(Struct, frozen=True, kw_only=True, rename={"sender": "from"}):
     url: str | None = None
     media: Sequence[str] = ()
     sender: str | None = None
+    unsubscribe_url: str | None = None
+    """Of marketing, by which its recipient unsubscribes."""
     ref: str | None = None
 
     def __repr__(self) -> str:

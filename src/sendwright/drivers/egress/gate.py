@@ -12,11 +12,20 @@ from typing import Any, TextIO
 from sendwright.drivers.egress.apprise import Apprise
 from sendwright.drivers.egress.console import Console
 from sendwright.drivers.egress.dial import Dialer
+from sendwright.drivers.egress.own import Own
 from sendwright.drivers.egress.pool import LinePool, Pool, Route, Usage
 from sendwright.drivers.egress.smtp_pool import MailPool
 from sendwright.engine.ports import Line
 from sendwright.errors import Unreachable
-from sendwright.providers.contract import AppriseRequest, ConsoleLine, InboxItem, MailRequest, Passenger, Request
+from sendwright.providers.contract import (
+    AppriseRequest,
+    ConsoleLine,
+    InboxItem,
+    MailRequest,
+    OwnCredentials,
+    Passenger,
+    Request,
+)
 
 __all__ = ["Gate", "Route", "Usage"]
 
@@ -37,6 +46,7 @@ class Gate:
         self._console = Console(console)
         self._inbox = inbox
         self._apprise = Apprise()
+        self._own = Own()
         self._routes = dict(routes)
         self._pools: dict[str, Pool] = {provider: Pool(route, self._dialer) for provider, route in routes.items()}
         self._mail: dict[str, MailPool] = {}
@@ -64,6 +74,8 @@ class Gate:
             return self._console
         if isinstance(request, AppriseRequest):
             return await self._apprise.lease(within_s)
+        if isinstance(request, OwnCredentials):
+            return self._own
         if isinstance(request, InboxItem):
             if self._inbox is None:
                 raise Unreachable("pool", "there is no inbox here")

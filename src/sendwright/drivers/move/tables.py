@@ -93,7 +93,7 @@ TABLES = (
         ("id",),
         _words(
             "id number step channel provider state started_at deadline_at finished_at owner ref reason detail by_ref twice repeats"
-            " look_at"
+            " look_at call_id"
         ),
         flags=frozenset({"by_ref", "twice"}),
         left=frozenset({"message"}),
@@ -135,13 +135,14 @@ TABLES = (
     Table(
         "inbox",
         ("id",),
-        _words("id tenant recipient at provider attempt said delivered_at read_at archived_at snoozed_until changed_at"),
+        _words("id tenant recipient at provider attempt said delivered_at read_at archived_at snoozed_until changed_at owed"),
     ),
     Table("recipients", ("tenant", "id"), _words("tenant id body created_at updated_at")),
     Table("erasures", ("tenant", "mark"), _words("tenant mark at")),
     Table("suppressions", ("id",), _words("id tenant channel mark category masked reason source created_at expires_at")),
     Table("replies", ("provider", "ref"), _words("provider ref id mark at")),
     Table("types", ("tenant", "name", "version"), _words("tenant name version at body")),
+    Table("layouts", ("tenant", "name", "version"), _words("tenant name version at body")),
     Table(
         "endpoints",
         ("id",),
@@ -152,6 +153,7 @@ TABLES = (
     ),
     Table("postings", ("id",), _words("id endpoint seq type subject at body state due_at count began tries")),
     Table("switches", ("provider",), _words("provider enabled weight rate concurrency"), flags=frozenset({"enabled"})),
+    Table("routes", ("channel",), _words("channel providers")),
     Table("dead_parcels", ("id",), _words("id lane at problem body version"), left=frozenset({"tenant", "kind"})),
 )
 """In the order in which they are moved."""

@@ -34,6 +34,7 @@ def parcels_of(plan: Plan) -> list[Parcel]:
             on_doubt=plan.on_doubt,
             expires_at=plan.expires_at,
             trace=plan.trace,
+            category=plan.category,
         )
         for birth in plan.births
         if birth.state == MessageState.QUEUED and birth.wait is None

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
+from sendwright.model.happenings import ONCE
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel
 from sendwright.model.people import Suppression
 from sendwright.model.records import CONTRADICTED, AttemptRecord, Decision, MessageRecord, Sighted, Wait
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import Standing, another, contradicts, fold
+from sendwright.policy.fold import Standing, another, contradicts, fold, leaves
 
 EventRow = tuple[int, str, str, str, str]
 """at, tenant, type, subject (the id of a message or notification), detail."""
@@ -41,6 +42,8 @@ class Folio:
         """The new wait of a message, None for none; who is not in here keeps what it has."""
         self.suppressions: list[Suppression] = []
         """What the evidence that has joined puts on the list."""
+        self.known: set[tuple[str, str]] = set()
+        """Of messages that something happened to which is told once (model/happenings.py): message and type of what has been."""
         self._changed: dict[str, None] = {}
 
     @property
@@ -73,6 +76,7 @@ class Folio:
             joined = row.state.join(state)
             news = joined != row.state
             noted = contradicts(row, state)
+            said = news or noted or leaves(row, state, reason)
             if noted:
                 reason = reason or Reason.UNKNOWN.value
                 self.events.append((at, self.messages[message].tenant, CONTRADICTED, message, reason))
@@ -82,8 +86,8 @@ class Folio:
                 ref=row.ref or ref,
                 twice=row.twice or another(row.ref, ref),
                 finished_at=row.finished_at if row.finished_at is not None or joined == AttemptState.SENDING else at,
-                reason=reason if (news or noted) and reason is not None else row.reason,
-                detail=detail if (news or noted) and detail else row.detail,
+                reason=reason if said and reason is not None else row.reason,
+                detail=detail if said and detail else row.detail,
             )
             if after == row:
                 return False
@@ -126,6 +130,12 @@ class Folio:
             self.events.append((now, after.tenant, f"message.{after.state.label}", after.id, after.reason or ""))
         due = standing.wait is not None and standing.wait.due_at is not None and standing.wait.due_at <= now
         return Sighted(before.id, before.state, after.state, poke=due)
+
+    def happened(self, message: str, type_: str, more: str, now: int) -> None:
+        """Notes, as an event, what a receipt reported beside a state; of what is told once, the first time."""
+        if (message, type_) not in self.known:
+            self.known |= {(message, type_)} if type_ in ONCE else set()
+            self.events.append((now, self.messages[message].tenant, type_, message, more))
 
     def content_gone(self, message: str) -> bool:
         """Whether what the message said is forgotten: then there is nothing to send again."""

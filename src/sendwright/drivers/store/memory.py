@@ -7,8 +7,8 @@ committed is kept, what was open is gone, what was taken from the bus and not do
   memory_records.py  what people ask to see           memory_sweeper.py   retention
   memory_keyring.py  API keys                         memory_inbox.py     what lies in inboxes
   memory_directory.py  the recipients                 memory_suppressions.py  who must not be sent to
-  memory_sessions.py who is signed in                 memory_types.py     the kinds of notifications
-  memory_endpoints.py  the operator's own services
+  memory_sessions.py who is signed in                 memory_types.py     the kinds of notifications, and layouts
+  memory_endpoints.py  the operator's own services    memory_notices.py   what is told of the providers
   bus/memory.py      the lanes
 """
 
@@ -27,17 +27,18 @@ from sendwright.drivers.store.memory_endpoints import MemoryEndpoints
 from sendwright.drivers.store.memory_inbox import MemoryInbox
 from sendwright.drivers.store.memory_keyring import MemoryKeyRing
 from sendwright.drivers.store.memory_ledger import MemoryLedger
+from sendwright.drivers.store.memory_notices import MemoryNotices
 from sendwright.drivers.store.memory_records import MemoryRecords
 from sendwright.drivers.store.memory_sessions import MemorySessions
 from sendwright.drivers.store.memory_suppressions import MemorySuppressions
 from sendwright.drivers.store.memory_sweeper import MemorySweeper
 from sendwright.drivers.store.memory_tables import KeyRow, MemoryStore
-from sendwright.drivers.store.memory_types import MemoryTypes
+from sendwright.drivers.store.memory_types import MemoryLayouts, MemoryTypes
 from sendwright.engine.ports import Clock
 from sendwright.model.ids import notification_of
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, Parcel, intake_lane, pack
-from sendwright.model.records import SWITCHED, Absent, Conflict, Offer, Running, Switch, Taken, parcel_of
+from sendwright.model.records import SWITCHED, Absent, Conflict, Offer, Order, Running, Switch, Taken, parcel_of
 from sendwright.model.states import MessageState
 from sendwright.policy.suppression import UNKEYED, Marker
 
@@ -71,7 +72,9 @@ class MemoryBackend:
         self.suppressions = MemorySuppressions(self.store)
         self.sessions = MemorySessions(self.store)
         self.types = MemoryTypes(self.store)
+        self.layouts = MemoryLayouts(self.store)
         self.endpoints = MemoryEndpoints(self.store)
+        self.credentials = self.stands = MemoryNotices(self.store)
         self._clock = clock
         self._marker = marker
 
@@ -197,7 +200,7 @@ class MemoryWaiting:
         for id_ in messages:
             message = self._tables.shown(self._tables.messages.rows[id_])
             plan = self._tables.notifications.rows[notification_of(id_)].plan
-            found.append(parcel_of(message, plan.content, plan.trace))
+            found.append(parcel_of(message, plan.content, plan.trace, plan.category))
         return found
 
 
@@ -217,4 +220,17 @@ class MemorySwitchboard:
             t.epochs.put("switches", epoch)
             before = t.switches.get(switch.provider) or Switch(switch.provider)
             t.switches.put(switch.provider, replace(before, **{name: getattr(switch, name) for name in members}))
+            return epoch
+
+    async def orders(self) -> Sequence[Order]:
+        return sorted(self._store.tables.routes.rows.values(), key=lambda order: order.channel)
+
+    async def reorder(self, order: Order) -> int:
+        async with self._store.transaction("reorder") as t:
+            epoch = t.epoch + 1
+            t.epochs.put("switches", epoch)
+            if order.providers is None:
+                t.routes.drop(order.channel)
+            else:
+                t.routes.put(order.channel, order)
             return epoch

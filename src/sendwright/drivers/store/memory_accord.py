@@ -7,15 +7,23 @@ from collections.abc import Callable, Sequence
 
 from sendwright.engine.ports import Clock
 from sendwright.model.accord import Bar, Block, Change, Picture, Standing, Total
+from sendwright.model.notices import Notice
 from sendwright.policy.limit import again_at, cut
 
 
 class MemoryAccord:
     """ports.Accord, and ports.Registry, by whose beats it knows who lives."""
 
-    def __init__(self, clock: Clock, epoch: Callable[[], int] = lambda: 1) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        epoch: Callable[[], int] = lambda: 1,
+        keep: Callable[[Sequence[Notice]], None] = lambda _notices: None,
+    ) -> None:
+        """`keep` makes events of notices."""
         self._clock = clock
         self._epoch = epoch
+        self._keep = keep
         self._rates: dict[str, tuple[float, float]] = {}
         self._bars: dict[str, Bar] = {}
         self._standings: dict[tuple[str, str], Standing] = {}
@@ -28,7 +36,9 @@ class MemoryAccord:
         self._rates[provider] = (found.tat, found.kept_until)
         return Block(now, found.first, found.count, 0.0 if found.count else again_at(found.first, kept_until, urgent=urgent))
 
-    async def move(self, provider: str, version: int, change: Change, *, when_due: bool = False) -> Bar | None:
+    async def move(
+        self, provider: str, version: int, change: Change, *, when_due: bool = False, notices: Sequence[Notice] = ()
+    ) -> Bar | None:
         now, bar = self._clock.monotonic(), self._bars.get(provider)
         if bar is not None and (bar.version != version or (when_due and bar.probe_at > now)):
             return None
@@ -36,6 +46,7 @@ class MemoryAccord:
         probe_at, probe_until = now + c.probe_in_s, now + c.probing_s
         bar = Bar(provider, following, c.shut, c.why, c.misconfigured, c.interval_s, probe_at, probe_until)
         self._bars[provider] = bar
+        self._keep(notices)
         return bar
 
     async def exchange(self, process: str, news: Sequence[Standing], lease_s: float) -> Picture:

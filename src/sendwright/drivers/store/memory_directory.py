@@ -49,12 +49,15 @@ class MemoryDirectory:
             for item, _ in list(t.inbox.rows.values()):
                 if (item.tenant, item.recipient) == (tenant, id_):
                     t.inbox.drop(item.id)
+            for endpoint in list(t.endpoints.rows.values()):
+                if endpoint.tenant == tenant:
+                    t.endpoints.put(endpoint.id, replace(endpoint, version=endpoint.version + 1))
             theirs = [m.id for m in t.messages.rows.values() if (m.tenant, m.recipient) == (tenant, id_)]
             replies = {heard.id for heard in t.replies.rows.values() if heard.mark in marks and heard.tenant == tenant}
             told = replies | {*theirs, *(notification_of(message) for message in theirs)}
             for posting in list(t.postings.rows.values()):
-                endpoint = t.endpoints.get(posting.endpoint)
-                if posting.subject in told and endpoint is not None and endpoint.tenant == tenant:
+                its = t.endpoints.get(posting.endpoint)
+                if posting.subject in told and its is not None and its.tenant == tenant:
                     t.postings.drop(posting.id)
             cancelled = sum(_erase(t, message, now) for message in theirs)
             for notification in {notification_of(message) for message in theirs}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
@@ -56,15 +57,20 @@ class MemoryEndpoints:
                 t.postings.drop(id_)
         return len(gone)
 
+    async def figures(self, most: int) -> tuple[int, Mapping[str, int]]:
+        tables = self._store.tables
+        waiting = sum(each.due_at is not None for each in tables.postings.rows.values())
+        return min(waiting, most), Counter(each.disabled_for for each in tables.endpoints.rows.values() if each.disabled_for)
+
     async def live(self) -> Sequence[Endpoint]:
         return [each for each in self._store.tables.endpoints.rows.values() if each.disabled_for is None]
 
-    async def spread(self, id_: str, seen: int, upto: int, postings: Sequence[Posting]) -> bool:
+    async def spread(self, endpoint: Endpoint, upto: int, postings: Sequence[Posting]) -> bool:
         async with self._store.transaction("spread") as t:
-            found = t.endpoints.get(id_)
-            if found is None or found.seen != seen:
+            found = t.endpoints.get(endpoint.id)
+            if found is None or (found.seen, found.version) != (endpoint.seen, endpoint.version):
                 return False
-            t.endpoints.put(id_, replace(found, seen=upto))
+            t.endpoints.put(found.id, replace(found, seen=upto))
             for posting in postings:
                 if t.postings.get(posting.id) is None:
                     t.postings.put(posting.id, posting)

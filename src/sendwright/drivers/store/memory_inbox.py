@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from msgspec.structs import replace
+
 from sendwright.drivers.store.memory_tables import MemoryStore
 from sendwright.model.inbox import Counts, Item, Mark, Place, View, marked
 
@@ -16,7 +18,8 @@ class MemoryInbox:
 
     async def add(self, item: Item) -> None:
         async with self._store.transaction("add") as t:
-            if t.inbox.get(item.id) is None:
+            message = t.messages.get(item.id)
+            if t.inbox.get(item.id) is None and (message is None or message.recipient is not None):
                 t.inbox.put(item.id, (item, item.at))
 
     async def page(
@@ -46,6 +49,17 @@ class MemoryInbox:
                     t.inbox.put(item.id, (after, now))
                     changed.append(after)
         return changed
+
+    async def owed(self, limit: int) -> Sequence[Item]:
+        rows = [row for row in self._store.tables.inbox.rows.values() if row[0].owed is not None]
+        return [item for item, _ in sorted(rows, key=lambda row: (row[1], row[0].id))[:limit]]
+
+    async def reported(self, items: Sequence[Item]) -> None:
+        async with self._store.transaction("reported") as t:
+            for item in items:
+                row = t.inbox.get(item.id)
+                if row is not None and row[0].owed == item.owed:
+                    t.inbox.put(item.id, (replace(row[0], owed=None), row[1]))
 
     async def forget(self, before: int, limit: int) -> int:
         async with self._store.transaction("forget") as t:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from sendwright.drivers.store.memory_suppressions import earn, suppressed
 from sendwright.drivers.store.memory_tables import MemoryStore, NotificationRow, Tables
+from sendwright.model.happenings import Happening
 from sendwright.model.ids import MESSAGE, attempt_id, notification_of
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel, Sighting
@@ -41,7 +42,9 @@ from sendwright.policy.fold import (
     another,
     contradicts,
     doubt,
+    fails_first,
     fold,
+    leaves,
     may_decide,
     out_of_time,
     revived,
@@ -272,7 +275,7 @@ def _unsent(t: Tables, notification: str) -> list[Parcel]:
         return []
     found = (t.messages.get(id_) for id_ in row.messages)
     return [
-        parcel_of(message, row.plan.content, row.plan.trace)
+        parcel_of(message, row.plan.content, row.plan.trace, row.plan.category)
         for message in found
         if message and message.state == MessageState.QUEUED and message.number == 0 and t.waits.get(message.id) is None
     ]
@@ -345,6 +348,7 @@ def _grant(t: Tables, message: MessageRecord, claim: Claim) -> Claimed:
         deadline_at=claim.deadline_at,
         owner=claim.owner,
         repeats=claim.repeats,
+        call=claim.call,
     )
     t.put_attempt(attempt)
     if claim.look_at is not None:
@@ -358,7 +362,7 @@ def _joined(
     """The attempt with more evidence; its words are those of the evidence that moved it."""
     joined = attempt.state.join(state)
     noted = contradicts(attempt, state)
-    moved = joined != attempt.state or noted
+    moved = joined != attempt.state or noted or leaves(attempt, state, reason)
     reason = reason or (Reason.UNKNOWN.value if noted else None)
     return replace(
         attempt,
@@ -431,11 +435,25 @@ def _sight(t: Tables, attempt: str, sighting: Sighting, now: int, marker: Marker
     if after != before:
         t.put_attempt(after)
     _note(t, message, before, after, AttemptState(sighting.state), now)
-    if after.state != before.state or contradicts(before, AttemptState(sighting.state)):
-        earn(t, message, after, AttemptState(sighting.state), sighting.reason, now, marker)
-    if (after.state, after.twice) == (before.state, before.twice):
-        return Sighted(message.id, message.state, message.state)
-    return _refold(t, message, now)
+    said = AttemptState(sighting.state)
+    if after.state != before.state or contradicts(before, said) or leaves(before, said, sighting.reason):
+        earn(t, message, after, said, sighting.reason, now, marker, sighting.happened)
+    if sighting.happened == Happening.BOUNCED and fails_first(before, said):
+        _happened(t, message, sighting, now)
+    moved = (after.state, after.twice) != (before.state, before.twice)
+    seen = _refold(t, message, now) if moved else Sighted(message.id, message.state, message.state)
+    if (
+        sighting.happened
+        and sighting.happened != Happening.BOUNCED
+        and not t.events.has(message.id, f"message.{sighting.happened}")
+    ):
+        _happened(t, message, sighting, now)
+    return seen
+
+
+def _happened(t: Tables, message: MessageRecord, sighting: Sighting, now: int) -> None:
+    about = (notification_of(message.id), message.id)
+    t.events.append(now, message.tenant, f"message.{sighting.happened}", about, sighting.more)
 
 
 def _claimed_strays(t: Tables, provider: str, ref: str | None) -> tuple[Sighting, ...]:

@@ -64,6 +64,11 @@ class MemoryRecords:
         notification = notification_of(message)
         return [e for e in self._tables.events.rows if e.notification == notification and e.message in {None, message}]
 
+    async def said_back(self, tenant: str, marks: Collection[str], limit: int, before: int | None = None) -> Sequence[Event]:
+        heard = {row.id for row in self._tables.replies.rows.values() if row.mark in marks}
+        said = [e for e in self._tables.events.rows if e.notification in heard and e.tenant == tenant]
+        return [e for e in reversed(said) if before is None or e.seq < before][:limit]
+
     async def list_messages(self, page: Page) -> Listed[MessageRecord]:
         fitting = (row for row in _newest(self._tables.messages.rows, MESSAGE, page) if _message_fits(row, page))
         return _listed((self._tables.shown(row) for row in fitting), page.limit)

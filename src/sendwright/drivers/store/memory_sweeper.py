@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from sendwright.drivers.store.memory_tables import MemoryStore, NotificationRow, Tables
+from sendwright.model.ids import NOTICE, floor
 from sendwright.model.said import Said
 
 
@@ -22,7 +23,7 @@ class MemorySweeper:
             for (tenant, id_), at in list(t.cancellations.rows.items()):
                 if at < rows_before:
                     t.cancellations.drop((tenant, id_))
-            _notifications(t, content_before, rows_before, _replies(t, rows_before))
+            _notifications(t, content_before, rows_before, [*_replies(t, rows_before), *_notices(t, rows_before)])
         return False
 
 
@@ -31,6 +32,10 @@ def _replies(t: Tables, before: int) -> list[str]:
     for key, _ in old:
         t.replies.drop(key)
     return [id_ for _, id_ in old]
+
+
+def _notices(t: Tables, before: int) -> list[str]:
+    return [event.notification for event in t.events.rows if NOTICE <= event.notification < floor(NOTICE, before)]
 
 
 def _notifications(t: Tables, content_before: int, rows_before: int, gone: list[str]) -> None:

@@ -19,10 +19,11 @@ from sendwright.model.api_key import ApiKey
 from sendwright.model.endpoint import Endpoint, Posting
 from sendwright.model.ids import attempt_id
 from sendwright.model.inbox import Item
+from sendwright.model.notices import Credential, Stand
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Sighting
 from sendwright.model.people import Heard, Known, Suppression
-from sendwright.model.records import AttemptRecord, Event, MessageRecord, Plan, Switch, Wait
+from sendwright.model.records import AttemptRecord, Event, MessageRecord, Order, Plan, Switch, Wait
 from sendwright.model.sessions import Session
 from sendwright.model.states import AttemptState
 
@@ -106,6 +107,10 @@ class EventLog:
         seq = self._last + len(self._draft) + 1
         self._draft.append(Event(seq, at, tenant, kind, *about, detail))
 
+    def has(self, message: str, kind: str) -> bool:
+        """Whether a message has such an event."""
+        return any((event.message, event.type) == (message, kind) for event in (*self.rows, *self._draft))
+
     def forget(self, notifications: Collection[str]) -> None:
         """Drops all events of these notifications."""
         self._gone = frozenset(notifications)
@@ -155,6 +160,10 @@ class Tables:
         self.replies: Table[tuple[str, str], Heard] = Table()
         """What was heard, by provider and reference."""
         self.switches: Table[str, Switch] = Table()
+        self.routes: Table[str, Order] = Table()
+        self.stands: Table[str, Stand] = Table()
+        """What the operator has been told of breakers."""
+        self.credentials: Table[str, Credential] = Table()
         self.api_keys: Table[str, ApiKey] = Table()
         self.inbox: Table[str, tuple[Item, int]] = Table()
         """With when it was changed last."""
@@ -163,6 +172,7 @@ class Tables:
         self.postings: Table[str, Posting] = Table()
         self.epochs: Table[str, int] = Table({"switches": FIRST_EPOCH})
         self.types: Table[tuple[str, str, int], tuple[int, str | None]] = Table()
+        self.layouts: Table[tuple[str, str, int], tuple[int, str | None]] = Table()
         """(when, body) by tenant, name and version."""
         self.events = EventLog()
         self._serial = 0

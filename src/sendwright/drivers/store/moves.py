@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from sendwright.drivers.store.folio import Folio, at_moment_of, is_loose, waits_for
 from sendwright.model import ids
+from sendwright.model.happenings import Happening
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Sighting
 from sendwright.model.records import (
@@ -24,7 +25,7 @@ from sendwright.model.records import (
     Sighted,
 )
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import contradicts, doubt, may_decide
+from sendwright.policy.fold import contradicts, doubt, fails_first, leaves, may_decide
 from sendwright.policy.suppression import Marker, earned_by
 
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
@@ -71,24 +72,39 @@ def settled(folio: Folio, s: Settlement, marker: Marker) -> MessageState | None:
 
 
 def sighted(folio: Folio, attempt: str, sighting: Sighting, now: int, marker: Marker) -> Sighted:
-    """Joins a receipt to an attempt of the folio."""
+    """Joins a receipt to an attempt of the folio, and notes what happened beside: a bounce when it is the first word of failure,
+    and before what comes of it; all else after what it proves."""
     message = ids.message_of(attempt)
     state = AttemptState(sighting.state)
-    noted = any(contradicts(each, state) for each in folio.attempts[message] if each.id == attempt)
+    named = [each for each in folio.attempts[message] if each.id == attempt]
+    first = any(fails_first(each, state) for each in named)
+    noted = any(contradicts(each, state) or leaves(each, state, sighting.reason) for each in named)
     news = folio.join(message, attempt, state, now, ref=sighting.ref, reason=sighting.reason, detail=sighting.detail)
     if news or noted:
-        _earn(folio, attempt, state, sighting.reason, now, marker)
-    before = folio.messages[message].state
-    return folio.refold(message, now) if news else Sighted(message, before, before)
+        _earn(folio, attempt, state, sighting.reason, now, marker, sighting.happened)
+    before, bounced = folio.messages[message].state, sighting.happened == Happening.BOUNCED
+    if bounced and first:
+        folio.happened(message, Happening.BOUNCED.event, sighting.more, now)
+    seen = folio.refold(message, now) if news else Sighted(message, before, before)
+    if sighting.happened and not bounced:
+        folio.happened(message, f"message.{sighting.happened}", sighting.more, now)
+    return seen
 
 
-def _earn(folio: Folio, attempt: str, state: AttemptState, reason: str | None, now: int, marker: Marker) -> None:
+def told_once(sightings: Iterable[Sighting]) -> bool:
+    """Whether any of them reports what is told once of a message: then it has to be known what has been."""
+    return any(sighting.happened and sighting.happened != Happening.BOUNCED for sighting in sightings)
+
+
+def _earn(
+    folio: Folio, attempt: str, state: AttemptState, reason: str | None, now: int, marker: Marker, happened: str | None = None
+) -> None:
     """Puts the address of an attempt on the list, where that is what the evidence says of it."""
     row = folio.messages[ids.message_of(attempt)]
     for each in folio.attempts[row.id]:
         if each.id == attempt and each.step < len(row.steps):
             step = row.steps[each.step]
-            found = earned_by(marker, row.tenant, step.channel, step.address, state, reason, now)
+            found = earned_by(marker, row.tenant, step.channel, step.address, state, reason, now, happened)
             folio.suppressions += [found] if found is not None else []
 
 

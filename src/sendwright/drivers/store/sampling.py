@@ -8,10 +8,12 @@ from typing import Any
 from sendwright.model.states import MessageState
 from sendwright.model.stats import COUNTED_MAX, Parked, Sample, Strip
 
+_STATES = {state.value: state for state in MessageState}
+
 
 def strip_of(rows: Sequence[Sequence[Any]], most: int) -> Strip:
     """Rows: when accepted, state, channel, provider, latency, whether it is the tenant's; newest first, at most `most`."""
-    samples = [Sample(row[0], MessageState(row[1]), row[2], row[3], _sane(row[4])) for row in rows if row[5]]
+    samples = [Sample(at, _STATES[state], channel, provider, _sane(ms)) for at, state, channel, provider, ms, own in rows if own]
     return Strip(tuple(samples), rows[-1][0] if len(rows) >= most else None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from starlette.routing import Route, Router
@@ -22,6 +23,8 @@ from sendwright.web.api.wire import App, Receive, Scope, Send, always, headers_o
 
 _WHOLE = {"/v1/recipients/{id}": "/v1/recipients/{id:path}"}
 """Recipients' ids are the callers' own, and may hold slashes, written `%2F` or as they are."""
+_NOT_YET = re.compile(rb"/v1/recipients/.+/preferences")
+"""What is promised under a recipient and not there yet, as it comes: nobody's id, or it would be kept as a person."""
 WATCHED = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -65,18 +68,20 @@ def _routed(services: Services, calls: Sequence[Call]) -> App:
     """These rows of the table, by Starlette's router."""
     keys, shown = keys_of(services), described(CALLS, services.public_url)
     cursors, passes = Cursors(services.signing_key), Passes(services.signing_key)
+    not_found = _NotFound(services)
     router = Router(
         [
             Route(_WHOLE.get(path, path), Endpoint(of_path, services, keys, cursors, passes, shown))
             for path, of_path in _paths(calls)
         ],
-        default=_NotFound(services),
+        default=not_found,
         redirect_slashes=False,
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await router(scope, receive, send)
+            missing = _NOT_YET.fullmatch(scope.get("raw_path") or b"") is not None
+            await (not_found if missing else router)(scope, receive, send)
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from sendwright.engine.ingest import INGRESS
@@ -17,12 +19,13 @@ from sendwright.model.parcel import sound
 from sendwright.model.records import MessageRecord, Page, Taken
 from sendwright.policy.admission import INVALID_TIME, Refused
 from sendwright.policy.duration import instant_ms
-from sendwright.policy.ingress import type_of, wanted
+from sendwright.policy.ingress import notification_in, wanted
 from sendwright.policy.payload_schema import Fault
 from sendwright.web.api import problems
 from sendwright.web.api.auth import ADMIN_TENANT
-from sendwright.web.api.messages import given, given_ms, unrevived
+from sendwright.web.api.messages import given, unrevived
 from sendwright.web.api.notifications import opened, sealed
+from sendwright.web.api.services import Services
 from sendwright.web.api.shapes import DeadCause, DeadFilters, DeadList, DeadQuery, DeadSelection, Handled, ParcelRow
 from sendwright.web.api.table import Ask
 from sendwright.web.api.views import dead_row, parcel_row
@@ -90,9 +93,8 @@ async def replay_dead(ask: Ask) -> Handled:
 async def _ingested(ask: Ask, id_: str, raw: bytes) -> bool:
     """Takes what a producer published, judged by the rules of now; its key is its own, else the dead letter's id."""
     services = ask.services
-    named = type_of(raw)
-    type_ = None if named is None else await services.catalogue.found(services.ingress_tenant, named)
-    found = wanted(raw, id_, services.rules, services.channels(), services.clock.now_ms(), type_)
+    named = await services.catalogue.found(services.ingress_tenant, notification_in(raw))
+    found = wanted(raw, id_, services.rules, services.channels(), services.clock.now_ms(), named)
     if isinstance(found, Refused) or found.again is not None:
         return False
     taken = await services.accept.accept(services.ingress_tenant, found.admitted.payload, found.admitted.raw, found.key)
@@ -111,7 +113,8 @@ async def drop_dead(ask: Ask) -> Handled:
 
 async def _handle(ask: Ask, handle: Handle, handle_parcel: HandleParcel) -> Handled:
     selection: DeadSelection = ask.body
-    _judge(selection)
+    if faults := wrong_with(ask.services, ask.params, msgspec.to_builtins(selection)):
+        raise problems.of_faults(faults)
     tenant = ask.caller.tenant
 
     async def one(id_: str, now: int) -> str | None:
@@ -131,18 +134,18 @@ async def _handle(ask: Ask, handle: Handle, handle_parcel: HandleParcel) -> Hand
     return Handled(came[None], sum(skipped.values()), more, skipped)
 
 
-def _judge(selection: DeadSelection) -> None:
-    if (selection.ids is UNSET) == (selection.filters is UNSET):
-        raise problems.of_faults([Fault("#", "conflict", "must have either ids or filters")])
-    if isinstance(selection.filters, DeadFilters):
-        faults = [fault for name in ("since", "until") for fault in _time_faults(name, getattr(selection.filters, name))]
-        if faults:
-            raise problems.of_faults(faults)
+def wrong_with(_services: Services, _params: Mapping[str, str], doc: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with a selection, beside the shape."""
+    faults = [Fault("#", "conflict", "must have either ids or filters")] if ("ids" in doc) == ("filters" in doc) else []
+    filters = doc.get("filters")
+    return [*faults, *(fault for name in ("since", "until") if isinstance(filters, dict) for fault in _time_faults(name, filters))]
 
 
-def _time_faults(name: str, text: str | UnsetType) -> list[Fault]:
+def _time_faults(name: str, filters: Mapping[str, Any]) -> list[Fault]:
+    if not isinstance(filters.get(name), str):
+        return []
     try:
-        given_ms(text)
+        instant_ms(filters[name])
     except ValueError:
         return [Fault(f"#/filters/{name}", "invalid_time", INVALID_TIME)]
     return []

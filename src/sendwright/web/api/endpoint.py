@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -103,14 +103,14 @@ class Endpoint:
     async def _handled(
         self, call: Call, known: Caller, scope: Scope, headers: dict[bytes, bytes], given: str, receive: Receive
     ) -> Any:
-        if call.handler is None:
+        if call.handler is None or (call.scope != OPEN and any("\0" in value for value in scope["path_params"].values())):
             raise problems.not_found()
         raw = await self._raw(call, headers, receive)
         caller, head, query, body = together(
             lambda: known if call.scope in (OPEN, WATCH, INBOX) else self._keys.acting(known, headers),
             lambda: None if call.head is None else call.head(headers),
             lambda: None if call.body is bytes else read_query(call.query, scope["query_string"]),
-            lambda: _said(call, raw),
+            lambda: _said(call, raw, self._services, scope["path_params"]),
         )
         ask = Ask(
             services=self._services,
@@ -195,13 +195,16 @@ class Endpoint:
             await asyncio.gather(telling, leaving, return_exceptions=True)
 
 
-def _said(call: Call, raw: bytes) -> Any:
+def _said(call: Call, raw: bytes, services: Services, params: Mapping[str, str]) -> Any:
     """What the body says."""
     if call.body in (None, bytes) or call.judged_whole:
         return raw
     if call.optional and not raw:
         return call.body()
-    return read_items(call.body, raw) if call.itemised else read_json(call.body, raw)
+    if call.itemised:
+        return read_items(call.body, raw)
+    meant = call.meant
+    return read_json(call.body, raw, None if meant is None else lambda doc: meant(services, params, doc))
 
 
 async def _tell(stream: Stream, send: Send) -> None:

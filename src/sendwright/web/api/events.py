@@ -16,6 +16,7 @@ from msgspec import Struct, UnsetType
 
 from sendwright.engine.feed import newest
 from sendwright.engine.hear import ReplyTold
+from sendwright.model.notices import CLOSED, EXPIRING, MISCONFIGURED, OPENED
 from sendwright.model.people import REPLIED
 from sendwright.model.records import Event
 from sendwright.policy.duration import rfc3339
@@ -41,12 +42,43 @@ class ReplyData(ReplyTold, frozen=True, tag=False):
     id: str = ""
 
 
+class ProviderData(Struct, frozen=True):
+    """Of `provider.opened`, `closed` and `misconfigured`: which provider, and why. `id` names it."""
+
+    provider: str
+    kind: str
+    channels: list[str]
+    reason: str | None = None
+    id: str = ""
+
+
+class CredentialData(Struct, frozen=True):
+    """Of `token.expiring`: which setting of which provider a person must renew, and until when."""
+
+    provider: str
+    kind: str
+    channels: list[str]
+    setting: str
+    expires_at: str
+    days_left: int
+    id: str = ""
+
+
+_SPOKEN_FOR: Mapping[str, type[ReplyData | ProviderData | CredentialData]] = {
+    REPLIED: ReplyData,
+    OPENED: ProviderData,
+    CLOSED: ProviderData,
+    MISCONFIGURED: ProviderData,
+    EXPIRING: CredentialData,
+}
+
+
 class EventView(Struct, frozen=True):
     """One event, as it is told to a stream."""
 
     type: str
     timestamp: str
-    data: EventData | ReplyData
+    data: EventData | ReplyData | ProviderData | CredentialData
 
 
 async def stream_events(ask: Ask) -> Stream:
@@ -99,10 +131,11 @@ async def _pause(services: Services, draining: asyncio.Future[Any]) -> None:
         sleeping.cancel()
 
 
-def _data(event: Event) -> EventData | ReplyData:
-    if event.type != REPLIED:
+def _data(event: Event) -> EventData | ReplyData | ProviderData | CredentialData:
+    told = _SPOKEN_FOR.get(event.type)
+    if told is None:
         return EventData(event.notification, event.message, event.detail)
-    return msgspec.structs.replace(msgspec.json.decode(event.detail, type=ReplyData), id=event.notification)
+    return msgspec.structs.replace(msgspec.json.decode(event.detail, type=told), id=event.notification)
 
 
 def _frame(event: Event) -> bytes:

@@ -27,8 +27,12 @@ BODY_MAX = 1 << 20
 happened to a thousand messages at once (SendGrid: 768 KB at the most)."""
 REF_MAX = 255
 DETAIL_MAX = 500
+MORE_MAX = 64
 ADDRESS_MAX = 4096
 PARAMETERS_MAX = 100
+PAYLOAD_MAX = 1000
+"""Characters of what stands behind a button (Messenger's are the longest)."""
+ALIASES_MAX = 8
 
 
 async def take_hook(ask: Ask) -> Answer:
@@ -54,6 +58,8 @@ async def take_hook(ask: Ask) -> Answer:
         await services.bus.publish(INBOUND, sightings)
     if (following := provider.follows(hook)) is not None and not await _done(services, provider.name, following):
         raise _later()
+    if (response := provider.response(hook)) is not None:
+        return Answer(body=response.encode(), media_type="text/plain; charset=utf-8")
     return Answer(204)
 
 
@@ -100,12 +106,22 @@ def sighting_of(provider: str, receipt: Receipt | Inbound, now_ms: int) -> Sight
         reason=receipt.reason.value if receipt.reason else None,
         detail=_clean(receipt.detail, DETAIL_MAX),
         at=now_ms if receipt.at is None else round(receipt.at * 1000),
+        happened="" if receipt.happened is None else receipt.happened.value,
+        more=_clean(receipt.more, MORE_MAX),
     )
 
 
 def _reply(provider: str, inbound: Inbound, now_ms: int) -> Sighting:
-    text = _clean(inbound.text, TEXT_MAX)
-    said = Spoken(_clean(inbound.channel, REF_MAX), _clean(inbound.address, ADDRESS_MAX), text, inbound.word)
+    said = Spoken(
+        _clean(inbound.channel, REF_MAX),
+        _clean(inbound.address, ADDRESS_MAX),
+        _clean(inbound.text, TEXT_MAX),
+        inbound.word,
+        _clean(inbound.payload, PAYLOAD_MAX),
+        tuple(_clean(alias, ADDRESS_MAX) for alias in inbound.aliases[:ALIASES_MAX]),
+        inbound.how,
+        inbound.answered,
+    )
     ref = _clean(inbound.ref, REF_MAX) if inbound.ref else None
     return Sighting(
         provider, int(AttemptState.SENDING), ref=ref, at=now_ms if inbound.at is None else round(inbound.at * 1000), said=said

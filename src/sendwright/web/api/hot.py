@@ -17,10 +17,9 @@ from msgspec import UNSET, Struct, UnsetType
 from sendwright.errors import Unavailable
 from sendwright.model.notification import Payload
 from sendwright.model.records import Absent, Conflict, Running, Taken
-from sendwright.model.types import TypeVersion
+from sendwright.model.types import NOTHING, Referred
 from sendwright.policy.admission import Admitted, Refused, admit, as_before
 from sendwright.policy.payload_schema import KEY_MAX
-from sendwright.policy.type_rules import type_in
 from sendwright.web.api import problems
 from sendwright.web.api.auth import Caller, Keys, require_own
 from sendwright.web.api.problems import Refusal, together
@@ -152,9 +151,9 @@ class PostNotification:
                 lambda: key_of(headers, _key_in(raw)),
             )
 
-        type_ = await self._found(known, headers, raw)
+        found = await self._found(known, headers, raw)
         try:
-            (caller, _, key), admitted = together(head, lambda: self._admitted(raw, type_))
+            (caller, _, key), admitted = together(head, lambda: self._admitted(raw, found))
         except Refusal as refusal:
             return await self._again(head, raw, given, refusal, limits)
         begun = self._services.accept.begin(caller.tenant, admitted.payload, admitted.raw, key, trace_of(headers))
@@ -180,30 +179,24 @@ class PostNotification:
             raise refusal
         return self.over(Judged(before.payload, given, begun, _lines(*limits)), found)
 
-    def _seen(self, tenant: str, raw: bytes) -> TypeVersion | None:
-        """The type of a body, where that can be said at once."""
-        named = type_in(raw)
-        if named is None:
-            return None
-        fresh, found = self._services.catalogue.seen(tenant, named)
-        if not fresh:
+    def _seen(self, tenant: str, raw: bytes) -> Referred:
+        """What a body names, where that can be said at once."""
+        found = self._services.catalogue.seen(tenant, raw)
+        if found is None:
             raise Refusal(503, "unavailable", "The type is looked up.")  # which the long way does; nobody is told this
         return found
 
-    async def _found(self, known: Caller, headers: dict[bytes, bytes], raw: bytes) -> TypeVersion | None:
-        """The type of a body; None where none is named, or there is none, or nobody can say whose it would be."""
-        named = type_in(raw)
-        if named is None:
-            return None
+    async def _found(self, known: Caller, headers: dict[bytes, bytes], raw: bytes) -> Referred:
+        """What a body names; nothing where nobody can say whose it would be."""
         try:
             tenant = self._keys.acting(known, headers).tenant
         except Refusal:
-            return None  # refused for that
-        return await self._services.catalogue.found(tenant, named)
+            return NOTHING  # refused for that
+        return await self._services.catalogue.found(tenant, raw)
 
-    def _admitted(self, raw: bytes, type_: TypeVersion | None) -> Admitted:
+    def _admitted(self, raw: bytes, found: Referred) -> Admitted:
         services = self._services
-        admitted = admit(raw, services.rules, services.channels(), services.clock.now_ms(), type_)
+        admitted = admit(raw, services.rules, services.channels(), services.clock.now_ms(), found)
         if isinstance(admitted, Refused):
             raise problems.of_body(admitted)
         return admitted

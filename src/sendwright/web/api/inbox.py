@@ -13,8 +13,6 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sendwright.model.inbox import Item, Mark, Place, View
-from sendwright.model.parcel import INBOUND, Sighting, pack
-from sendwright.model.states import AttemptState
 from sendwright.policy.admission import AHEAD_MAX_MS, INVALID_TIME
 from sendwright.policy.duration import duration_ms, instant_ms, rfc3339
 from sendwright.policy.payload_schema import Fault
@@ -37,7 +35,6 @@ from sendwright.web.api.table import Ask, Stream
 TOKEN_MS = 3_600_000
 """How long a token is good unless it is said."""
 TOKEN_MAX_MS = 86_400_000
-_REPORTED = {Mark.DELIVERED: AttemptState.DELIVERED, Mark.READ: AttemptState.READ}
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -67,7 +64,7 @@ async def list_inbox(ask: Ask) -> InboxList:
         await _marked(ask, new, Mark.DELIVERED)
     counts = await services.inbox.counts(tenant, recipient, now)
     more = f"{shown[-1].at} {shown[-1].id}" if len(rows) > len(shown) else None
-    return InboxList([_view(item) for item in shown], counts.unread, sealed(ask, query, more))
+    return InboxList([item_view(item) for item in shown], counts.unread, sealed(ask, query, more))
 
 
 async def count_inbox(ask: Ask) -> InboxCount:
@@ -104,14 +101,10 @@ def _until(ask: Ask, body: InboxMark) -> int | None:
 
 
 async def _marked(ask: Ask, ids: Sequence[str] | None, mark: Mark, until: int | None = None) -> Sequence[Item]:
-    """Marks, and reports what that says of the messages. Reported after it is done: a report that is lost in between is made up for
-    by nothing but the next mark, so it goes to the bus at once."""
+    """Marks, and reports what that says of the messages: now, or where that fails a little later (engine/report.py)."""
     services, now = ask.services, ask.services.clock.now_ms()
     changed = await services.inbox.mark(*_whose(ask), ids, mark, now, until)
-    state = _REPORTED.get(mark)
-    if state is not None and changed:
-        sightings = [pack(Sighting(item.provider, int(state), attempt=item.attempt, ref=item.id, at=now)) for item in changed]
-        await services.bus.publish(INBOUND, sightings)
+    await services.reporter.report(changed)
     return changed
 
 
@@ -149,7 +142,7 @@ def _place(text: str) -> Place:
     return Place(int(at), id_)
 
 
-def _view(item: Item) -> InboxItemView:
+def item_view(item: Item) -> InboxItemView:
     said = item.said
     return InboxItemView(
         id=item.id,

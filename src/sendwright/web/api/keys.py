@@ -6,17 +6,20 @@ it acts for one tenant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from msgspec import UNSET, UnsetType
+import msgspec
+from msgspec import UnsetType
 
 from sendwright.model.api_key import ApiKey, Place
-from sendwright.policy.admission import INVALID_TIME
+from sendwright.policy.admission import expiry_faults
 from sendwright.policy.duration import instant_ms, rfc3339
 from sendwright.policy.payload_schema import Fault
 from sendwright.web.api import problems
 from sendwright.web.api.notifications import opened, sealed
 from sendwright.web.api.problems import ProblemError, Refusal
+from sendwright.web.api.services import Services
 from sendwright.web.api.shapes import KeyList, KeysQuery, KeyView, KeyWish, MadeKey
 from sendwright.web.api.table import Answer, Ask
 
@@ -27,7 +30,9 @@ async def make_key(ask: Ask) -> MadeKey:
     tenant = ask.caller.tenant if isinstance(wish.tenant, UnsetType) else wish.tenant
     if lacking := list(_lacking(ask, wish, tenant)):
         raise Refusal(403, "forbidden", "A key gives no more than it has, and to its own tenant alone.", lacking)
-    expires_at = _expiry(wish.expires_at, ask.services.clock.now_ms())
+    if faults := wrong_with(ask.services, ask.params, msgspec.to_builtins(wish)):
+        raise problems.of_faults(faults)
+    expires_at = instant_ms(wish.expires_at) if isinstance(wish.expires_at, str) else None
     rate = None if isinstance(wish.rate, UnsetType) else wish.rate
     key, text = await ask.services.warden.made(tenant, wish.name, wish.scopes, expires_at, rate, _by(ask))
     shown = _view(key)
@@ -43,16 +48,10 @@ def _lacking(ask: Ask, wish: KeyWish, tenant: str) -> Iterator[ProblemError]:
             yield ProblemError("forbidden", f"this key lacks the scope `{scope}`", pointer=f"#/scopes/{place}")
 
 
-def _expiry(given: str | UnsetType | None, now: int) -> int | None:
-    if given is UNSET or given is None:
-        return None
-    try:
-        expires_at = instant_ms(str(given))
-    except ValueError:
-        raise problems.of_faults([Fault("#/expires_at", "invalid_time", INVALID_TIME)]) from None
-    if expires_at <= now:
-        raise problems.of_faults([Fault("#/expires_at", "expired", "is past")])
-    return expires_at
+def wrong_with(services: Services, _params: Mapping[str, str], doc: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with a key that is asked for, beside the shape."""
+    expires_at = doc.get("expires_at")
+    return expiry_faults(expires_at, services.clock.now_ms()) if isinstance(expires_at, str) else []
 
 
 async def list_keys(ask: Ask) -> KeyList:

@@ -15,7 +15,6 @@ from sendwright.policy.admission import Admitted, Refused, admit, as_before
 from sendwright.policy.duration import instant_ms
 from sendwright.policy.payload_schema import Fault
 from sendwright.policy.strict_json import too_deep
-from sendwright.policy.type_rules import type_in
 from sendwright.web.api import problems
 from sendwright.web.api.hot import message_count
 from sendwright.web.api.problems import Refusal
@@ -161,9 +160,8 @@ async def _judged(ask: Ask, items: Iterable[Raw]) -> list[Admitted | Again | Ref
         if len(raw) > services.body_max:
             judged.append(Refused(413, "too_large", f"A notification must have at most {services.body_max} bytes."))
         else:
-            named = type_in(raw)
-            type_ = None if named is None else await services.catalogue.found(ask.caller.tenant, named)
-            one = admit(raw, services.rules, live, now, type_)
+            named = await services.catalogue.found(ask.caller.tenant, raw)
+            one = admit(raw, services.rules, live, now, named)
             judged.append(_again(raw, one) if isinstance(one, Refused) else one)
         if len(judged) % _AT_ONCE == 0:
             await asyncio.sleep(0)

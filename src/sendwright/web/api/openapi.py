@@ -28,6 +28,7 @@ _PATTERNS = {
     "/v1/providers/{name}": "^[a-z][a-z0-9-]{0,62}$",
     "/v1/types/{name}": NAME_PATTERN,
     "/v1/hooks/{provider}": "^[a-z][a-z0-9-]{0,62}$",
+    "/u/{token}": "^[A-Za-z0-9_-]{1,2048}$",
 }
 
 _TEXT = {"type": "string"}
@@ -121,7 +122,7 @@ def _operation(call: Call, components: dict[str, Any]) -> dict[str, Any]:
     if parameters:
         operation["parameters"] = parameters
     if call.body is bytes:
-        operation["requestBody"] = {"content": {"*/*": {"schema": {}}}, "description": "As the vendor sends it."}
+        operation["requestBody"] = {"content": {"*/*": {"schema": {}}}, "description": "As it is sent."}
     elif call.body is not None:
         schema = _schema(call.body, components)
         operation["requestBody"] = {"required": not call.optional, "content": {"application/json": {"schema": schema}}}
@@ -191,10 +192,13 @@ def _refusal(call: Call, status: int) -> dict[str, Any]:
     media, schema = problems.MEDIA_TYPE, {"$ref": _REF.format(name="Problem")}
     if call.path == "/readyz":
         headers, media, schema = ["Request-Id"], "application/json", {"type": "object"}
+    content: dict[str, Any] = {media: {"schema": schema}}
+    if call.path.startswith("/u/"):  # people read those
+        content[call.media_type] = {"schema": _TEXT}
     return {
         "description": HTTPStatus(status).phrase,
         "headers": {name: _ANSWER_HEADERS[name] for name in headers},
-        "content": {media: {"schema": schema}},
+        "content": content,
     }
 
 

@@ -5,8 +5,10 @@ An address is judged when it is written, as far as its text shows; what its host
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from collections.abc import Mapping
+from typing import Any, Literal, cast
 
+import msgspec
 from msgspec import UnsetType
 from msgspec.structs import replace
 
@@ -43,7 +45,7 @@ from sendwright.web.api.table import Answer, Ask
 async def make_endpoint(ask: Ask) -> MadeEndpoint:
     """This answer, and that of a rotation, are the only ones that show a secret."""
     wish: EndpointWish = ask.body
-    _judge(ask.services, wish.url)
+    _judge(ask, wish)
     made, secret = await ask.services.receivers.made(
         ask.caller.tenant, wish.url, wish.description, wish.types, enabled=wish.enabled
     )
@@ -65,8 +67,7 @@ async def get_endpoint(ask: Ask) -> EndpointView:
 
 async def patch_endpoint(ask: Ask) -> EndpointView:
     patch: EndpointPatch = ask.body
-    if not isinstance(patch.url, UnsetType):
-        _judge(ask.services, patch.url)
+    _judge(ask, patch)
     after = await ask.services.receivers.changed(ask.caller.tenant, ask.params["id"], lambda endpoint: _patched(endpoint, patch))
     if after is None:
         raise problems.not_found()
@@ -118,13 +119,19 @@ async def _named(ask: Ask) -> Endpoint:
     return found
 
 
-def _judge(services: Services, url: str) -> None:
-    """Refuses an address that could not be posted to. Without private networks of the operator's there is https alone."""
+def _judge(ask: Ask, said: EndpointWish | EndpointPatch) -> None:
+    if faults := wrong_with(ask.services, ask.params, msgspec.to_builtins(said)):
+        raise problems.of_faults(faults)
+
+
+def wrong_with(services: Services, _params: Mapping[str, str], doc: Mapping[str, Any]) -> list[Fault]:
+    """An address that could not be posted to. Without private networks of the operator's there is https alone."""
     schemes = frozenset({"https", "http"} if services.endpoint_private else {"https"})
-    code = target_fault(url, schemes, services.endpoint_private)
-    if code is not None:
-        detail = LINK_DETAILS.get(code, f"must begin with {' or '.join(f'{scheme}://' for scheme in sorted(schemes))}")
-        raise problems.of_faults([Fault("#/url", code, detail)])
+    code = target_fault(doc["url"], schemes, services.endpoint_private) if isinstance(doc.get("url"), str) else None
+    if code is None:
+        return []
+    detail = LINK_DETAILS.get(code, f"must begin with {' or '.join(f'{scheme}://' for scheme in sorted(schemes))}")
+    return [Fault("#/url", code, detail)]
 
 
 def _place(text: str) -> Place:

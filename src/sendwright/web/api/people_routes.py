@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sendwright.web.api import people_shapes, recipients, suppressions
+from sendwright.web.api import exporting, people_shapes, recipients, suppressions
 from sendwright.web.api.table import Call
 
 RECIPIENTS = "Recipients"
@@ -40,6 +40,7 @@ PEOPLE: tuple[Call, ...] = (
         summary="Write a recipient: what is not given is not known any more",
         handler=recipients.put_recipient,
         body=people_shapes.RecipientBody,
+        meant=recipients.wrong_with,
         answer=people_shapes.RecipientView,
         errors=(409, 503),
     ),
@@ -51,6 +52,7 @@ PEOPLE: tuple[Call, ...] = (
         summary="Change what is given of a recipient; null takes a member away",
         handler=recipients.patch_recipient,
         body=people_shapes.RecipientBody,
+        meant=recipients.wrong_with,
         answer=people_shapes.RecipientView,
         errors=(409, 503),
     ),
@@ -75,6 +77,17 @@ PEOPLE: tuple[Call, ...] = (
         errors=(503,),
     ),
     Call(
+        method="GET",
+        path="/v1/recipients/{id}/export",
+        scope="admin",
+        tag=RECIPIENTS,
+        summary="Everything that is known of a person, a page at a time",
+        handler=exporting.export_recipient,
+        query=exporting.ExportQuery,
+        answer=exporting.ExportList,
+        errors=(503,),
+    ),
+    Call(
         method="POST",
         path="/v1/suppressions",
         scope="send",
@@ -82,6 +95,7 @@ PEOPLE: tuple[Call, ...] = (
         summary="Nothing is sent to this address any more: answered when no call to it can begin any more",
         handler=suppressions.post_suppression,
         body=people_shapes.SuppressionBody,
+        meant=suppressions.wrong_with,
         answer=people_shapes.SuppressionView,
         errors=(503,),
     ),

@@ -144,6 +144,7 @@ class SuppressionsQuery(PageQuery, frozen=True, kw_only=True):
 
     channel: Word | UnsetType = UNSET
     reason: SuppressionReason | UnsetType = UNSET
+    source: Source | UnsetType = UNSET
     shared: bool = False
 
 

@@ -101,8 +101,7 @@ class Refusal(CallerError):
 
     def problem(self, request_id: str) -> Problem:
         return Problem(
-            type=f"urn:sendwright:problem:{self.code}",
-            title=TITLES.get(self.code) or HTTPStatus(self.status).phrase,
+            **_named(self.code, self.status),
             status=self.status,
             code=self.code,
             detail=self.detail,
@@ -116,6 +115,19 @@ class Refusal(CallerError):
 
 
 _ENCODER = msgspec.json.Encoder()
+
+
+def completed(document: str) -> str:
+    """A problem document that was kept without its type and title, with them. What is none stays as it is."""
+    try:
+        kept = msgspec.json.decode(document, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return document
+    return _ENCODER.encode({**_named(kept["code"], kept["status"]), **kept}).decode()
+
+
+def _named(code: str, status: int) -> dict[str, Any]:
+    return {"type": f"urn:sendwright:problem:{code}", "title": TITLES.get(code) or HTTPStatus(status).phrase}
 
 
 def retry_after(seconds: float) -> tuple[tuple[bytes, bytes], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -29,6 +29,7 @@ _BARE_PLUS = re.compile(r" ([0-9]{2}:[0-9]{2})$")
 _TRUTH = {"true": True, "false": False}
 
 S = TypeVar("S", bound=Struct)
+Judge = Callable[[dict[str, Any]], Iterable[Fault]]
 
 
 def read_query(kind: type[S] | None, query: bytes) -> S | None:
@@ -50,15 +51,16 @@ def read_query(kind: type[S] | None, query: bytes) -> S | None:
     return None if kind is None else kind(**values)
 
 
-def read_json(kind: type[S], raw: bytes) -> S:
-    """A body. Refuses what is not JSON (400) and lists what is wrong with the rest (422)."""
+def read_json(kind: type[S], raw: bytes, meant: Judge | None = None) -> S:
+    """A body. Refuses what is not JSON (400) and lists what is wrong with the rest (422). `meant` finds, in a body of a wrong
+    shape, what else is wrong: one fault for a place, the shape's first."""
     try:
         value: S = _decoder(kind).decode(raw)
         malformed = twice_named(raw)
     except msgspec.ValidationError:
         doc = parse(raw)
         if not isinstance(doc, Malformed):
-            return _judged(kind, doc)
+            return _judged(kind, doc, meant)
         malformed = doc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         malformed = NOT_JSON
@@ -81,17 +83,23 @@ def read_items(kind: type[S], raw: bytes) -> S:
     return value
 
 
-def _judged(kind: type[S], doc: Any) -> S:
+def _judged(kind: type[S], doc: Any, meant: Judge | None = None) -> S:
     """All faults of a value; or the struct after all, since to JSON Schema 5.0 is a whole number."""
     not_yet = {f"#/{name}" for name in getattr(kind, "NOT_YET", ())}
     found = [_not_supported(f.pointer) if f.pointer in not_yet else f for f in shape_faults(kind, doc)]
     if found:
-        raise of_faults(found)
+        raise of_faults(found if meant is None or not isinstance(doc, dict) else [*found, *_beside(found, meant(doc))])
     whole = {name: int(n) if isinstance(n, float) and n.is_integer() else n for name, n in doc.items()}
     try:
         return msgspec.convert(whole, kind)
     except msgspec.ValidationError:
         raise of_faults([Fault("#", "invalid_value", "is not what this call takes")]) from None
+
+
+def _beside(found: Iterable[Fault], more: Iterable[Fault]) -> Iterator[Fault]:
+    """Of these, those of places where nothing was found yet."""
+    places = {fault.pointer for fault in found}
+    return (fault for fault in more if fault.pointer not in places)
 
 
 def _not_supported(pointer: str) -> Fault:

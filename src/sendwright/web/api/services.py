@@ -15,17 +15,19 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sendwright.engine.catalogue import Catalogue
 from sendwright.engine.people import Directory, Suppressions
-from sendwright.engine.ports import Bus, Clock, DeadParcels, Endpoints, Inbox, IntakeDesk, Ledger, Records, Types
+from sendwright.engine.ports import Bus, Clock, DeadParcels, Endpoints, Inbox, IntakeDesk, Layouts, Ledger, Records, Types
 from sendwright.engine.receivers import Receivers
+from sendwright.engine.report import Reporter
 from sendwright.engine.warden import Warden
 from sendwright.model.ids import IdMint
 from sendwright.model.notification import Payload
-from sendwright.model.records import Absent, Conflict, Running, Taken
+from sendwright.model.records import Absent, Conflict, Event, Running, Taken
 from sendwright.model.sessions import Session
 from sendwright.model.stats import UNIT_MAX, Backlog, Strip
 from sendwright.policy.address import Network
 from sendwright.policy.admission import Rules
 from sendwright.policy.suppression import Marker
+from sendwright.policy.unsubscribing import Links
 from sendwright.providers.contract import Answer, Provider, Request, Secret
 
 MEGABYTE = 1 << 20
@@ -59,6 +61,11 @@ class Shown(Records, Protocol):
 
     async def metadata_of(self, notifications: Collection[str]) -> Mapping[str, dict[str, str]]:
         """What their callers gave along, by notification, of all of them at once."""
+        ...
+
+    async def said_back(self, tenant: str, marks: Collection[str], limit: int, before: int | None = None) -> Sequence[Event]:
+        """The events of what a tenant's people said back from addresses of these marks, newest first: at most `limit` of those
+        before that one."""
         ...
 
     async def sampled(self, tenant: str, spans: Sequence[tuple[int, int]], most: int) -> Sequence[Strip]:
@@ -121,6 +128,14 @@ class Counts:
             self._known.popitem(last=False)
 
 
+class CredentialShown(Struct, frozen=True):
+    """Until when a provider's credential is good."""
+
+    expires_at: str
+    days_left: int
+    """The last day counts until it is over; then 0."""
+
+
 class ProviderStanding(Struct, frozen=True):
     """How one provider stands now, over all workers."""
 
@@ -139,6 +154,8 @@ class ProviderStanding(Struct, frozen=True):
     cost: dict[str, str] = {}
     reason: str | None = None
     """Why the breaker is open."""
+    credential: CredentialShown | None = None
+    """Of the credential that a person must renew; null where it has no end, or it is not known."""
 
 
 class ProviderPatch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,6 +168,19 @@ class ProviderPatch(Struct, frozen=True, forbid_unknown_fields=True):
     weight: UnsetType | None = UNSET
     rate: Annotated[str, Meta(pattern=RATE_PATTERN)] | UnsetType | None = UNSET
     concurrency: Annotated[int, Meta(ge=1, le=100_000)] | UnsetType | None = UNSET
+
+
+class RouteStanding(Struct, frozen=True):
+    """How a channel picks among its providers now."""
+
+    channel: str
+    policy: Literal["order"]
+    providers: tuple[str, ...]
+    """First choice first."""
+    left_out: tuple[str, ...]
+    """Those that serve the channel, and get nothing of it."""
+    source: Literal["settings", "run_time"]
+    """Where the order comes from."""
 
 
 class Trial(Struct, frozen=True):
@@ -175,8 +205,21 @@ class Fleet(Protocol):
         """Every configured provider, in file order."""
         ...
 
+    def route(self, channel: str) -> Sequence[str]:
+        """The names of a channel's providers, in the order in which they are asked."""
+        ...
+
     async def switch(self, name: str, patch: ProviderPatch) -> None:
         """Stores the switch. No request is written under the old setting later than 1 s after it returns."""
+        ...
+
+    async def routes(self) -> Sequence[RouteStanding]:
+        """Of every channel that has a provider, in the settings' order."""
+        ...
+
+    async def reorder(self, channel: str, providers: Sequence[str] | None) -> None:
+        """Stores the order of a route; None goes back to the settings'. No request is written to a provider that was taken out
+        of it later than 1 s after it returns."""
         ...
 
     async def test(self, name: str, to: str | None) -> Trial | Unfit:
@@ -211,12 +254,16 @@ class Services:
     directory: Directory
     suppressions: Suppressions
     marker: Marker
+    links: Links
+    """By which people unsubscribe."""
     sessions: Sessions
     types: Types
+    layouts: Layouts
     catalogue: Catalogue
-    """The types as a door needs them: `seen` costs nothing."""
+    """Types and layouts as a door needs them: `seen` costs nothing."""
     bus: Bus
     inbox: Inbox
+    reporter: Reporter
     endpoints: Endpoints
     receivers: Receivers
     fleet: Fleet
@@ -241,6 +288,8 @@ class Services:
     """None: callbacks that take a call can't be judged here."""
     rules: Rules = field(default_factory=Rules)
     docs_open: bool = False
+    sandbox_url: str | None = None
+    """Where the page of the sandbox that this process looks to is."""
     """/docs, /openapi.json and /metrics need no key: only on a loopback listen address."""
     metrics_key: Secret | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from sendwright.model.api_key import TENANT_PATTERN
 from sendwright.policy.duration import DURATION_PATTERN, INSTANT_PATTERN
+from sendwright.policy.shortening import Cut
 from sendwright.web.api.problems import Problem
 from sendwright.web.api.services import RATE_PATTERN, ProviderStanding
 
@@ -100,6 +101,8 @@ class AttemptView(Struct, frozen=True):
     finished_at: Time | None
     cost: str | None
     reason: ReasonView | None
+    call_id: str | None
+    """The same for attempts of one call that carried several messages; null where it carried this one alone."""
 
 
 class TimelineEntry(Struct, frozen=True):
@@ -473,3 +476,5 @@ class ContentView(Struct, frozen=True):
     media: list[str]
     files: list[FileView]
     own: dict[str, Any] | None
+    shortened: Cut | None
+    """How much was left out, since the text was too long for the channel."""

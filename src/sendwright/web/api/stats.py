@@ -16,7 +16,7 @@ from sendwright.web.api.services import Services
 from sendwright.web.api.shapes import Time
 from sendwright.web.api.table import Ask
 
-SAMPLES = 100
+SAMPLES = 50
 """Messages of each span that are looked at closer."""
 COUNT_S = 0.05
 """How long one call may count what it does not know yet."""
@@ -68,7 +68,7 @@ class WaitingView(Struct, frozen=True):
 
 class StatsView(Struct, frozen=True):
     """Figures of a window that ends now. `estimated`: some spans are not counted yet, and go by their pace; ask again. `by_state`,
-    success and latency are told by the newest 100 messages of each span. `dead` and `in_doubt` stop at 1,000;
+    success and latency are told by the newest 50 messages of each span. `dead` and `in_doubt` stop at 1,000;
     `oldest_waiting_s` is that of all lanes and of the tenant's `waiting`."""
 
     window: WindowName

@@ -6,12 +6,13 @@ row's status), an `Answer` or a `Stream`. It ends otherwise by raising `Refusal`
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct
 
+from sendwright.policy.payload_schema import Fault
 from sendwright.web.api.auth import Caller
 from sendwright.web.api.cursors import Cursors
 from sendwright.web.api.passes import Passes
@@ -77,6 +78,8 @@ class Stream(Struct, frozen=True):
 
 
 Handler = Callable[[Ask], Awaitable[Any]]
+Meant = Callable[[Services, Mapping[str, str], Mapping[str, Any]], Iterable[Fault]]
+"""What is wrong with the members of a body, whatever their shape, given the path's parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +110,8 @@ class Call:
     """It concerns all tenants: beside the scope it takes the admin key, or a key of the tenant `default`."""
     judged_whole: bool = False
     """The handler gets the body's bytes, and judges the shape along with all the rest."""
+    meant: Meant | None = None
+    """Asked where the shape is wrong, so that all faults are listed at once. Where it is right the handler asks it itself."""
     errors: tuple[int, ...] = ()
     """Statuses beyond those that follow from the row itself."""
     headers: tuple[str, ...] = ()

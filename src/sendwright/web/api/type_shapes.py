@@ -1,4 +1,4 @@
-"""What the calls on types answer and are asked, as structs; by the rules of shapes.py."""
+"""What the calls on types and layouts answer and are asked, as structs; by the rules of shapes.py."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from sendwright.model.layouts import LayoutParts
 from sendwright.model.notification import Category, Recipient
 from sendwright.model.types import TypeContent, TypePlan
 from sendwright.policy.segments import Segments
+from sendwright.policy.shortening import Cut
 from sendwright.web.api.shapes import PageQuery, Time
 
 Version = Annotated[int, Meta(ge=1, le=999_999_999)]
@@ -57,6 +59,8 @@ class ChannelPreview(Struct, frozen=True):
     errors: list[dict[str, str]]
     segments: Segments | None = None
     """In how many parts it travels, by SMS."""
+    shortened: Cut | None = None
+    """How much is left out, where the text is too long for the channel's first provider."""
 
 
 class Preview(Struct, frozen=True):
@@ -69,4 +73,31 @@ class TypesQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class TypeQuery(Struct, frozen=True, kw_only=True):
+    version: Version | UnsetType = UNSET
+
+
+class LayoutView(Struct, frozen=True):
+    """One version of a layout."""
+
+    name: str
+    version: int
+    created_at: Time
+    description: str
+    html: str | None
+    text: str | None
+    locales: dict[str, LayoutParts]
+
+
+class LayoutList(Struct, frozen=True):
+    """The newest version of each, by name."""
+
+    data: list[LayoutView]
+    next_cursor: str | None
+
+
+class LayoutsQuery(PageQuery, frozen=True, kw_only=True):
+    pass
+
+
+class LayoutQuery(Struct, frozen=True, kw_only=True):
     version: Version | UnsetType = UNSET

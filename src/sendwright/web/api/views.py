@@ -12,6 +12,7 @@ from sendwright.model.records import AttemptRecord, DeadParcel, Event, MessageRe
 from sendwright.policy.duration import rfc3339
 from sendwright.policy.masking import masked
 from sendwright.web.api.masking import masked_problem
+from sendwright.web.api.problems import completed
 from sendwright.web.api.services import Shown
 from sendwright.web.api.shapes import (
     AttemptView,
@@ -116,7 +117,7 @@ def dead_row(row: MessageRecord) -> DeadRow:
 
 def parcel_row(row: DeadParcel) -> ParcelRow:
     if row.lane == INGRESS:  # a problem document repeats no value
-        return ParcelRow("ingress", row.id, row.lane, rfc3339(row.at), row.problem, row.size)
+        return ParcelRow("ingress", row.id, row.lane, rfc3339(row.at), completed(row.problem), row.size)
     return ParcelRow("parcel", row.id, row.lane, rfc3339(row.at), masked_problem(row.problem), row.size)
 
 
@@ -132,6 +133,7 @@ def attempt_view(row: AttemptRecord) -> AttemptView:
         finished_at=time_view(row.finished_at),
         cost=None,
         reason=reason_view(row.reason, row.detail),
+        call_id=row.call,
     )
 
 

@@ -23,21 +23,43 @@ from sendwright.web.api.passes import Passes
 from sendwright.web.api.problems import Refusal, unsupported
 from sendwright.web.api.services import Services
 from sendwright.web.api.wire import App, Gone, Header, Receive, Scope, Send, always, answer, headers_of, read_body, request_id
-from sendwright.web.dashboard import access, dead, messages, overview, providers
+from sendwright.web.dashboard import (
+    access,
+    dead,
+    endpoints,
+    keys,
+    mail,
+    messages,
+    overview,
+    people,
+    providers,
+    suppressions,
+    tenants,
+    types,
+)
 from sendwright.web.dashboard.entry import Entry
-from sendwright.web.dashboard.frame import NAVIGATION, counts_of, note_of
+from sendwright.web.dashboard.frame import counts_of, navigation_of, note_of
 from sendwright.web.dashboard.place import Place, place_of, require_own
 from sendwright.web.dashboard.rendering import Rendering, static_files
-from sendwright.web.dashboard.signing_in import SignedIn, SignIn, cookie
-from sendwright.web.dashboard.visit import FORM, Answered, Away, Handler, Shown, Visit, fields, pairs
+from sendwright.web.dashboard.signing_in import SignedIn, SignIn, acting_for, cookie
+from sendwright.web.dashboard.visit import FORM, Answered, Away, Handler, Mail, Shown, Visit, fields, pairs
 
 ROOT = "/dashboard"
 FORM_MAX = 256 << 10
 """Bytes of a form: a thousand chosen ids have room."""
+LONG_MAX = 4 << 20
+"""Of one that holds what a type or a mail says: as much as the API takes has room, however it is written."""
 CSP = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
 )
+FRAMING = CSP + b"; frame-src 'self'"
+"""Of a page that shows a mail."""
+MAIL = (
+    b"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; "
+    b"frame-ancestors 'self'"
+)
+"""Of the mail itself: it is nobody's page, has its own styles, and can do nothing."""
 
 _LOG = structlog.get_logger("sendwright.dashboard")
 _ALONE: tuple[Header, ...] = ((b"cross-origin-opener-policy", b"same-origin"),)
@@ -47,7 +69,7 @@ _HTML: Header = (b"content-type", b"text/html; charset=utf-8")
 
 class Page(NamedTuple):
     """One page, or one thing that a form does. `scope` is what a key must have. `live`: asked for by a page, not by a person.
-    `of_all`: it concerns all tenants."""
+    `of_all`: it concerns all tenants. `most`: bytes of its form."""
 
     method: str
     path: str
@@ -55,6 +77,7 @@ class Page(NamedTuple):
     handler: Handler
     live: bool = False
     of_all: bool = False
+    most: int = FORM_MAX
 
 
 PAGES = (
@@ -73,6 +96,35 @@ PAGES = (
     Page("GET", f"{ROOT}/providers/{{name}}", "read", providers.one_provider),
     Page("POST", f"{ROOT}/providers/{{name}}/switch", "admin", providers.switch, of_all=True),
     Page("POST", f"{ROOT}/providers/{{name}}/test", "admin", providers.test, of_all=True),
+    Page("POST", f"{ROOT}/mail", "read", mail.show_mail, most=LONG_MAX),
+    Page("GET", f"{ROOT}/types", "read", types.list_types),
+    Page("GET", f"{ROOT}/types/-new", "admin", types.new_type),
+    Page("POST", f"{ROOT}/types/-preview", "read", types.preview, most=LONG_MAX),
+    Page("POST", f"{ROOT}/types/-save", "admin", types.save, most=LONG_MAX),
+    Page("POST", f"{ROOT}/types/-delete", "admin", types.delete),
+    Page("GET", f"{ROOT}/types/{{type}}", "read", types.one_type),
+    Page("GET", f"{ROOT}/types/{{type}}/compare", "read", types.compare),
+    Page("GET", f"{ROOT}/people", "read", people.list_people),
+    Page("GET", f"{ROOT}/people/one", "read", people.one_person),
+    Page("POST", f"{ROOT}/people/erase", "admin", people.erase),
+    Page("GET", f"{ROOT}/suppressions", "read", suppressions.list_suppressions),
+    Page("POST", f"{ROOT}/suppressions", "read", suppressions.look_up),
+    Page("POST", f"{ROOT}/suppressions/add", "send", suppressions.add),
+    Page("POST", f"{ROOT}/suppressions/lift", "admin", suppressions.lift),
+    Page("GET", f"{ROOT}/endpoints", "read", endpoints.list_endpoints),
+    Page("POST", f"{ROOT}/endpoints", "admin", endpoints.make),
+    Page("GET", f"{ROOT}/endpoints/{{endpoint}}", "read", endpoints.one_endpoint),
+    Page("POST", f"{ROOT}/endpoints/{{endpoint}}", "admin", endpoints.change),
+    Page("POST", f"{ROOT}/endpoints/{{endpoint}}/switch", "admin", endpoints.switch),
+    Page("POST", f"{ROOT}/endpoints/{{endpoint}}/rotate", "admin", endpoints.rotate),
+    Page("POST", f"{ROOT}/endpoints/{{endpoint}}/test", "admin", endpoints.test),
+    Page("POST", f"{ROOT}/endpoints/{{endpoint}}/replay", "admin", endpoints.replay),
+    Page("POST", f"{ROOT}/endpoints/{{endpoint}}/delete", "admin", endpoints.delete),
+    Page("GET", f"{ROOT}/keys", "admin", keys.list_keys),
+    Page("POST", f"{ROOT}/keys", "admin", keys.make),
+    Page("POST", f"{ROOT}/keys/revoke", "admin", keys.revoke),
+    Page("GET", f"{ROOT}/tenant", "read", tenants.choose),
+    Page("POST", f"{ROOT}/tenant", "read", tenants.turn),
     Page("GET", f"{ROOT}/sessions", "read", access.list_sessions),
     Page("POST", f"{ROOT}/sessions/end-all", "admin", access.end_all),
     Page("POST", f"{ROOT}/sessions/{{id}}/end", "read", access.end_session),
@@ -112,7 +164,9 @@ class House:
         self.cursors = Cursors(services.signing_key)
         self.passes = Passes(services.signing_key)
         self.sign_in = SignIn(services, keys)
-        self.always = (*always(services.public_url, CSP), *_ALONE)
+        self.always, self._framing, self._mail = (
+            (*always(services.public_url, policy), *_ALONE) for policy in (CSP, FRAMING, MAIL)
+        )
         files = static_files()
         self._rendering = Rendering(files)
         self.static = _Static(files, self.always)
@@ -122,13 +176,24 @@ class House:
     async def say(
         self, send: Send, answered: Answered, values: Mapping[str, Any], given: str, more: tuple[Header, ...] = ()
     ) -> None:
-        headers = [*self.always, *more, (b"request-id", given.encode())]
+        own: tuple[Header, ...] = (*more, (b"request-id", given.encode()))
         if isinstance(answered, Away):
-            await answer(send, 303, [*headers, (b"location", answered.to.encode())], b"")
+            await answer(send, 303, [*self.always, *own, *answered.headers, (b"location", answered.to.encode())], b"")
             return
-        common = {"by": None, "now": self.services.clock.now_ms(), "note": None, "docs_open": self.services.docs_open}
+        if isinstance(answered, Mail):
+            await answer(send, 200, [*self._mail, *own, _HTML], answered.html.encode("utf-8", "replace"))
+            return
+        guards = self._framing if answered.frames else self.always
+        services = self.services
+        common = {
+            "by": None,
+            "now": services.clock.now_ms(),
+            "note": None,
+            "docs_open": services.docs_open,
+            "sandbox_url": services.sandbox_url,
+        }
         body = self._rendering.page(answered.template, {**common, **values, **answered.values})
-        await answer(send, answered.status, [*headers, _HTML], body)
+        await answer(send, answered.status, [*guards, *own, *answered.headers, _HTML], body)
 
     async def refuse(self, send: Send, refusal: Refusal, around: Mapping[str, Any], given: str) -> None:
         """A page that says what is wrong, and where to go on."""
@@ -158,7 +223,7 @@ class House:
             "by": by,
             "csrf": by.csrf,
             "path": path,
-            "navigation": NAVIGATION,
+            "navigation": navigation_of(by.caller),
             "counts": counts_of(backlog),
             "note": note_of(query),
             "scopes": by.caller.scopes,
@@ -192,22 +257,43 @@ class Door:
         query = dict(pairs(scope["query_string"]))
         if page is None or not page.live:
             around |= await self._house.around(by, scope["path"], query)
-        await self._house.say(send, await self._answered(page, by, scope, headers, query, receive), around, given)
-
-    async def _answered(
-        self, page: Page | None, by: SignedIn, scope: Scope, headers: dict[bytes, bytes], query: dict[str, str], receive: Receive
-    ) -> Answered:
         if page is None:
             raise problems.not_found() if not self._pages else _not_so(scope["method"])
-        form = await form_of(headers, receive, self._house.services) if page.method == "POST" else {}
+        if any("\0" in value for value in scope["path_params"].values()):
+            raise problems.not_found()
+        visit = await self._judged(page, by, place, scope, headers, query, receive)
+        await self._house.say(send, await page.handler(visit), around, given)
+
+    async def _judged(
+        self,
+        page: Page,
+        by: SignedIn,
+        place: Place,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        query: dict[str, str],
+        receive: Receive,
+    ) -> Visit:
+        form = await form_of(headers, receive, self._house.services, page.most) if page.method == "POST" else {}
         if page.method == "POST" and not hmac.compare_digest(form.get("csrf", [""])[0].encode(), by.csrf.encode()):
             raise Refusal(403, "stale_form", "This form belongs to another session. Open the page anew, and try again.")
         by.caller.require(page.scope)
         if page.of_all:
             by.caller.require_all()
         house, raw_query = self._house, scope["query_string"].decode("latin-1")
-        visit = Visit(house.services, house.cursors, house.passes, by, scope["path_params"], headers, query, raw_query, form)
-        return await page.handler(visit)
+        return Visit(
+            services=house.services,
+            cursors=house.cursors,
+            passes=house.passes,
+            by=by,
+            sign_in=house.sign_in,
+            place=place,
+            params=scope["path_params"],
+            headers=acting_for(by, headers),
+            query=query,
+            raw_query=raw_query,
+            form=form,
+        )
 
     async def _to_sign_in(self, headers: Mapping[bytes, bytes], place: Place, send: Send, given: str) -> None:
         """A part of a page can't be sent on: its script is told to send the whole page."""
@@ -263,11 +349,11 @@ async def _to_overview(scope: Scope, *_: object) -> tuple[Answered, tuple[Header
     return Away(ROOT), ()
 
 
-async def form_of(headers: dict[bytes, bytes], receive: Receive, services: Services) -> dict[str, list[str]]:
+async def form_of(headers: dict[bytes, bytes], receive: Receive, services: Services, most: int = FORM_MAX) -> dict[str, list[str]]:
     """The fields of a form. Raises `Refusal`: 413, 408, 415 and 400."""
     if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != FORM:
         raise unsupported("Content-Type", f"must be {FORM.decode()}")
-    return fields(await read_body(headers, receive, FORM_MAX, services.body_within_s))
+    return fields(await read_body(headers, receive, most, services.body_within_s))
 
 
 def _not_so(method: str) -> Refusal:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sendwright.model.stats import Backlog
+from sendwright.web.api.auth import Caller
 from sendwright.web.dashboard.rendering import capped
 
 
 class Link(NamedTuple):
-    """`counts` names the figure of the backlog that is shown beside it."""
+    """`counts` names the figure of the backlog that is shown beside it; `scope` is what a key needs to see the page.
+    `root`: it is for the admin key alone."""
 
     name: str
     path: str
     counts: str | None = None
+    scope: str = "read"
+    root: bool = False
 
 
 class Section(NamedTuple):
@@ -24,11 +28,21 @@ class Section(NamedTuple):
 NAVIGATION = (
     Section("Activity", (Link("Overview", "/dashboard"), Link("Messages", "/dashboard/messages"))),
     Section("Needs you", (Link("Doubts", "/dashboard/doubts", "in_doubt"), Link("Dead letters", "/dashboard/dead", "dead"))),
-    Section("Set-up", (Link("Providers", "/dashboard/providers"),)),
-    Section("Access", (Link("Sessions", "/dashboard/sessions"),)),
+    Section("People", (Link("People", "/dashboard/people"), Link("Suppressions", "/dashboard/suppressions"))),
+    Section(
+        "Set-up",
+        (Link("Types", "/dashboard/types"), Link("Providers", "/dashboard/providers"), Link("Endpoints", "/dashboard/endpoints")),
+    ),
+    Section(
+        "Access",
+        (
+            Link("Keys", "/dashboard/keys", scope="admin"),
+            Link("Sessions", "/dashboard/sessions"),
+            Link("Tenant", "/dashboard/tenant", root=True),
+        ),
+    ),
 )
-"""A new page is a link here and a row in app.py. Recipients and suppressions are a section of their own ("People"), types belong to
-"Set-up", keys to "Access"."""
+"""A new page is a link here and a row in app.py."""
 
 _NOTES = {
     "signed_in": ("good", "You are signed in."),
@@ -46,9 +60,32 @@ _NOTES = {
     "in_flight": ("doubt", "The message is on its way, or has moved this moment: nothing was sent again."),
     "arrived": ("doubt", "The message has arrived: there is nothing to send again."),
     "nothing_to_send": ("doubt", "The message never had an address that it could go to."),
+    "saved": ("good", "Saved as version {done}. What is accepted from now on says this."),
+    "unchanged": ("doubt", "It says the same as the newest version: none was made."),
+    "type_deleted": ("good", "The type is deleted. What was accepted of it goes on."),
+    "suppressed": ("good", "Nothing is sent to that address any more."),
+    "lifted": ("good", "It is off the list: the address may be sent to again."),
+    "revoked": ("good", "The key is revoked. It works nowhere any more within a second."),
+    "erased": ("good", "The person is erased. Messages: {done}, of which {skipped} will now never be sent."),
+    "changed": ("good", "Changed."),
+    "endpoint_on": ("good", "The endpoint is enabled, and goes on where it stopped."),
+    "endpoint_off": ("good", "The endpoint is disabled. What happens meanwhile is kept for it."),
+    "endpoint_deleted": ("good", "The endpoint is forgotten, and all that was on its way there."),
+    "posted_again": ("good", "Posted again: {done}."),
+    "acting": ("good", "You act for another tenant now. Pages that were opened before must be opened anew."),
+    "acting_no_more": ("good", "You act for your own tenant again."),
     "content_gone": ("doubt", "What the message said is forgotten, by [retention] content: post it anew."),
 }
 """What a page may say of the last click: nothing that stands in an address is ever repeated."""
+
+
+def navigation_of(caller: Caller) -> list[Section]:
+    """Where this one can go."""
+
+    def seen(link: Link) -> bool:
+        return link.scope in caller.scopes and (caller.root or not link.root)
+
+    return [Section(section.name, tuple(filter(seen, section.links))) for section in NAVIGATION]
 
 
 class Note(NamedTuple):

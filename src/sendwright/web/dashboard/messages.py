@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from typing import Any, get_args
 from urllib.parse import urlencode
 
-import msgspec
 import structlog
 
 from sendwright.model import ids
-from sendwright.model.content import Attachment, Content
+from sendwright.model.content import Content
 from sendwright.model.records import MessageRecord
 from sendwright.model.states import MessageState, message_state
 from sendwright.policy.duration import rfc3339
 from sendwright.policy.masking import masked
 from sendwright.web.api import messages as api
-from sendwright.web.api.contents import content_of
+from sendwright.web.api.contents import content_of, content_view
 from sendwright.web.api.notifications import sealed
 from sendwright.web.api.problems import ProblemError, Refusal
 from sendwright.web.api.reading import read_query
@@ -103,38 +102,20 @@ async def one_message(visit: Visit) -> Shown:
         "doubled": row is not None and row.doubled,
         "accepted_at": rfc3339(ids.time_ms_of(message.id) or 0),
         "shows": shows,
-        "said": _said(content, message.channel),
+        "said": None if content is None or row is None else content_view(visit.services, content, row),
         "may": {
             "cancel": not state.settled,
             "resend": state.settled and state not in (MessageState.IN_DOUBT, MessageState.DELIVERED, MessageState.READ),
             "resolve": state == MessageState.IN_DOUBT,
         },
     }
-    return Shown("message.html", values)
+    return Shown("message.html", values, frames=shows)
 
 
 async def _content(visit: Visit, row: MessageRecord) -> Content | None:
     visit.by.caller.require("admin")
     _LOG.info("content_shown", message=row.id, tenant=visit.by.caller.tenant, session=visit.by.session.id[:8])
     return await content_of(visit.services, visit.by.caller.tenant, row)
-
-
-def _said(content: Content | None, channel: str | None) -> list[tuple[str, str]]:
-    """What was said, name by name, as text: for every channel, and for this one alone. Of files there are the names."""
-    if content is None or content.empty:
-        return []
-    own = None if channel is None else content.own(channel)
-    said = [(name, getattr(content, name)) for name in ("title", "body", "html", "url")]
-    said += [] if own is None else [(f"{channel}.{name}", getattr(own, name)) for name in own.__struct_fields__]
-    return [(name, _text(value)) for name, value in said if value]
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    files = isinstance(value, list) and bool(value) and isinstance(value[0], Attachment)
-    shown = [each.filename for each in value] if files else value  # type: ignore[attr-defined]
-    return msgspec.json.encode(shown).decode()
 
 
 async def cancel(visit: Visit) -> Away:

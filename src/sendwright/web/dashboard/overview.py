@@ -19,6 +19,9 @@ async def overview(visit: Visit) -> Shown:
 
 
 async def live(visit: Visit) -> Shown:
+    """A page of the tenant that somebody has turned from meanwhile, in another window, is told to come anew whole."""
+    if visit.query.get("tenant", visit.tenant) != visit.tenant:
+        return Shown("signed_out.html", {}, headers=((b"hx-refresh", b"true"),))
     return Shown("_live.html", await _values(visit))
 
 

@@ -9,9 +9,11 @@ from importlib.resources import files
 from typing import Any
 
 import jinja2
+import msgspec
 
 from sendwright.model.stats import COUNTED_MAX
 from sendwright.policy.duration import instant_ms
+from sendwright.policy.segments import segments_of
 from sendwright.web.api.shapes import AttemptView
 
 _KINDS = {
@@ -38,6 +40,12 @@ _STATES = {
     "closed": "good",
     "half_open": "doubt",
     "open": "bad",
+    "pending": "wait",
+    "gone": "bad",
+    "failing": "bad",
+    "paused": "off",
+    "on": "good",
+    "over": "off",
 }
 """The tone of a word's badge; the word itself always stands in it."""
 
@@ -84,6 +92,8 @@ def _templates() -> jinja2.Environment:
         "ms": shown_ms,
         "seconds": shown_s,
         "share": shown_share,
+        "parts": segments_of,
+        "json": lambda value: msgspec.json.encode(value).decode(),
         "moment": lambda text: text[:19].replace("T", " "),
         "ago": shown_ago,
     }

@@ -3,6 +3,9 @@
 A session keeps the key that was signed in with, sealed by that same secret, and is asked for it on every request. So it never may
 more than its key, and ends when the key is revoked, changed or over, whatever kind of key it is. The store alone tells
 nobody a key.
+
+Beside the key is sealed for which tenant it acts, where the key may say so. Turning to another tenant is another session, with a
+secret of its own: a form of a page that was opened for one tenant is never taken for another.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import secrets
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sendwright.model.sessions import Session
 from sendwright.web.api.auth import ADMIN_TENANT, Caller, Keys
@@ -30,6 +34,9 @@ SEEN_MS = 60_000
 """How exactly the last use is known."""
 
 _SECRET_BYTES = 32
+_AND = "\0"
+"""Between a key, which is a header's value and can't hold it, and a tenant."""
+_TENANT = b"sendwright-tenant"
 _PLAIN, _HOST = "sendwright_session", "__Host-sendwright_session"
 
 
@@ -40,6 +47,8 @@ class SignedIn(Struct, frozen=True):
     caller: Caller
     csrf: str
     """What every form of this session carries."""
+    acts: str | None = None
+    """For which tenant, where the key is one that acts for any and was turned to one."""
 
 
 class SignIn:
@@ -67,11 +76,28 @@ class SignIn:
     async def _begin(self, key: str, way: str) -> str:
         caller = await self._caller(key)
         caller.require("read")
-        secret, now = secrets.token_urlsafe(_SECRET_BYTES), self._services.clock.now_ms()
-        sealed = _sealed(secret, key.encode())
-        await self._services.sessions.add(
-            Session(_id_of(secret), "session", caller.tenant, sealed, way, now, now, now + LIFE_MS)  # type: ignore[arg-type]
-        )
+        now = self._services.clock.now_ms()
+        return await self._add(key, Session("", "session", caller.tenant, b"", way, now, now, now + LIFE_MS))  # type: ignore[arg-type]
+
+    async def turned(self, headers: Mapping[bytes, bytes], place: Place, by: SignedIn, tenant: str) -> str:
+        """The secret of the session that goes on in the place of this one, for that tenant; none: for nobody in particular.
+        Its end stays. Raises `Refusal`: 422 for what is no tenant's name, 403 for a key that acts for its own alone, and for a
+        session that was ended this moment."""
+        secret = _cookie(headers, place)
+        if secret is None:
+            raise Refusal(403, "forbidden", "Nobody is signed in.")
+        key, _, _ = _sealed(secret, by.session.sealed).decode().partition(_AND)
+        if tenant:
+            self._keys.acting(await self._caller(key), _for(tenant))
+        said = key + _AND + tenant if tenant else key
+        if not await self._services.sessions.end(by.session.tenant, by.session.id):
+            raise Refusal(403, "forbidden", "This session is over.")  # whoever ended it meanwhile has ended it for good
+        return await self._add(said, replace(by.session, seen_at=self._services.clock.now_ms()))
+
+    async def _add(self, said: str, session: Session) -> str:
+        """Keeps a session under a new secret, which seals what is said."""
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        await self._services.sessions.add(replace(session, id=_id_of(secret), sealed=_sealed(secret, said.encode())))
         return secret
 
     async def known(self, headers: Mapping[bytes, bytes], place: Place, *, uses: bool) -> SignedIn | None:
@@ -81,21 +107,24 @@ class SignIn:
         if secret is None or session is None or session.kind != "session":
             return None
         now = self._services.clock.now_ms()
-        caller = await self._caller_of(secret, session) if now < min(session.until, session.seen_at + IDLE_MS) else None
-        if caller is None:
+        found = await self._caller_of(secret, session) if now < min(session.until, session.seen_at + IDLE_MS) else None
+        if found is None:
             await self._services.sessions.end(session.tenant, session.id)
             return None
         if uses and now - session.seen_at >= SEEN_MS:
             await self._services.sessions.seen(session.id, now)
-        return SignedIn(session, caller, self._csrf(session))
+        caller, acts = found
+        return SignedIn(session, caller, self._csrf(session), acts)
 
-    async def _caller_of(self, secret: str, session: Session) -> Caller | None:
-        """What its key may today; None where that is nothing any more."""
+    async def _caller_of(self, secret: str, session: Session) -> tuple[Caller, str | None] | None:
+        """What its key may today, and for whom; None where that is nothing any more."""
         try:
-            caller = await self._caller(_sealed(secret, session.sealed).decode())
+            key, _, tenant = _sealed(secret, session.sealed).decode().partition(_AND)
+            known = await self._caller(key)
+            caller = self._keys.acting(known, _for(tenant)) if tenant else known
         except (Refusal, UnicodeDecodeError):
             return None
-        return caller if caller.tenant == session.tenant and "read" in caller.scopes else None
+        return (caller, tenant or None) if known.tenant == session.tenant and "read" in known.scopes else None
 
     async def _caller(self, key: str) -> Caller:
         return await self._keys.known({b"authorization": b"Bearer " + key.encode()})
@@ -127,6 +156,16 @@ def _cookie(headers: Mapping[bytes, bytes], place: Place) -> str | None:
         if name == wanted and value:
             return value
     return None
+
+
+def acting_for(by: SignedIn, headers: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """The headers as the API's handlers want them: for whom somebody acts is said by the session, never by a browser."""
+    said = {name: value for name, value in headers.items() if name != _TENANT}
+    return said if by.acts is None else {**said, **_for(by.acts)}
+
+
+def _for(tenant: str) -> dict[bytes, bytes]:
+    return {_TENANT: tenant.encode("utf-8", "replace")}
 
 
 def _id_of(secret: str) -> str:

@@ -100,15 +100,16 @@ async def _erased(db: Db, tenant: str, id_: str, mark: str, now: int, marks: Col
     await _held(db, [(tenant, id_)])
     await db.execute(SQL["recipients_delete"], [tenant], [id_])
     await db.execute(SQL["erasure_insert"], tenant, mark, now)
-    await db.execute(SQL["erase_inbox"], tenant, id_)
     if marks:
         await db.execute(SQL["erase_replies"], tenant, list(marks))
     theirs: list[str] = [row[0] for row in await db.fetch(SQL["messages_of_recipient"], tenant, id_, SLICE)]
     told = [*theirs, *{notification_of(message) for message in theirs}]
+    await db.execute(SQL["erase_drafts"], tenant)
     await db.execute(SQL["erase_postings"], told, tenant, list(marks))
+    folio = await locked(db, theirs)
+    await db.execute(SQL["erase_inbox"], tenant, id_)  # with the messages held: what is being put there has been by now
     if not theirs:
         return Erased()
-    folio = await locked(db, theirs)
     found = list(folio.messages)
     cancelled = stopped(folio, found, tenant, now)
     await save(db, folio, now)

@@ -41,14 +41,21 @@ class PostgresEndpoints:
     async def purge(self, endpoint: str, limit: int) -> int:
         return len(await self._connections.statement("purge", "postings_purge", endpoint, limit))
 
+    async def figures(self, most: int) -> tuple[int, Mapping[str, int]]:
+        async def both(db: Db) -> tuple[int, dict[str, int]]:
+            waiting: int = await db.fetchval(SQL["postings_count"], most)
+            return waiting, dict(map(tuple, await db.fetch(SQL["endpoints_disabled"])))
+
+        return await self._connections.reading(both)
+
     async def live(self) -> Sequence[Endpoint]:
         return [endpoint_from(row) for row in await self._connections.read("endpoints_live")]
 
-    async def spread(self, id_: str, seen: int, upto: int, postings: Sequence[Posting]) -> bool:
+    async def spread(self, endpoint: Endpoint, upto: int, postings: Sequence[Posting]) -> bool:
         rows = [posting_row(posting) for posting in postings]
 
         async def work(db: Db) -> bool:
-            if not await db.fetch(SQL["endpoint_seen"], id_, seen, upto):
+            if not await db.fetch(SQL["endpoint_seen"], endpoint.id, endpoint.seen, endpoint.version, upto):
                 return False
             if rows:
                 await db.execute(SQL["postings_add"], *columns(rows, _POSTING_WIDTH))

@@ -25,6 +25,7 @@ from sendwright.drivers.store.postgres.rows import (
 from sendwright.drivers.store.postgres.sql import SQL
 from sendwright.drivers.store.postgres.suppressions import put
 from sendwright.model import ids
+from sendwright.model.happenings import ONCE
 from sendwright.model.records import MessageRecord, Wait
 
 EVENTS_MAX = 4096
@@ -55,6 +56,13 @@ async def locked(db: Db, wanted: Iterable[str], *, contents: bool = False) -> Fo
         attempts,
         lambda message: ids.notification_of(message) in gone,
     )
+
+
+async def know_what_happened(db: Db, folio: Folio) -> None:
+    """Reads what has been told of these messages that is told once. They are locked, so nobody else tells of them meanwhile."""
+    names = list(folio.messages)
+    rows = await db.fetch(SQL["happened_before"], names, [day_of(name) for name in names], sorted(ONCE))
+    folio.known |= {(row[0], row[1]) for row in rows}
 
 
 async def save(db: Db, folio: Folio, now: int, *, events_before: int = 0) -> int:

@@ -44,13 +44,18 @@ class PostgresInbox:
             found = _items(await db.fetch(SQL["inbox_named"], tenant, recipient, wanted, now))
             changed = [after for item in found if (after := marked(item, mark, now, until)) is not item]
             if changed:
-                times = [
-                    [getattr(i, name) for i in changed] for name in ("delivered_at", "read_at", "archived_at", "snoozed_until")
-                ]
-                await db.execute(SQL["inbox_mark"], [item.id for item in changed], *times, now)
+                values = [[getattr(item, name) for item in changed] for name in ("id", *_TIMES, "owed")]
+                await db.execute(SQL["inbox_mark"], *values, now)
             return changed
 
         return await self._connections.transaction("mark", work)
+
+    async def owed(self, limit: int) -> Sequence[Item]:
+        return _items(await self._connections.read("inbox_owed", limit))
+
+    async def reported(self, items: Sequence[Item]) -> None:
+        args = [item.id for item in items], [item.owed for item in items]
+        await self._connections.statement("reported", "inbox_reported", *args)
 
     async def forget(self, before: int, limit: int) -> int:
         return len(await self._connections.statement("forget", "inbox_forget", before, limit))

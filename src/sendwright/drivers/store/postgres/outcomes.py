@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from sendwright.drivers.store.moves import holds_claim, settled, sighted, suppressed, why_refused
+from sendwright.drivers.store.moves import holds_claim, settled, sighted, suppressed, told_once, why_refused
 from sendwright.drivers.store.postgres.connections import Connections, Db, first
-from sendwright.drivers.store.postgres.folio import locked, save
+from sendwright.drivers.store.postgres.folio import know_what_happened, locked, save
 from sendwright.drivers.store.postgres.rows import clean, columns, day_of, message_from
 from sendwright.drivers.store.postgres.sql import SQL
 from sendwright.drivers.store.postgres.suppressions import locked_list
@@ -32,7 +32,7 @@ class ClaimAll:
 
     async def __call__(self, items: list[Claim]) -> list[Claimed | Refused]:
         order = sorted(range(len(items)), key=lambda index: items[index].parcel.id)
-        rows = await self._connections.statement("claim", "claim", *columns([_claim_row(items[index]) for index in order], 18))
+        rows = await self._connections.statement("claim", "claim", *columns([_claim_row(items[index]) for index in order], 20))
         granted = {order[row[0] - 1] for row in rows if row[1] is None}
         reasons = {order[row[0] - 1]: row[1] for row in rows if row[1] is not None}
         answers: list[Claimed | Refused] = [
@@ -80,6 +80,8 @@ def _claim_row(c: Claim) -> tuple[Any, ...]:
         c.look_at,
         p.tenant,
         " ".join(c.marks),
+        c.call,
+        c.spared,
     )
 
 
@@ -163,6 +165,8 @@ async def adopted(connections: Connections, method: str, strays: dict[int, str],
         taken = [(strays[id_], msgspec.json.decode(text, type=Sighting)) for id_, text in rows]
         await _hold_list(db, ((attempt, sighting.state, sighting.reason) for attempt, sighting in taken))
         folio = await locked(db, (ids.message_of(attempt) for attempt, _ in taken))
+        if told_once(sighting for _, sighting in taken):
+            await know_what_happened(db, folio)
         moved = {}
         for attempt, sighting in taken:
             if ids.message_of(attempt) in folio.messages:
@@ -221,6 +225,8 @@ async def _observed(
     await _hold_list(db, told)
     attempts = [*(a for a in named if a), *by_ref.values()]
     folio = await locked(db, (ids.message_of(a) for a in attempts))
+    if told_once(sighting for sighting, _ in items):
+        await know_what_happened(db, folio)
     known = {(a.provider, a.id) for rows in folio.attempts.values() for a in rows}
     answers: list[Sighted] = []
     aside: list[int] = []

@@ -51,7 +51,7 @@ insert into repeats (process, number, notification) select * from unnest($1::tex
 
 -- name: unsent_of
 -- The queued messages of one notification that nothing waits for and nobody claimed.
-select {message}, n.content, n.trace from messages m join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32)
+select {message}, n.content, n.trace, n.category from messages m join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32)
 where m.id > $1 and m.id < $2 and m.state = 20 and m.number = 0 and not exists (select from waits w where w.message = m.id)
 order by m.id;
 
@@ -64,13 +64,14 @@ with c as materialized (
   select c.*, case when (select exists (select from suppressions)) then (
       select min(s.reason) from suppressions s
       where s.mark = any(string_to_array(c.marks, ' ')) and s.tenant in ('', c.tenant) and s.channel in ('', c.channel)
-        and (s.expires_at is null or s.expires_at > c.now)
+        and (s.expires_at is null or s.expires_at > c.now) and s.id <> c.spared
         and (s.category = 'all' or exists (
           select from notifications n where n.id = 'ntf_' || substr(c.id, 5, 32) and n.category = s.category))) end as hindered
   from unnest($1::text[], $2::integer[], $3::smallint[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[],
-    $10::text[], $11::text[], $12::bigint[], $13::text[], $14::boolean[], $15::integer[], $16::bigint[], $17::text[], $18::text[])
+    $10::text[], $11::text[], $12::bigint[], $13::text[], $14::boolean[], $15::integer[], $16::bigint[], $17::text[], $18::text[], $19::text[],
+    $20::text[])
     with ordinality as c (id, number, step, since, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref, repeats, look_at,
-      tenant, marks, place)
+      tenant, marks, call_id, spared, place)
 ), won as (
   update messages m set
     state = 21, number = m.number + 1, token = c.token, updated_at = c.now, provider = c.provider, channel = c.channel, address = c.address
@@ -82,8 +83,8 @@ with c as materialized (
     and c.hindered is null
   returning c.*
 ), a as (
-  insert into attempts (id, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref, repeats, look_at)
-  select attempt, number + 1, step, channel, provider, 0, now, deadline_at, owner, by_ref, repeats, look_at from won
+  insert into attempts (id, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref, repeats, look_at, call_id)
+  select attempt, number + 1, step, channel, provider, 0, now, deadline_at, owner, by_ref, repeats, look_at, call_id from won
   on conflict (id) do nothing
 ), gone as materialized ( -- materialized: once, and not for each row
   select delete_waits(array(select id from won))
@@ -152,9 +153,10 @@ join attempts a on a.provider = c.provider and a.ref = c.ref and a.by_ref and a.
 select {message} from messages m where m.id = any($1::text[]) order by m.id for update;
 
 -- name: attempts_of
--- $1, $2: the bounds of each message's attempts.
+-- $1, $2: the bounds of each message's attempts. Each range by itself, however many attempts the table is known to have: else all of
+-- them would be read in the order that is asked for.
 select {attempt} from unnest($1::text[], $2::text[]) c (low, high)
-join attempts a on a.id > c.low and a.id < c.high order by a.id;
+cross join lateral (select * from attempts x where x.id > c.low and x.id < c.high offset 0) a order by a.id;
 
 -- name: waits_of
 select message, kind, due_at, key, name, until, serial from waits where message = any($1::text[]);
@@ -241,7 +243,7 @@ with picked as (
   update waits w set holder = $2, leased_until = now() + $4::interval from picked where w.message = picked.message
   returning w.message, w.priority, w.due_at, w.kind, w.key, w.name, w.until, w.serial
 )
-select {message}, n.content, n.trace, l.kind, l.due_at, l.key, l.name, l.until, l.serial
+select {message}, n.content, n.trace, n.category, l.kind, l.due_at, l.key, l.name, l.until, l.serial
 from leased l join messages m on m.id = l.message join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32)
 order by l.priority, l.due_at, l.message;
 
@@ -290,7 +292,7 @@ with picked as (
   update waits w set holder = $2, leased_until = now() + $5::interval from picked where w.message = picked.message
   returning w.message, w.priority, w.due_at, w.kind, w.key, w.name, w.until, w.serial
 )
-select {message}, n.content, n.trace, l.kind, l.due_at, l.key, l.name, l.until, l.serial
+select {message}, n.content, n.trace, n.category, l.kind, l.due_at, l.key, l.name, l.until, l.serial
 from leased l join messages m on m.id = l.message join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32)
 order by l.serial;
 
@@ -416,6 +418,17 @@ select max(seq) from events where seq >= $1 and seq > $2 and tenant = $3;
 -- $1 subjects, $2 their day.
 select seq, at, tenant, type, subject, detail from events where subject = any($1::text[]) and day = $2 order by seq;
 
+-- name: said_back
+-- $1 tenant, $2 marks, $3 below this number, $4 limit. What was said back from addresses of these marks, newest first.
+select e.seq, e.at, e.tenant, e.type, e.subject, e.detail from replies r
+cross join lateral (select x.* from events x where x.subject = r.id offset 0) e
+where r.mark = any($2::text[]) and e.tenant = $1 and e.seq < $3 order by e.seq desc limit $4;
+
+-- name: happened_before
+-- $1 subjects, $2 their days, $3 types: the events of these types, as subject and type.
+select e.subject, e.type from unnest($1::text[], $2::integer[]) c (subject, day)
+cross join lateral (select subject, type from events where subject = c.subject and day = c.day and type = any($3::text[]) offset 0) e;
+
 -- name: stretch
 -- $1 after this id, $2 ids below, $3 limit. Notifications in order, and how many rows it may take to forget one.
 select id, 1 + messages as weight from notifications where id > $1 and id < $2 order by id limit $3;
@@ -434,8 +447,10 @@ cross join lateral (
 select id from notifications where id = any($1::text[]) order by id for update skip locked;
 
 -- name: sweep_lock_messages
--- $1, $2: the bounds of each notification's messages.
-select m.id from unnest($1::text[], $2::text[]) c (low, high) join messages m on m.id > c.low and m.id < c.high order by m.id for update of m;
+-- $1, $2: the bounds of each notification's messages. As above, each range by itself.
+select m.id from messages m where m.id = any(array(
+  select s.id from unnest($1::text[], $2::text[]) c (low, high)
+  cross join lateral (select x.id from messages x where x.id > c.low and x.id < c.high offset 0) s)) order by m.id for update;
 
 -- name: content_expire
 update notifications set content = '{}' where id = any($1::text[]) and planned;
@@ -535,7 +550,9 @@ insert into rates (provider) values ($1) on conflict do nothing;
 
 -- name: breaker_move
 -- $1 provider; $2 the version that is known; $3 to $6 shut, why, misconfigured, interval_s; $7, $8 when a probe is due and lost, in
--- seconds from now; $9 whether the one before must be due.
+-- seconds from now; $9 whether the one before must be due; $10 whose events, $11 to $15 those that come of it: day, at, type, subject,
+-- detail.
+with moved as (
 insert into breakers as b (provider, version, shut, why, misconfigured, interval_s, probe_at, probe_until)
   select $1, 1, $3, $4, $5, $6, now + $7::float8, now + $8::float8
   from (select extract(epoch from clock_timestamp())::float8 as now) c
@@ -543,7 +560,30 @@ on conflict (provider) do update set version = b.version + 1, shut = excluded.sh
     misconfigured = excluded.misconfigured, interval_s = excluded.interval_s, probe_at = excluded.probe_at,
     probe_until = excluded.probe_until
   where b.version = $2 and (not $9::boolean or b.probe_at <= extract(epoch from clock_timestamp()))
-returning b.provider, b.version, b.shut, b.why, b.misconfigured, b.interval_s, b.probe_at, b.probe_until;
+returning b.provider, b.version, b.shut, b.why, b.misconfigured, b.interval_s, b.probe_at, b.probe_until
+), told as (
+insert into events (seq, day, at, tenant, type, subject, detail)
+  select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + c.place - 1, c.day, c.at, $10, c.type, c.subject, c.detail
+  from moved, unnest($11::integer[], $12::bigint[], $13::text[], $14::text[], $15::text[])
+    with ordinality c (day, at, type, subject, detail, place))
+select * from moved;
+
+-- name: credentials
+select provider, version, ends_at, ask_at, told from credentials;
+
+-- name: credential_put
+-- $1 provider, $2 the version that is known, $3 to $5 what is known now; $6 to $11 the events that come of it, as above.
+with kept as (
+insert into credentials as c (provider, version, ends_at, ask_at, told) select $1, 1, $3, $4, $5
+on conflict (provider) do update set version = c.version + 1, ends_at = excluded.ends_at, ask_at = excluded.ask_at, told = excluded.told
+  where c.version = $2
+returning c.provider
+), told as (
+insert into events (seq, day, at, tenant, type, subject, detail)
+  select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + c.place - 1, c.day, c.at, $6, c.type, c.subject, c.detail
+  from kept, unnest($7::integer[], $8::bigint[], $9::text[], $10::text[], $11::text[])
+    with ordinality c (day, at, type, subject, detail, place))
+select * from kept;
 
 -- name: accord_report
 -- $1 process; $2 to $7 its standings.
@@ -589,54 +629,67 @@ update api_keys k set used_at = greatest(k.used_at, u.at)
 from (select id, at from unnest($1::text[], $2::bigint[]) n (id, at) order by id) u where k.id = u.id;
 
 -- name: inbox_add
-insert into inbox (id, tenant, recipient, at, provider, attempt, said, changed_at) values ($1, $2, $3, $4, $5, $6, $7, $4)
+-- Of who was erased meanwhile nothing is put there, and nobody is erased while it is.
+with theirs as materialized (select recipient from messages where id = $1 for key share)
+insert into inbox (id, tenant, recipient, at, provider, attempt, said, changed_at)
+select $1, $2, $3, $4::bigint, $5, $6, $7, $4::bigint where not exists (select from theirs where recipient is null)
 on conflict (id) do nothing;
 
 -- name: inbox_all
 -- $1 tenant, $2 recipient, $3 now; $4, $5: older than this one, null for the newest; $6 how many.
-select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until, owed
 from inbox where tenant = $1 and recipient = $2 and archived_at is null and (snoozed_until is null or snoozed_until <= $3::bigint)
   and ($4::bigint is null or (at, id) < ($4, $5::text))
 order by at desc, id desc limit $6;
 
 -- name: inbox_unread
 -- $1 tenant, $2 recipient, $3 now; $4, $5: older than this one, null for the newest; $6 how many.
-select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until, owed
 from inbox where tenant = $1 and recipient = $2 and archived_at is null and (snoozed_until is null or snoozed_until <= $3::bigint) and read_at is null
   and ($4::bigint is null or (at, id) < ($4, $5::text))
 order by at desc, id desc limit $6;
 
 -- name: inbox_archived
 -- $1 tenant, $2 recipient, $3 now; $4, $5: older than this one, null for the newest; $6 how many.
-select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until, owed
 from inbox where tenant = $1 and recipient = $2 and archived_at is not null and $3::bigint > 0
   and ($4::bigint is null or (at, id) < ($4, $5::text))
 order by at desc, id desc limit $6;
 
 -- name: inbox_snoozed
 -- $1 tenant, $2 recipient, $3 now; $4, $5: older than this one, null for the newest; $6 how many.
-select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until, owed
 from inbox where tenant = $1 and recipient = $2 and archived_at is null and snoozed_until > $3::bigint
   and ($4::bigint is null or (at, id) < ($4, $5::text))
 order by at desc, id desc limit $6;
 
 -- name: inbox_named
 -- $1 tenant, $2 recipient, $3 ids, null for all that show at $4. Locked, in an order that all keep to.
-select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until, owed
 from inbox where tenant = $1 and recipient = $2 and case when $3::text[] is not null then id = any($3)
   else archived_at is null and (snoozed_until is null or snoozed_until <= $4::bigint) end
 order by id for update;
 
 -- name: inbox_mark
--- $1 ids, $2 delivered_at, $3 read_at, $4 archived_at, $5 snoozed_until, of each; $6 now.
-update inbox set delivered_at = v.d, read_at = v.r, archived_at = v.a, snoozed_until = v.s, changed_at = $6
-from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) v(id, d, r, a, s) where inbox.id = v.id;
+-- $1 ids, $2 delivered_at, $3 read_at, $4 archived_at, $5 snoozed_until, $6 owed, of each; $7 now.
+update inbox set delivered_at = v.d, read_at = v.r, archived_at = v.a, snoozed_until = v.s, owed = v.o, changed_at = $7
+from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[]) v(id, d, r, a, s, o) where inbox.id = v.id;
 
 -- name: inbox_counts
 -- $1 tenant, $2 recipient, $3 now.
 select count(*) filter (where shown and read_at is null), count(*) filter (where shown), count(*), coalesce(max(changed_at), 0)
 from (select read_at, changed_at, archived_at is null and (snoozed_until is null or snoozed_until <= $3::bigint) as shown
   from inbox where tenant = $1 and recipient = $2) t;
+
+-- name: inbox_owed
+-- $1 how many.
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until, owed
+from inbox where owed is not null order by changed_at limit $1;
+
+-- name: inbox_reported
+-- $1 ids, $2 what was reported of each. In an order that all keep to.
+update inbox i set owed = null
+from (select id, owed from unnest($1::text[], $2::smallint[]) n (id, owed) order by id) r where i.id = r.id and i.owed = r.owed;
 
 -- name: inbox_forget
 -- $1 time, $2 how many.
@@ -716,25 +769,51 @@ select {suppression} from suppressions s where s.id = any($1::text[]);
 -- $1 tenants, $2 ids.
 delete from suppressions s using unnest($1::text[], $2::text[]) c (tenant, id) where s.id = c.id and s.tenant = c.tenant returning s.id;
 
+-- name: unsubscribed
+-- Once of a message. The list is locked. The messages that have the event now.
+insert into events (seq, day, at, tenant, type, subject, detail)
+select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + c.place - 1, c.day, c.at, c.tenant, c.type, c.subject, c.detail
+from unnest($1::integer[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
+  with ordinality c (day, at, tenant, type, subject, detail, place)
+where exists (select from messages m where m.id = c.subject and m.tenant = c.tenant)
+  and not exists (select from events e where e.subject = c.subject and e.day = c.day and e.type = c.type)
+returning subject;
+
 -- name: suppressions_of
 -- $1 tenants, $2 marks, $3 now.
 select {suppression} from suppressions s
 where s.mark = any($2::text[]) and s.tenant = any($1::text[]) and (s.expires_at is null or s.expires_at > $3) order by s.id;
 
 -- name: suppressions_page
--- $1 tenant, $2 after this id, $3 now, $4 channel and $5 reason, null for any, $6 limit.
+-- $1 tenant, $2 after this id, $3 now, $4 channel, $5 reason and $7 source, null for any, $6 limit.
 select {suppression} from suppressions s
 where s.tenant = $1 and s.id > $2 and (s.expires_at is null or s.expires_at > $3)
-  and ($4::text is null or s.channel = $4) and ($5::text is null or s.reason = $5) order by s.id limit $6;
+  and ($4::text is null or s.channel = $4) and ($5::text is null or s.reason = $5)
+  and ($7::text is null or s.source = $7) order by s.id limit $6;
 
 -- name: suppressions_start
--- $1 marks, $2 channel. What a stop has put there.
-delete from suppressions where mark = any($1::text[]) and channel = $2 and source = 'stop';
+-- $1 marks, $2 channel, $3 source. What was put there by that.
+delete from suppressions where mark = any($1::text[]) and channel = $2 and source = $3;
 
 -- name: replies_insert
 -- The ids of those that were not heard before.
 insert into replies (provider, ref, id, mark, at) select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
 on conflict (provider, ref) do nothing returning id;
+
+-- name: replies_found
+-- $1 providers, $2 references. Those that are known.
+select r.provider, r.ref, r.id, r.at from unnest($1::text[], $2::text[]) c (provider, ref)
+join replies r on r.provider = c.provider and r.ref = c.ref;
+
+-- name: replies_of
+-- $1 mark. The newest of what that person said.
+select id from replies where mark = $1 order by at desc limit 500;
+
+-- name: replies_overtaken
+-- $1 days, $2 ids of replies, $3 type of their event, $4 channel, $5 how, $6 since when. Those that asked for anything there, and later.
+select e.subject from unnest($1::integer[], $2::text[]) c (day, id) join events e on e.day = c.day and e.subject = c.id
+where e.type = $3 and e.detail::json->>'channel' = $4 and e.detail::json->>'how' = $5
+  and e.detail::json->>'word' in ('stop', 'start') and e.detail::json->>'said_at' > $6 limit 1;
 
 -- name: replies_old
 -- $1 before. In slices, with their events.
@@ -827,7 +906,10 @@ order by s.place;
 select s.place, m.accepted_at, m.state, m.channel, m.provider,
   a.started_at - greatest(m.accepted_at, (select n.send_at from notifications n where n.id = 'ntf_' || substr(m.id, 5, 32))), m.tenant = $4
 from unnest($1::text[], $2::text[]) with ordinality s (low, high, place)
-cross join lateral (select * from messages x where x.id >= s.low and x.id < s.high order by x.id desc limit $3) m
+cross join lateral (
+  select x.id, x.tenant, x.number, x.accepted_at, x.state, x.channel, x.provider
+  from messages x where x.id >= s.low and x.id < s.high order by x.id desc limit $3
+) m
 left join lateral (select y.started_at from attempts y where m.number > 0 and y.id = 'att_' || substr(m.id, 5) || '001' limit 1) a on true
 order by s.place, m.id desc;
 
@@ -859,6 +941,30 @@ delete from types where tenant = $1 and name = $2 and version < $3;
 -- name: type_end
 update types set body = null where tenant = $1 and name = $2 and version = $3;
 
+-- name: layout_newest
+-- Without a body where it was deleted.
+select version, at, body from layouts where tenant = $1 and name = $2 order by version desc limit 1;
+
+-- name: layout_version
+select version, at, body from layouts where tenant = $1 and name = $2 and version = $3;
+
+-- name: layouts_listed
+-- The newest version of each layout behind $2, by name.
+select t.name, t.version, t.at, t.body from layouts t
+where t.tenant = $1 and t.name > $2 and t.body is not null
+  and t.version = (select max(x.version) from layouts x where x.tenant = t.tenant and x.name = t.name)
+order by t.name limit $3;
+
+-- name: layout_insert
+insert into layouts (tenant, name, version, at, body) values ($1, $2, $3, $4, $5);
+
+-- name: layout_forget
+-- The versions before $3, the newest.
+delete from layouts where tenant = $1 and name = $2 and version < $3;
+
+-- name: layout_end
+update layouts set body = null where tenant = $1 and name = $2 and version = $3;
+
 -- name: endpoint_add
 -- $1 … $14: the endpoint, as its columns stand.
 insert into endpoints (id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version)
@@ -879,6 +985,14 @@ from endpoints where id = $1 for update;
 select id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version
 from endpoints where tenant = $1 and ($2::bigint is null or (created_at, id) < ($2, $3::text)) order by created_at desc, id desc limit $4;
 
+-- name: endpoints_disabled
+-- How many are posted to no more, by why.
+select disabled_for, count(*) from endpoints where disabled_for is not null group by disabled_for;
+
+-- name: postings_count
+-- $1 at most. How many wait.
+select count(*) from (select 1 from postings where due_at is not null limit $1) waiting;
+
 -- name: endpoints_live
 -- Without arguments. Few rows: a scan.
 select id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version
@@ -896,8 +1010,13 @@ where id = $1 and version = $11::bigint - 1 returning id;
 delete from endpoints where tenant = $1 and id = $2 returning id;
 
 -- name: endpoint_seen
--- $1 id, $2 where it stands, $3 where it stands then.
-update endpoints set seen = $3 where id = $1 and seen = $2 returning id;
+-- $1 id, $2 where it stands, $3 its version, $4 where it stands then.
+update endpoints set seen = $4 where id = $1 and seen = $2 and version = $3 returning id;
+
+-- name: erase_drafts
+-- $1 tenant. What is being made of a person's events is not written: whoever makes it sees its endpoint changed. Before the postings are
+-- deleted: what was written meanwhile is among them.
+update endpoints set version = version + 1 where id in (select id from endpoints where tenant = $1 order by id for update);
 
 -- name: endpoint_judged
 -- $1 id, $2 failing_since, $3 failed_at, $4 disabled_for, $5 version.

@@ -33,7 +33,7 @@ from sendwright.model.records import AttemptRecord, Audit, Event, Listed, Messag
 from sendwright.model.states import MessageState
 from sendwright.model.stats import COUNTED_MAX, UNIT_MAX, Backlog, Strip
 
-SCAN_MAX = 100_000
+SCAN_MAX = 50_000
 """Most rows that one page looks at: a filter that matches almost nothing takes several pages over much history."""
 STRETCH = 5_000
 """Rows that are looked at by one statement."""
@@ -118,6 +118,10 @@ class PostgresRecords:
     async def timeline(self, message: str) -> Sequence[Event]:
         subjects = [message, ids.notification_of(message)]
         return [event_from(row) for row in await self._connections.read("timeline", subjects, day_of(message))]
+
+    async def said_back(self, tenant: str, marks: Collection[str], limit: int, before: int | None = None) -> Sequence[Event]:
+        below = before if before is not None else (1 << 63) - 1
+        return [event_from(row) for row in await self._connections.read("said_back", tenant, list(marks), below, limit)]
 
     async def list_messages(self, page: Page) -> Listed[MessageRecord]:
         if page.notification is not None and not ids.looks_like(ids.NOTIFICATION, page.notification):

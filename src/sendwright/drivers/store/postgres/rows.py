@@ -89,7 +89,7 @@ def message_from(row: Row, wait: Wait | None = None) -> MessageRecord:
 
 def attempt_from(row: Row) -> AttemptRecord:
     """Out of the columns `{attempt}`."""
-    return AttemptRecord(row[0], message_of_attempt(row[0]), row[1], row[2], row[3], row[4], AttemptState(row[5]), *row[6:15])
+    return AttemptRecord(row[0], message_of_attempt(row[0]), row[1], row[2], row[3], row[4], AttemptState(row[5]), *row[6:16])
 
 
 def wait_from(row: Row) -> Wait | None:
@@ -102,9 +102,9 @@ def content_from(text: str | None) -> Said:
 
 
 def parcel_from(row: Row) -> Parcel:
-    """Out of `{message}`, content, trace and (where it waits) the columns of a wait."""
-    content, trace, *wait = row[MESSAGE_WIDTH:]
-    return parcel_of(message_from(row, wait_from(wait) if wait else None), content_from(content), trace)
+    """Out of `{message}`, content, trace, category and (where it waits) the columns of a wait."""
+    content, trace, category, *wait = row[MESSAGE_WIDTH:]
+    return parcel_of(message_from(row, wait_from(wait) if wait else None), content_from(content), trace, category)
 
 
 def event_from(row: Row) -> Event:

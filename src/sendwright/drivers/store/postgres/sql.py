@@ -15,7 +15,7 @@ MESSAGE_COLUMNS = (
 
 ATTEMPT_COLUMNS = (
     "a.id, a.number, a.step, a.channel, a.provider, a.state, a.started_at, a.deadline_at, a.finished_at, a.owner, a.ref, a.reason,"
-    " a.detail, a.twice, a.repeats"
+    " a.detail, a.twice, a.repeats, a.call_id"
 )
 """An `AttemptRecord` but for its message, which the id tells, field by field."""
 

@@ -15,7 +15,7 @@ from sendwright.drivers.store.postgres.connections import Connections, Db
 from sendwright.drivers.store.postgres.partitions import Partitions
 from sendwright.drivers.store.postgres.rows import clean, columns, day_of
 from sendwright.drivers.store.postgres.sql import SQL
-from sendwright.model.people import REPLIED, Heard, Suppression
+from sendwright.model.people import REPLIED, UNSUBSCRIBED, Heard, Hearing, Leaving, Suppression
 
 
 class PostgresSuppressions:
@@ -25,14 +25,17 @@ class PostgresSuppressions:
         self._connections = connections
         self._add: Batcher[Suppression, Suppression] = Batcher(self._add_all, repeatable=True)
         self._lift: Batcher[tuple[str, str], bool] = Batcher(self._lift_all)
-        self._hear: Batcher[Heard, bool] = Batcher(
+        self._unsubscribe: Batcher[Leaving, bool] = Batcher(
+            self._unsubscribe_all, key=lambda leaving: leaving.message, repeatable=True
+        )
+        self._hear: Batcher[Heard, Hearing] = Batcher(
             self._hear_all,
             mend=lambda items: partitions.make(heard.id for heard in items),
             key=lambda heard: (heard.provider, heard.ref),
         )
 
     async def close(self) -> None:
-        for batcher in (self._add, self._lift, self._hear):
+        for batcher in (self._add, self._lift, self._unsubscribe, self._hear):
             await batcher.close()
 
     def add(self, suppression: Suppression) -> Awaitable[Suppression]:
@@ -41,15 +44,27 @@ class PostgresSuppressions:
     def lift(self, tenant: str, id_: str) -> Awaitable[bool]:
         return self._lift.submit((tenant, id_), urgent=True)
 
+    def unsubscribe(self, leaving: Leaving) -> Awaitable[bool]:
+        return self._unsubscribe.submit(leaving, urgent=True)
+
     async def find(self, tenants: Collection[str], marks: Collection[str], now: int) -> Sequence[Suppression]:
         return _read(await self._connections.read("suppressions_of", list(tenants), list(marks), now))
 
     async def page(
-        self, tenant: str, limit: int, after: str | None, now: int, *, channel: str | None = None, reason: str | None = None
+        self,
+        tenant: str,
+        limit: int,
+        after: str | None,
+        now: int,
+        *,
+        channel: str | None = None,
+        reason: str | None = None,
+        source: str | None = None,
     ) -> Sequence[Suppression]:
-        return _read(await self._connections.read("suppressions_page", tenant, after or "", now, channel, reason, limit))
+        wanted = (tenant, after or "", now, channel, reason, limit, source)
+        return _read(await self._connections.read("suppressions_page", *wanted))
 
-    def hear(self, heard: Heard) -> Awaitable[bool]:
+    def hear(self, heard: Heard) -> Awaitable[Hearing]:
         return self._hear.submit(heard, urgent=True)
 
     async def _add_all(self, items: list[Suppression]) -> list[Suppression]:
@@ -66,7 +81,21 @@ class PostgresSuppressions:
         gone = {row[0] for row in rows}
         return [id_ in gone and items.index((tenant, id_)) == place for place, (tenant, id_) in enumerate(items)]
 
-    async def _hear_all(self, items: list[Heard]) -> list[bool]:
+    async def _unsubscribe_all(self, items: list[Leaving]) -> list[bool]:
+        """The list's lock is also what lets one at a time look whether a message has its event."""
+
+        async def work(db: Db) -> list[bool]:
+            await locked_list(db)
+            await put(db, [leaving.row for leaving in items])
+            rows = [
+                (day_of(it.message), it.row.created_at, it.row.tenant, UNSUBSCRIBED, it.message, it.row.channel) for it in items
+            ]
+            told = {row[0] for row in await db.fetch(SQL["unsubscribed"], *columns(rows, 6))}
+            return [leaving.message in told for leaving in items]
+
+        return await self._connections.transaction("unsubscribe", work)
+
+    async def _hear_all(self, items: list[Heard]) -> list[Hearing]:
         return await self._connections.transaction("hear", lambda db: _heard(db, items))
 
 
@@ -91,9 +120,8 @@ def _row(s: Suppression) -> tuple[Any, ...]:
     return (s.id, s.tenant, s.channel, s.mark, s.category, clean(s.masked), s.reason, s.source, s.created_at, s.expires_at)
 
 
-async def _heard(db: Db, items: list[Heard]) -> list[bool]:
-    asked = [heard for heard in items if heard.stops is not None or heard.starts]
-    if asked:
+async def _heard(db: Db, items: list[Heard]) -> list[Hearing]:
+    if any(heard.stops or heard.starts for heard in items):
         await locked_list(db)
     rows = sorted((h.provider, clean(h.ref), h.id, h.mark, h.at) for h in items)
     fresh = {row[0] for row in await db.fetch(SQL["replies_insert"], *columns(rows, 5))}
@@ -101,7 +129,19 @@ async def _heard(db: Db, items: list[Heard]) -> list[bool]:
     events = [(day_of(heard.id), heard.at, heard.tenant, REPLIED, heard.id, clean(heard.told)) for heard in new]
     await db.execute(SQL["insert_events"], *columns(events, 6))
     for heard in new:  # in order: who said stop and then start has started
-        await put(db, [heard.stops] if heard.stops is not None else [])
-        if heard.starts:
-            await db.execute(SQL["suppressions_start"], list(heard.starts), heard.channel)
-    return [heard.id in fresh for heard in items]
+        if (heard.stops or heard.starts) and not await _overtaken(db, heard):
+            await put(db, heard.stops)
+            if heard.starts:
+                await db.execute(SQL["suppressions_start"], list(heard.starts), heard.channel, heard.lifts)
+    again = [(heard.provider, clean(heard.ref)) for heard in items if heard.id not in fresh]
+    found = await db.fetch(SQL["replies_found"], *columns(again, 2)) if again else ()
+    known = {(row[0], row[1]): Hearing(row[2], row[3], fresh=False) for row in found}
+    return [Hearing(h.id, h.at, fresh=True) if h.id in fresh else known[h.provider, clean(h.ref)] for h in items]
+
+
+async def _overtaken(db: Db, heard: Heard) -> bool:
+    """Whether something else is known that the same person asked for there, in the same way, and said later."""
+    ids = [row[0] for row in await db.fetch(SQL["replies_of"], heard.mark)]
+    wanted = (REPLIED, clean(heard.channel), heard.how, heard.said_at)
+    found = await db.fetch(SQL["replies_overtaken"], [day_of(id_) for id_ in ids], ids, *wanted)
+    return bool(found)

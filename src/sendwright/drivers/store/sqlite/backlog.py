@@ -1,11 +1,14 @@
 """What waits for the writer, and in which order it goes: urgent work first and alone, the rest in worthwhile batches.
 
-Pure but for its two queues: time is an argument. The event loop adds, the writer's thread takes; each end of a deque is
+Pure but for its queues: time is an argument. The event loop adds, the writer's thread takes; each end of a deque is
 touched by one of them only.
 
 Urgent work comes in short chains (accepted, planned, published, claimed), each link a millisecond after the last one's
 commit. So after an urgent flush the rest holds back for `HOLD_S`, lest a long flush get in between; it never holds back
 longer than `PATIENCE_S`, and for `CALM_S` after urgent work its flushes stay small.
+
+What is wanted soon is one write that somebody waits for, and no chain: who signs in, a cancellation, a switch. It is the first of
+the next flush, and the rest goes with it, for a second of small flushes costs a blast its pace.
 
 The writer asks `pause_s` again after every wake: a bell that was rung before it lay down says nothing.
 """
@@ -17,7 +20,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 FLUSH_MAX = 256
-"""Most weight, of work that is not urgent, in one flush."""
+"""Most weight of what is wanted soon in one flush, and of the rest."""
 FLUSH_SMALL = 30
 CALM_S = 1.0
 HOLD_S = 0.003
@@ -37,6 +40,7 @@ class Backlog(Generic[T]):
     def __init__(self, weight: Callable[[T], int]) -> None:
         self._weight = weight
         self._urgent: deque[T] = deque()
+        self._soon: deque[T] = deque()
         self._rest: deque[T] = deque()
         self._urgent_at = float("-inf")
         self._held_since: float | None = None
@@ -44,21 +48,23 @@ class Backlog(Generic[T]):
         self._pace = 0.0
 
     def __bool__(self) -> bool:
-        return bool(self._urgent or self._rest)
+        return bool(self._urgent or self._soon or self._rest)
 
     @property
     def urgent(self) -> bool:
         return bool(self._urgent)
 
-    def add(self, item: T, *, urgent: bool) -> None:
-        (self._urgent if urgent else self._rest).append(item)
+    def add(self, item: T, *, urgent: bool, soon: bool = False) -> None:
+        (self._urgent if urgent else self._soon if soon else self._rest).append(item)
 
     def pause_s(self, now: float) -> float:
         """How much longer it is worth waiting before the next flush, unless urgent work comes; 0: not at all."""
-        if self._urgent or not self._rest:
+        if self._urgent or not self:
             return 0.0
         if now - self._urgent_at < HOLD_S and not self._overdue(now):
             return self._urgent_at + HOLD_S - now
+        if self._soon:
+            return 0.0
         if self._pace <= CROWD or len(self._rest) >= min(WORTHWHILE, self._room(now)):
             return 0.0  # nothing to gain: for more than a flush takes there is no use in waiting
         if self._lingers_until is None:
@@ -70,18 +76,16 @@ class Backlog(Generic[T]):
         batch: list[T] = []
         while self._urgent:
             batch.append(self._urgent.popleft())
+        urgent = bool(batch)
         self._lingers_until = None
-        if batch:
+        if urgent:
             self._urgent_at = now
             if self._rest and self._held_since is None:
                 self._held_since = now
-        if not batch or self._overdue(now):
+        self._fill(batch, self._soon, self._room(now))
+        if not urgent or self._overdue(now):
             self._held_since = None
-            room = self._room(now)
-            while self._rest and room > 0:
-                item = self._rest.popleft()
-                room -= self._weight(item)
-                batch.append(item)
+            self._fill(batch, self._rest, self._room(now))
         if batch:
             self._pace += 0.2 * (len(batch) - self._pace)
         return batch
@@ -90,6 +94,12 @@ class Backlog(Generic[T]):
         """The flush that was taken at `began` is over: what follows urgent work is waited for from here on."""
         if self._urgent_at == began:
             self._urgent_at = now
+
+    def _fill(self, batch: list[T], line: deque[T], room: int) -> None:
+        while line and room > 0:
+            item = line.popleft()
+            room -= self._weight(item)
+            batch.append(item)
 
     def _room(self, now: float) -> int:
         return FLUSH_MAX if now - self._urgent_at > CALM_S else FLUSH_SMALL

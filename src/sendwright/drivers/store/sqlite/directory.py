@@ -107,6 +107,7 @@ class _EraseAll(Operation):
         db.execute(SQL["erase_inbox"], (tenant, id_))
         theirs: list[str] = fetch(db, SQL["messages_of_recipient"], tenant, id_, SLICE) or []
         told = rows_of([*theirs, *{notification_of(message) for message in theirs}])
+        db.execute(SQL["erase_drafts"], (tenant,))
         db.execute(SQL["erase_postings"], (told, tenant, rows_of(list(marks))))
         if not theirs:
             return Erased()

@@ -44,11 +44,18 @@ class SqliteEndpoints:
     def purge(self, endpoint: str, limit: int) -> Awaitable[int]:
         return self._writer.submit(self._purge, (endpoint, limit))
 
+    async def figures(self, most: int) -> tuple[int, Mapping[str, int]]:
+        def both(db: apsw.Connection) -> tuple[int, dict[str, int]]:
+            disabled: dict[str, int] = dict(db.execute(SQL["endpoints_disabled"]).fetchall())  # type: ignore[arg-type]
+            return int(db.execute(SQL["postings_count"], (most,)).get), disabled
+
+        return await self._reader.run(both)
+
     def live(self) -> Awaitable[Sequence[Endpoint]]:
         return self._reader.run(lambda db: _endpoints(db.execute(SQL["endpoints_live"])))
 
-    def spread(self, id_: str, seen: int, upto: int, postings: Sequence[Posting]) -> Awaitable[bool]:
-        return self._writer.submit(self._spread, (id_, seen, upto, postings))
+    def spread(self, endpoint: Endpoint, upto: int, postings: Sequence[Posting]) -> Awaitable[bool]:
+        return self._writer.submit(self._spread, (endpoint, upto, postings))
 
     def waiting(self, endpoints: Collection[str], now: int) -> Awaitable[Sequence[str]]:
         args = (rows_of(list(endpoints)), now)
@@ -102,20 +109,20 @@ class _Remove(Operation):
 
 
 class _Spread(Operation):
-    """Items: which endpoint, from where to where it has seen, and what that gives."""
+    """Items: which endpoint, as it was read; to where it has seen, and what that gives."""
 
-    def apply(self, db: apsw.Connection, items: list[tuple[str, int, int, Sequence[Posting]]]) -> list[bool]:
+    def apply(self, db: apsw.Connection, items: list[tuple[Endpoint, int, Sequence[Posting]]]) -> list[bool]:
         return [self._one(db, *item) for item in items]
 
-    def _one(self, db: apsw.Connection, id_: str, seen: int, upto: int, postings: Sequence[Posting]) -> bool:
-        if not _changed(db, "endpoint_seen", (id_, seen, upto)):
+    def _one(self, db: apsw.Connection, endpoint: Endpoint, upto: int, postings: Sequence[Posting]) -> bool:
+        if not _changed(db, "endpoint_seen", (endpoint.id, endpoint.seen, endpoint.version, upto)):
             return False
         if postings:
             db.execute(SQL["postings_add"], (rows_of([posting_row(posting) for posting in postings]),))
         return True
 
-    def weight(self, item: tuple[str, int, int, Sequence[Posting]]) -> int:
-        return 1 + len(item[3])
+    def weight(self, item: tuple[Endpoint, int, Sequence[Posting]]) -> int:
+        return 1 + len(item[2])
 
 
 class _Take(Operation):

@@ -11,7 +11,8 @@ import msgspec
 from sendwright.drivers.store.folio import Folio
 from sendwright.drivers.store.sqlite.sql import SQL
 from sendwright.drivers.store.sqlite.suppressions import put
-from sendwright.drivers.store.sqlite.writer import rows_of
+from sendwright.drivers.store.sqlite.writer import fetch, rows_of
+from sendwright.model.happenings import ONCE
 from sendwright.model.ids import notification_of
 from sendwright.model.records import AttemptRecord, MessageRecord, Wait
 
@@ -35,6 +36,12 @@ def loaded(db: apsw.Connection, ids: Iterable[str]) -> Folio:
     messages = _MESSAGES.decode(db.execute(SQL["load_messages"], (wanted,)).get or "[]")
     attempts = _ATTEMPTS.decode(db.execute(SQL["load_attempts"], (wanted,)).get or "[]")
     return Folio(messages, attempts, lambda message: bool(db.execute(SQL["content_gone"], (notification_of(message),)).get))
+
+
+def know_what_happened(db: apsw.Connection, folio: Folio) -> None:
+    """Reads what has been told of these messages that is told once."""
+    asked = (rows_of(list(folio.messages)), rows_of(sorted(ONCE)))
+    folio.known |= {(subject, type_) for subject, type_ in fetch(db, SQL["happened_before"], *asked) or ()}
 
 
 def save(db: apsw.Connection, serials: Serials, folio: Folio, now: int) -> None:

@@ -25,6 +25,7 @@ class SqliteInbox:
         self._reader = reader
         self._add = _AddAll()
         self._mark = _MarkAll()
+        self._reported = _ReportedAll()
         self._forget = _ForgetAll()
 
     def add(self, item: Item) -> Awaitable[None]:
@@ -44,6 +45,12 @@ class SqliteInbox:
         self, tenant: str, recipient: str, ids: Collection[str] | None, mark: Mark, now: int, until: int | None = None
     ) -> Awaitable[Sequence[Item]]:
         return self._writer.submit(self._mark, (tenant, recipient, ids, mark, now, until))
+
+    def owed(self, limit: int) -> Awaitable[Sequence[Item]]:
+        return self._reader.run(lambda db: _items(db.execute(SQL["inbox_owed"], (limit,))))
+
+    def reported(self, items: Sequence[Item]) -> Awaitable[None]:
+        return self._writer.submit(self._reported, [(item.id, item.owed) for item in items])
 
     def forget(self, before: int, limit: int) -> Awaitable[int]:
         return self._writer.submit(self._forget, (before, limit))
@@ -82,10 +89,18 @@ class _MarkAll(Operation):
         wanted = None if ids is None else rows_of(list(ids))
         found = _items(db.execute(SQL["inbox_named"], (tenant, recipient, wanted, now)))
         changed = [after for item in found if (after := marked(item, mark, now, until)) is not item]
-        rows = [(i.id, i.delivered_at, i.read_at, i.archived_at, i.snoozed_until, now) for i in changed]
+        rows = [(i.id, i.delivered_at, i.read_at, i.archived_at, i.snoozed_until, now, i.owed) for i in changed]
         if rows:
             db.execute(SQL["inbox_mark"], (rows_of(rows),))
         return changed
+
+
+class _ReportedAll(Operation):
+    """Items: what was reported, each with its item's id."""
+
+    def apply(self, db: apsw.Connection, items: list[list[tuple[str, int | None]]]) -> list[None]:
+        db.execute(SQL["inbox_reported"], (rows_of([row for rows in items for row in rows]),))
+        return [None] * len(items)
 
 
 class _ForgetAll(Operation):

@@ -25,7 +25,7 @@ class SqliteKeyRing:
         self._used = _UsedAll()
 
     def add(self, key: ApiKey) -> Awaitable[bool]:
-        return self._writer.submit(self._add, key, urgent=True)
+        return self._writer.submit(self._add, key, soon=True)
 
     def find(self, ids: Collection[str]) -> Awaitable[Sequence[ApiKey]]:
         wanted = rows_of(list(ids))
@@ -36,7 +36,7 @@ class SqliteKeyRing:
         return self._reader.run(lambda db: _keys(db.execute(SQL["api_keys_page"], (tenant, at, id_, limit))))
 
     def revoke(self, tenant: str | None, id_: str) -> Awaitable[bool]:
-        return self._writer.submit(self._revoke, (tenant, id_), urgent=True)
+        return self._writer.submit(self._revoke, (tenant, id_), soon=True)
 
     def used(self, at: Mapping[str, int]) -> Awaitable[None]:
         return self._writer.submit(self._used, at)

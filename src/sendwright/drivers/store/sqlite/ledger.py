@@ -68,7 +68,7 @@ class SqliteLedger:
         return self._writer.submit(self._change, changes.Advance(parcel, step, reason, detail, now))
 
     def cancel(self, tenant: str, target: str, now: int) -> Awaitable[Cancelled]:
-        return self._writer.submit(self._cancel, (tenant, target, now), urgent=True)
+        return self._writer.submit(self._cancel, (tenant, target, now), soon=True)
 
     def resolve(self, tenant: str, message: str, verdict: str, now: int) -> Awaitable[MessageState | None]:
         return self._writer.submit(self._change, changes.Resolve(tenant, message, verdict, now))

@@ -11,12 +11,13 @@ import msgspec
 from sendwright.drivers.store.births import born_cancelled, events_of, parcels_of
 from sendwright.drivers.store.changes import Change, apply_all
 from sendwright.drivers.store.folio import EventRow
-from sendwright.drivers.store.moves import cancelled, doubted, settled, sighted, suppressed, why_refused
+from sendwright.drivers.store.moves import cancelled, doubted, settled, sighted, suppressed, told_once, why_refused
 from sendwright.drivers.store.silences import Silence, asked_about, unconfirmed
-from sendwright.drivers.store.sqlite.folio import Serials, loaded, save
+from sendwright.drivers.store.sqlite.folio import Serials, know_what_happened, loaded, save
 from sendwright.drivers.store.sqlite.sql import SQL
 from sendwright.drivers.store.sqlite.writer import Operation, fetch, rows_of
 from sendwright.model import ids
+from sendwright.model.notification import Category
 from sendwright.model.parcel import Parcel, Sighting
 from sendwright.model.records import (
     Cancelled,
@@ -38,12 +39,12 @@ from sendwright.policy.fold import Future, out_of_time
 from sendwright.policy.lookup import next_look
 from sendwright.policy.suppression import Marker
 
-_PULLED = msgspec.json.Decoder(list[tuple[MessageRecord, Said, str | None]], strict=False)
+_PULLED = msgspec.json.Decoder(list[tuple[MessageRecord, Said, str | None, Category]], strict=False)
 
 
 def parcels_from(text: str | None) -> list[Parcel]:
-    """Parcels from rows of (message, content, trace)."""
-    return [parcel_of(message, content, trace) for message, content, trace in _PULLED.decode(text or "[]")]
+    """Parcels from rows of (message, content, trace, category)."""
+    return [parcel_of(*row) for row in _PULLED.decode(text or "[]")]
 
 
 class PlanAll(Operation):
@@ -146,7 +147,7 @@ class ClaimAll(Operation):
     def apply(self, db: apsw.Connection, items: list[Claim]) -> list[Claimed | Refused]:
         if not db.execute(SQL["suppressions_any"]).get:
             return self._claim(db, items)
-        text = rows_of([(c.parcel.id, c.parcel.tenant, c.parcel.channel, c.marks, c.now) for c in items])
+        text = rows_of([(c.parcel.id, c.parcel.tenant, c.parcel.channel, c.marks, c.now, c.spared) for c in items])
         reasons: dict[int, str] = dict(fetch(db, SQL["suppressed"], text) or ())
         if not reasons:
             return self._claim(db, items)
@@ -208,6 +209,7 @@ def _claim_row(c: Claim) -> tuple[Any, ...]:
         c.repeats,
         p.since,
         c.look_at,
+        c.call,
     )
 
 
@@ -268,8 +270,10 @@ class SettleAll(Operation):
         found = fetch(db, SQL["strays_of"], rows_of(rows)) or []
         if not found:
             return
-        for text in found:
-            sighting = msgspec.json.decode(text, type=Sighting)
+        sightings = [msgspec.json.decode(text, type=Sighting) for text in found]
+        if told_once(sightings):
+            know_what_happened(db, folio)
+        for sighting in sightings:
             s = by_ref[sighting.provider, sighting.ref or ""]
             sighted(folio, s.attempt, sighting, s.at, self._marker)
         save(db, self._serials, folio, max(s.at for s in items))
@@ -301,6 +305,8 @@ class ObserveAll(Operation):
                 attempts[unnamed[position]] = attempt
             folio = loaded(db, (ids.message_of(a) for a in attempts if a))
             known = {(a.provider, a.id) for rows_ in folio.attempts.values() for a in rows_}
+        if told_once(sighting for sighting, _ in items):
+            know_what_happened(db, folio)
         answers, strays = [], []
         for (sighting, now), attempt in zip(items, attempts, strict=True):
             if attempt is not None and (sighting.provider, attempt) in known:

@@ -176,6 +176,25 @@ create index postings_by_age on postings (at);
 create index postings_by_subject on postings (subject);
 update meta set value = 9 where name = 'schema';
 
+-- name: upgrade_from_9
+-- What a person's doing says of an attempt and was not reported yet.
+alter table inbox add column owed integer;
+create index inbox_owing on inbox (changed_at) where owed is not null;
+alter table attempts add column call_id text;
+create table routes (
+  channel text primary key,
+  providers text not null
+) without rowid;
+create table layouts (
+  tenant text not null,
+  name text not null,
+  version integer not null,
+  at integer not null,
+  body text,
+  primary key (tenant, name, version)
+) without rowid;
+update meta set value = 10 where name = 'schema';
+
 -- name: plan_notifications
 -- The first committed plan wins: rows that exist are left alone, and looked at afterwards.
 insert into notifications (id, tenant, at, priority, category, on_doubt, send_at, expires_at, key, process, number, messages, planned, content, metadata, trace, type)
@@ -206,13 +225,18 @@ on conflict (id) do nothing;
 
 -- name: unsent_of
 -- The queued messages of a notification (?1: smallest, ?2: beyond the greatest message id) that nothing waits for and nobody claimed.
-select json_group_array(json_array(json_array({message}), json(n.content), n.trace))
+select json_group_array(json_array(json_array({message}), json(n.content), n.trace, n.category))
 from messages m join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32)
 where m.id >= ?1 and m.id < ?2 and m.state = 20 and m.number = 0 and not exists (select 1 from waits w where w.message = m.id);
 
 -- name: insert_events
 insert into events (at, tenant, type, subject, detail)
 select value->>0, value->>1, value->>2, value->>3, value->>4 from jsonb_each(?1);
+
+-- name: happened_before
+-- Of messages (?1) the events of these types (?2): message and type.
+select json_group_array(json_array(e.subject, e.type)) from json_each(?1) c cross join events e on e.subject = c.value
+where e.type in (select value from json_each(?2));
 
 -- name: insert_waits
 insert into waits (message, tenant, key, priority, due_at, kind, name, until, at, serial)
@@ -225,7 +249,7 @@ on conflict (message) do update set key = excluded.key, due_at = excluded.due_at
 delete from waits where message in (select value from json_each(?1));
 
 -- name: claim
--- One row decides. Rows: id, number, step, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref, repeats, since, look_at.
+-- One row decides. Rows: id, number, step, token, now, epoch, provider, channel, address, attempt, deadline_at, owner, by_ref, repeats, since, look_at, call.
 update messages set
   state = 21, number = messages.number + 1, token = c.value->>3, updated_at = c.value->>4,
   provider = c.value->>6, channel = c.value->>7, address = c.value->>8
@@ -237,8 +261,8 @@ where messages.id = c.value->>0 and messages.number = c.value->>1 and messages.s
 
 -- name: claim_attempts
 -- The attempts of claims that all won.
-insert into attempts (id, message, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref, repeats, look_at)
-select value->>9, value->>0, (value->>1) + 1, value->>2, value->>7, value->>6, 0, value->>4, value->>10, value->>11, value->>12, value->>13, value->>15
+insert into attempts (id, message, number, step, channel, provider, state, started_at, deadline_at, owner, by_ref, repeats, look_at, call_id)
+select value->>9, value->>0, (value->>1) + 1, value->>2, value->>7, value->>6, 0, value->>4, value->>10, value->>11, value->>12, value->>13, value->>15, value->>16
 from jsonb_each(?1) where true
 on conflict (id) do nothing;
 
@@ -343,7 +367,7 @@ select json_group_array(id) from messages where id >= ?1 and id < ?2;
 
 -- name: waits_due
 -- ?1 priority, ?2 now, ?3 limit.
-select json_group_array(json_array(json_array({message}), json(n.content), n.trace))
+select json_group_array(json_array(json_array({message}), json(n.content), n.trace, n.category))
 from (select message from waits where priority = ?1 and due_at is not null and due_at <= ?2 order by due_at, message limit ?3) w
 join messages m on m.id = w.message
 join notifications n on n.id = 'ntf_' || substr(m.id, 5, 32);
@@ -382,7 +406,7 @@ with recursive walk (tenant, left, serial) as (
     where w.key = ?1 and w.key <> 'time' and w.priority = ?2 and w.tenant = k.tenant and w.serial > k.serial order by w.serial limit 1)
   from walk k where k.left > 0 and k.serial is not null
 )
-select json_group_array(json_array(json_array({message}), json(n.content), n.trace) order by k.serial)
+select json_group_array(json_array(json_array({message}), json(n.content), n.trace, n.category) order by k.serial)
 from walk k
 cross join waits w on w.key = ?1 and w.key <> 'time' and w.priority = ?2 and w.tenant = k.tenant and w.serial = k.serial
 cross join messages m on m.id = w.message
@@ -535,49 +559,50 @@ update api_keys set used_at = max(coalesce(used_at, 0), u.at)
 from (select value->>0 as id, max(value->>1) as at from json_each(?1) group by 1) u where api_keys.id = u.id;
 
 -- name: inbox_add
--- ?1: [id, tenant, recipient, at, provider, attempt, said], of each item.
+-- ?1: [id, tenant, recipient, at, provider, attempt, said], of each item. Of who was erased meanwhile nothing is put there.
 insert into inbox (id, tenant, recipient, at, provider, attempt, said, changed_at)
-select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>3 from json_each(?1) where true
+select value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>3 from json_each(?1) c
+where not exists (select 1 from messages m where m.id = c.value->>0 and m.recipient is null)
 on conflict (id) do nothing;
 
 -- name: inbox_all
 -- ?1 tenant, ?2 recipient, ?3 now; ?4, ?5: older than this one, null for the newest; ?6: how many.
-select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until, owed
 from inbox where tenant = ?1 and recipient = ?2 and archived_at is null and (snoozed_until is null or snoozed_until <= ?3)
   and (?4 is null or (at, id) < (?4, ?5))
 order by at desc, id desc limit ?6;
 
 -- name: inbox_unread
 -- ?1 tenant, ?2 recipient, ?3 now; ?4, ?5: older than this one, null for the newest; ?6: how many.
-select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until, owed
 from inbox where tenant = ?1 and recipient = ?2 and archived_at is null and (snoozed_until is null or snoozed_until <= ?3) and read_at is null
   and (?4 is null or (at, id) < (?4, ?5))
 order by at desc, id desc limit ?6;
 
 -- name: inbox_archived
 -- ?1 tenant, ?2 recipient, ?3 now; ?4, ?5: older than this one, null for the newest; ?6: how many.
-select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until, owed
 from inbox where tenant = ?1 and recipient = ?2 and archived_at is not null and ?3 > 0
   and (?4 is null or (at, id) < (?4, ?5))
 order by at desc, id desc limit ?6;
 
 -- name: inbox_snoozed
 -- ?1 tenant, ?2 recipient, ?3 now; ?4, ?5: older than this one, null for the newest; ?6: how many.
-select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until, owed
 from inbox where tenant = ?1 and recipient = ?2 and archived_at is null and snoozed_until > ?3
   and (?4 is null or (at, id) < (?4, ?5))
 order by at desc, id desc limit ?6;
 
 -- name: inbox_named
 -- ?1 tenant, ?2 recipient, ?3 ids (a JSON array), null for all that show at ?4.
-select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until, owed
 from inbox where tenant = ?1 and recipient = ?2 and case when ?3 is not null then id in (select value from json_each(?3))
   else archived_at is null and (snoozed_until is null or snoozed_until <= ?4) end;
 
 -- name: inbox_mark
--- ?1: [id, delivered_at, read_at, archived_at, snoozed_until, changed_at], of each item.
+-- ?1: [id, delivered_at, read_at, archived_at, snoozed_until, changed_at, owed], of each item.
 update inbox set delivered_at = v.value->>1, read_at = v.value->>2, archived_at = v.value->>3, snoozed_until = v.value->>4,
-  changed_at = v.value->>5
+  changed_at = v.value->>5, owed = v.value->>6
 from json_each(?1) v where inbox.id = v.value->>0;
 
 -- name: inbox_counts
@@ -585,6 +610,15 @@ from json_each(?1) v where inbox.id = v.value->>0;
 select coalesce(sum(shown and read_at is null), 0), coalesce(sum(shown), 0), count(*), coalesce(max(changed_at), 0)
 from (select read_at, changed_at, archived_at is null and (snoozed_until is null or snoozed_until <= ?3) as shown
   from inbox where tenant = ?1 and recipient = ?2);
+
+-- name: inbox_owed
+-- ?1: how many.
+select id, tenant, recipient, at, provider, attempt, said, delivered_at, read_at, archived_at, snoozed_until, owed
+from inbox indexed by inbox_owing where owed is not null order by changed_at limit ?1;
+
+-- name: inbox_reported
+-- ?1: [id, what was reported], of each.
+update inbox set owed = null from json_each(?1) v where inbox.id = v.value->>0 and inbox.owed = v.value->>1;
 
 -- name: inbox_forget
 -- ?1 time, ?2 how many.
@@ -642,12 +676,13 @@ where id in (select value from json_each(?1)) and planned = 1 and not exists (
 select exists (select 1 from suppressions);
 
 -- name: suppressed
--- Rows: message, tenant, channel, marks, now. [position, reason] of those whose address must not be sent to. The notification is looked at
+-- Rows: message, tenant, channel, marks, now, spared. [position, reason] of those whose address must not be sent to. The notification is looked at
 -- only for what holds for marketing alone.
 select json_group_array(json_array(x.key, x.reason)) from (
   select c.key, (
     select min(s.reason) from json_each(c.value->3) k cross join suppressions s on s.mark = k.value
     where s.tenant in ('', c.value->>1) and s.channel in ('', c.value->>2) and (s.expires_at is null or s.expires_at > c.value->>4)
+      and s.id <> c.value->>5
       and (s.category = 'all' or exists (
         select 1 from notifications n where n.id = 'ntf_' || substr(c.value->>0, 5, 32) and n.category = s.category))) as reason
   from jsonb_each(?1) c) x
@@ -671,6 +706,12 @@ select json_group_array(json_array({suppression})) from json_each(?1) j cross jo
 -- ?1 tenant, ?2 id.
 delete from suppressions where id = ?2 and tenant = ?1;
 
+-- name: unsubscribed
+-- ?1 message, ?2 tenant, ?3 now, ?4 the event, ?5 its detail. Once of a message.
+insert into events (at, tenant, type, subject, detail)
+select ?3, m.tenant, ?4, m.id, ?5 from messages m
+where m.id = ?1 and m.tenant = ?2 and not exists (select 1 from events e where e.subject = m.id and e.type = ?4);
+
 -- name: suppressions_of
 -- ?1 tenants, ?2 marks, ?3 now.
 select json_group_array(json_array({suppression})) from (
@@ -678,21 +719,47 @@ select json_group_array(json_array({suppression})) from (
   where s.tenant in (select value from json_each(?1)) and (s.expires_at is null or s.expires_at > ?3) order by s.id) s;
 
 -- name: suppressions_page
--- ?1 tenant, ?2 after this id, ?3 now, ?4 channel and ?5 reason, null for any, ?6 limit.
+-- ?1 tenant, ?2 after this id, ?3 now, ?4 channel, ?5 reason and ?7 source, null for any, ?6 limit.
 select json_group_array(json_array({suppression})) from (
   select * from suppressions where tenant = ?1 and id > ?2 and (expires_at is null or expires_at > ?3)
-    and (?4 is null or channel = ?4) and (?5 is null or reason = ?5) order by id limit ?6) s;
+    and (?4 is null or channel = ?4) and (?5 is null or reason = ?5)
+    and (?7 is null or source = ?7) order by id limit ?6) s;
 
 -- name: suppressions_start
--- Rows: mark, channel. What a stop has put there.
+-- Rows: mark, channel, source. What was put there by that.
 delete from suppressions where id in (
-  select s.id from jsonb_each(?1) c cross join suppressions s on s.mark = c.value->>0 and s.channel = c.value->>1 and s.source = 'stop');
+  select s.id from jsonb_each(?1) c cross join suppressions s
+  on s.mark = c.value->>0 and s.channel = c.value->>1 and s.source = c.value->>2);
+
+-- name: meta_set
+insert into meta (name, value) select value->>0, value->>1 from jsonb_each(?1) where true
+on conflict (name) do update set value = excluded.value;
+
+-- name: meta_credentials
+-- What is known of the providers' credentials: `credential`, the provider and what it is, and the number.
+select name, value from meta where name >= 'credential ' and name < 'credential!';
+
+-- name: notices_delete
+-- Those with smaller ids than ?1, which begin with their time. In slices.
+delete from events where seq in (select seq from events where subject >= 'prv_' and subject < ?1 order by subject limit 200);
 
 -- name: replies_insert
 -- Rows: provider, ref, id, mark, at. [id] of those that were not heard before.
 insert into replies (provider, ref, id, mark, at)
 select value->>0, value->>1, value->>2, value->>3, value->>4 from jsonb_each(?1) where true
 on conflict (provider, ref) do nothing returning id;
+
+-- name: replies_found
+-- Rows: provider, ref. [provider, ref, id, at] of those that are known.
+select json_group_array(json_array(r.provider, r.ref, r.id, r.at)) from jsonb_each(?1) c
+cross join replies r on r.provider = c.value->>0 and r.ref = c.value->>1;
+
+-- name: replies_overtaken
+-- ?1 mark, ?2 type of the event, ?3 channel, ?4 how, ?5 since when. Whether that person has asked for anything there, and later.
+select exists (
+  select 1 from replies r cross join events e on e.subject = r.id
+  where r.mark = ?1 and e.type = ?2 and e.detail->>'channel' = ?3 and e.detail->>'how' = ?4 and e.detail->>'word' in ('stop', 'start')
+    and e.detail->>'said_at' > ?5);
 
 -- name: replies_old
 -- ?1 before. In slices, with their events.
@@ -710,6 +777,12 @@ delete from events where subject in (select value from json_each(?1));
 -- ?1 tenant, ?2 marks. What somebody said back; that it was heard stays known.
 delete from events where tenant = ?1 and subject in (
   select r.id from json_each(?2) k cross join replies r on r.mark = k.value);
+
+-- name: said_back
+-- ?1 tenant, ?2 marks, ?3 below this number, ?4 limit. What was said back from addresses of these marks, newest first.
+select e.seq, e.at, e.tenant, e.type, e.subject, e.detail
+from json_each(?2) k cross join replies r on r.mark = k.value cross join events e on e.subject = r.id
+where e.tenant = ?1 and e.seq < ?3 order by e.seq desc limit ?4;
 
 -- name: erase_postings
 -- ?1: messages and notifications; ?2 tenant, ?3 marks. What was, or was to be, told of a person.
@@ -779,10 +852,11 @@ select count(*) filter (where tenant = ?4) from (select tenant from messages whe
 
 -- name: strip_samples
 -- ?1 the lowest id, ?2 ids below, ?3 how many, ?4 tenant. The newest messages between them: when accepted, state, channel, provider, latency,
--- whether they are the tenant's.
-select m.accepted_at, m.state, m.channel, m.provider,
-  a.started_at - max(m.accepted_at, coalesce((select n.send_at from notifications n where n.id = 'ntf_' || substr(m.id, 5, 32)), 0)), m.tenant = ?4
-from (select * from messages where id >= ?1 and id < ?2 order by id desc limit ?3) m
+-- whether they are the tenant's: one array of arrays.
+select json_group_array(json_array(m.accepted_at, m.state, m.channel, m.provider,
+  a.started_at - max(m.accepted_at, coalesce((select n.send_at from notifications n where n.id = 'ntf_' || substr(m.id, 5, 32)), 0)), m.tenant = ?4)
+  order by m.id desc)
+from (select id, tenant, state, number, accepted_at, channel, provider from messages where id >= ?1 and id < ?2 order by id desc limit ?3) m
 left join attempts a on a.id = 'att_' || substr(m.id, 5) || '001' and m.number > 0;
 
 -- name: type_newest
@@ -809,6 +883,30 @@ delete from types where tenant = ?1 and name = ?2 and version < ?3;
 -- name: type_end
 update types set body = null where tenant = ?1 and name = ?2 and version = ?3;
 
+-- name: layout_newest
+-- ?1: tenant, ?2: name. Without a body where it was deleted.
+select version, at, body from layouts where tenant = ?1 and name = ?2 order by version desc limit 1;
+
+-- name: layout_version
+select version, at, body from layouts where tenant = ?1 and name = ?2 and version = ?3;
+
+-- name: layouts_listed
+-- The newest version of each layout behind ?2, by name.
+select t.name, t.version, t.at, t.body from layouts t
+where t.tenant = ?1 and t.name > ?2 and t.body is not null
+  and t.version = (select max(x.version) from layouts x where x.tenant = t.tenant and x.name = t.name)
+order by t.name limit ?3;
+
+-- name: layout_insert
+insert into layouts (tenant, name, version, at, body) values (?1, ?2, ?3, ?4, ?5);
+
+-- name: layout_forget
+-- The versions before ?3, the newest.
+delete from layouts where tenant = ?1 and name = ?2 and version < ?3;
+
+-- name: layout_end
+update layouts set body = null where tenant = ?1 and name = ?2 and version = ?3;
+
 -- name: endpoint_add
 -- ?1 … ?14: the endpoint, as its columns stand.
 insert into endpoints (id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version)
@@ -829,6 +927,14 @@ from endpoints where id = ?1;
 select id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version
 from endpoints where tenant = ?1 and (?2 is null or (created_at, id) < (?2, ?3)) order by created_at desc, id desc limit ?4;
 
+-- name: endpoints_disabled
+-- How many are posted to no more, by why.
+select disabled_for, count(*) from endpoints where disabled_for is not null group by disabled_for;
+
+-- name: postings_count
+-- ?1 at most. How many wait.
+select count(*) from (select 1 from postings where due_at is not null limit ?1) waiting;
+
 -- name: endpoints_live
 -- Without arguments. Few rows: a scan.
 select id, tenant, url, description, types, secret, previous, previous_until, disabled_for, created_at, seen, failing_since, failed_at, version
@@ -846,8 +952,12 @@ where id = ?1 and version = ?11 - 1;
 delete from endpoints where tenant = ?1 and id = ?2;
 
 -- name: endpoint_seen
--- ?1 id, ?2 where it stands, ?3 where it stands then.
-update endpoints set seen = ?3 where id = ?1 and seen = ?2;
+-- ?1 id, ?2 where it stands, ?3 its version, ?4 where it stands then.
+update endpoints set seen = ?4 where id = ?1 and seen = ?2 and version = ?3;
+
+-- name: erase_drafts
+-- ?1 tenant. What is being made of a person's events is not written: whoever makes it sees its endpoint changed.
+update endpoints set version = version + 1 where tenant = ?1;
 
 -- name: endpoint_judged
 -- ?1 id, ?2 failing_since, ?3 failed_at, ?4 disabled_for, ?5 version.

@@ -16,7 +16,7 @@ from sendwright.drivers.store.sampling import strip_of, together
 from sendwright.drivers.store.sqlite.audit import recount
 from sendwright.drivers.store.sqlite.reader import Reader
 from sendwright.drivers.store.sqlite.sql import MESSAGE_COLUMNS, SQL
-from sendwright.drivers.store.sqlite.writer import rows_of
+from sendwright.drivers.store.sqlite.writer import fetch, rows_of
 from sendwright.model import ids
 from sendwright.model.notification import OnDoubt, Priority, state_of
 from sendwright.model.records import AttemptRecord, Audit, Event, Listed, MessageRecord, NotificationRecord, Page
@@ -24,10 +24,12 @@ from sendwright.model.said import Said
 from sendwright.model.states import MessageState
 from sendwright.model.stats import COUNTED_MAX, UNIT_MAX, Backlog, Strip
 
-SCAN_MAX = 100_000
+SCAN_MAX = 50_000
 """Most rows that one page looks at: a filter that matches almost nothing takes several pages over much history."""
 STRETCH = 2_000
 """Rows that are looked at in one go, a few milliseconds' worth: lanes are fed over the same connection."""
+SPANS_AT_ONCE = 10
+"""Spans that are sampled in one go."""
 
 _UNUSUAL = (10, 11, 30, 50, 51, 52, 53)
 """The states that have an index: messages_unusual of schema.sql, which SQLite takes where its own condition is repeated."""
@@ -118,6 +120,10 @@ class SqliteRecords:
         sql = "select seq, at, tenant, type, subject, detail from events where subject in (?1, ?2) order by seq"
         return await self._reader.run(lambda db: [_event(row) for row in db.execute(sql, subjects)])
 
+    async def said_back(self, tenant: str, marks: Collection[str], limit: int, before: int | None = None) -> Sequence[Event]:
+        wanted = (tenant, rows_of(list(marks)), before if before is not None else (1 << 63) - 1, limit)
+        return await self._reader.run(lambda db: [_event(row) for row in db.execute(SQL["said_back"], wanted)])
+
     async def list_messages(self, page: Page) -> Listed[MessageRecord]:
         if page.notification is not None and not ids.looks_like(ids.NOTIFICATION, page.notification):
             return Listed((), None)  # a range of ids made from anything else holds what nobody asked for, or all there is
@@ -159,8 +165,12 @@ class SqliteRecords:
         return dead, doubts
 
     async def sampled(self, tenant: str, spans: Sequence[tuple[int, int]], most: int) -> Sequence[Strip]:
-        """One span after the other, so that nobody else who looks waits long."""
-        return [await self._slow.run(lambda db, span=span: _strip(db, tenant, span, most)) for span in spans]  # type: ignore[misc]
+        """Some spans after others, so that nobody else who looks waits long."""
+        strips: list[Strip] = []
+        for begin in range(0, len(spans), SPANS_AT_ONCE):
+            some = spans[begin : begin + SPANS_AT_ONCE]
+            strips += await self._slow.run(lambda db, some=some: [_strip(db, tenant, span, most) for span in some])  # type: ignore[misc]
+        return strips
 
     async def accepted_within(self, tenant: str, spans: Sequence[tuple[int, int]], most: int = UNIT_MAX) -> Sequence[int]:
         def count(db: apsw.Connection) -> list[int]:
@@ -186,7 +196,7 @@ class SqliteRecords:
 
 def _strip(db: apsw.Connection, tenant: str, span: tuple[int, int], most: int) -> Strip:
     low, high = (ids.floor(ids.MESSAGE, at) for at in span)
-    return strip_of(db.execute(SQL["strip_samples"], (low, high, most, tenant)).fetchall(), most)
+    return strip_of(fetch(db, SQL["strip_samples"], low, high, most, tenant), most)
 
 
 def _record(row: _Row) -> NotificationRecord:

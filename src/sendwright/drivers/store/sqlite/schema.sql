@@ -40,6 +40,16 @@ create table types (
   primary key (tenant, name, version)
 ) without rowid;
 
+-- What stands around mails, likewise.
+create table layouts (
+  tenant text not null,
+  name text not null,
+  version integer not null,
+  at integer not null,
+  body text,
+  primary key (tenant, name, version)
+) without rowid;
+
 -- One recipient's copy. This row decides: whoever wants to send, end, park or cancel compares and sets it.
 create table messages (
   id text primary key,
@@ -93,7 +103,8 @@ create table attempts (
   by_ref integer not null default 1,
   twice integer not null default 0,
   repeats integer not null default 0,
-  look_at integer
+  look_at integer,
+  call_id text
 ) without rowid;
 
 create index attempts_open on attempts (deadline_at) where state = 0;
@@ -167,6 +178,12 @@ create table switches (
   weight integer,
   rate text,
   concurrency integer
+) without rowid;
+
+-- The routes whose order was set at run time. `providers` is a JSON array.
+create table routes (
+  channel text primary key,
+  providers text not null
 ) without rowid;
 
 -- The directory of recipients: `body` holds what is known of one, as JSON.
@@ -278,11 +295,13 @@ create table inbox (
   read_at integer,
   archived_at integer,
   snoozed_until integer,
-  changed_at integer not null
+  changed_at integer not null,
+  owed integer
 ) without rowid;
 
 create index inbox_of on inbox (tenant, recipient, at, id);
 create index inbox_by_age on inbox (at);
+create index inbox_owing on inbox (changed_at) where owed is not null;
 
 -- Who is signed in to the dashboard, and links to sign in by. `sealed` is in hexadecimal digits.
 create table sessions (
@@ -337,4 +356,4 @@ create index postings_due on postings (endpoint, due_at, seq) where due_at is no
 create index postings_by_age on postings (at);
 create index postings_by_subject on postings (subject);
 
-insert into meta (name, value) values ('schema', 9), ('epoch', 1);
+insert into meta (name, value) values ('schema', 10), ('epoch', 1);

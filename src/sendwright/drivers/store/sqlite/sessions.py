@@ -45,7 +45,7 @@ class SqliteSessions:
 
     async def _written(self, *statements: tuple[str, tuple[Any, ...]]) -> list[Any]:
         """The rows of the last of these statements."""
-        rows: list[Any] = await self._writer.submit(self._run, statements, urgent=True)
+        rows: list[Any] = await self._writer.submit(self._run, statements, soon=True)
         return rows
 
 

@@ -17,7 +17,7 @@ MESSAGE_COLUMNS = (
 
 ATTEMPT_COLUMNS = (
     "a.id, a.message, a.number, a.step, a.channel, a.provider, a.state, a.started_at, a.deadline_at, a.finished_at,"
-    " a.owner, a.ref, a.reason, a.detail, a.twice, a.repeats"
+    " a.owner, a.ref, a.reason, a.detail, a.twice, a.repeats, a.call_id"
 )
 """An `AttemptRecord`, field by field."""
 

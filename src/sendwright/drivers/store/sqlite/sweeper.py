@@ -58,6 +58,8 @@ class _Sweep(Operation):
         for table in ("strays", "dead_parcels", "trials"):
             db.execute(f"delete from {table} where at < ?1", (asked.rows_before,))  # noqa: S608 — names of ours
         more |= self._replies(db, asked.rows_before)
+        db.execute(SQL["notices_delete"], (ids.floor(ids.NOTICE, asked.rows_before),))
+        more |= db.changes() > 0
         wanted, after = _stretch(db, asked)
         if wanted:
             self._rows(db, wanted, asked.rows_before)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import apsw
+import msgspec
 from msgspec.structs import replace
 
 from sendwright.drivers.store.sqlite.reader import Reader
 from sendwright.drivers.store.sqlite.writer import Operation, Writer
-from sendwright.model.records import SWITCHED, Switch
+from sendwright.model.records import SWITCHED, Order, Switch
 
 
 class SqliteSwitchboard:
@@ -19,13 +20,31 @@ class SqliteSwitchboard:
         self._writer = writer
         self._reader = reader
         self._set = _SetAll()
+        self._reorder = _ReorderAll()
 
     async def read(self) -> tuple[int, Sequence[Switch]]:
         return await self._reader.run(_read)
 
     async def set(self, switch: Switch, members: Collection[str] = SWITCHED) -> int:
-        epoch: int = await self._writer.submit(self._set, (switch, members), urgent=True)
+        epoch: int = await self._writer.submit(self._set, (switch, members), soon=True)
         return epoch
+
+    async def orders(self) -> Sequence[Order]:
+        return await self._reader.run(_orders)
+
+    async def reorder(self, order: Order) -> int:
+        epoch: int = await self._writer.submit(self._reorder, order, soon=True)
+        return epoch
+
+
+def _orders(db: apsw.Connection) -> list[Order]:
+    rows = db.execute("select channel, providers from routes order by channel")
+    return [Order(channel, msgspec.json.decode(text, type=tuple[str, ...])) for channel, text in rows]
+
+
+def _raised(db: apsw.Connection) -> int:
+    db.execute("update meta set value = value + 1 where name = 'epoch'")
+    return int(db.execute("select value from meta where name = 'epoch'").get)
 
 
 def _read(db: apsw.Connection) -> tuple[int, list[Switch]]:
@@ -50,6 +69,22 @@ class _SetAll(Operation):
                 " on conflict (provider) do update set enabled = ?2, weight = ?3, rate = ?4, concurrency = ?5",
                 (s.provider, enabled, s.weight, s.rate, s.concurrency),
             )
-            db.execute("update meta set value = value + 1 where name = 'epoch'")
-            epochs.append(int(db.execute("select value from meta where name = 'epoch'").get))
+            epochs.append(_raised(db))
+        return epochs
+
+
+class _ReorderAll(Operation):
+    """Items: orders. Each raises the epoch."""
+
+    def apply(self, db: apsw.Connection, items: list[Order]) -> list[int]:
+        epochs = []
+        for order in items:
+            if order.providers is None:
+                db.execute("delete from routes where channel = ?1", (order.channel,))
+            else:
+                db.execute(
+                    "insert into routes (channel, providers) values (?1, ?2) on conflict (channel) do update set providers = ?2",
+                    (order.channel, msgspec.json.encode(order.providers).decode()),
+                )
+            epochs.append(_raised(db))
         return epochs

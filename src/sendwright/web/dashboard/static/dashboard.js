@@ -1,4 +1,5 @@
-// The little that pages can't do by themselves: charts, the theme's button, a question before what can't be taken back.
+// The little that pages can't do by themselves: charts, the theme's button, a question before what can't be taken back, a preview that
+// follows what is typed.
 // Without this file every page works and every form sends.
 "use strict";
 (() => {
@@ -150,8 +151,50 @@
     });
   }
 
+  // A mail is shown in a frame that has no part in the page: its form is sent there.
+  function showMails() {
+    for (const form of document.querySelectorAll("form[data-mail]")) {
+      delete form.dataset.mail;
+      form.hidden = true;
+      form.submit();
+    }
+  }
+
+  function setUpPreview() {
+    showMails();
+    document.body.addEventListener("htmx:afterSettle", () => {
+      showMails();
+      for (const fault of document.querySelectorAll(".faults")) {
+        const field = document.querySelector(`[aria-describedby="${fault.id}"]`);
+        if (field) field.setAttribute("aria-invalid", fault.childElementCount > 0);
+      }
+    });
+  }
+
+  // What is shown once is gone when the page is left, also for who comes back to it; and coming anew makes no second one.
+  function setUpOnce() {
+    const once = document.querySelector("[data-once]");
+    if (!once) return;
+    history.replaceState(null, "", location.pathname.replace(/\/rotate$/, ""));
+    addEventListener("pagehide", () => once.remove());
+    const button = once.querySelector("[data-copy]");
+    button.hidden = !navigator.clipboard;
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+        button.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
+      }
+    });
+  }
+
+  // Where the links are a row that scrolls, the one of this page is to be seen.
+  document.querySelector(".side nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   setUpTheme();
   setUpQuestions();
   setUpTicks();
   setUpCharts();
+  setUpPreview();
+  setUpOnce();
 })();
