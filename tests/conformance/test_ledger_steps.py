@@ -48,6 +48,24 @@ async def test_a_parked_message_has_its_wait_and_keeps_its_state(backend: UnderT
     )
 
 
+async def test_a_parked_message_says_why_until_it_is_sent(backend: UnderTest) -> None:
+    # given
+    parcel = await planned(backend.ledger)
+    # when
+    assert await backend.ledger.park(parcel, Wait("time", NOW + 5), NOW, "unreachable", "connect: refused")
+    # then
+    row = await message_of(backend, parcel)
+    assert (row.reason, row.detail) == ("unreachable", "connect: refused")
+    # when it is parked again for something else, that is still the last that is known
+    assert await backend.ledger.park(parcel, Wait("rate", None, key="provider:x"), NOW + 6)
+    row = await message_of(backend, parcel)
+    assert (row.reason, row.detail) == ("unreachable", "connect: refused")
+    # when it is sent
+    assert await backend.ledger.settle(accepted(parcel, await claimed(backend.ledger, parcel))) == MessageState.SENT
+    row = await message_of(backend, parcel)
+    assert (row.reason, row.detail) == (None, "")
+
+
 async def test_parking_anew_replaces_the_wait(backend: UnderTest) -> None:
     parcel = await planned(backend.ledger)
     await backend.ledger.park(parcel, Wait("provider", None, key="provider:x"), NOW)

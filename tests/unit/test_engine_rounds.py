@@ -62,6 +62,25 @@ async def test_who_has_no_words_for_it_is_passed_by_and_who_said_later_waited_fo
 
 
 @in_virtual_time
+async def test_what_waits_for_a_provider_that_cannot_be_reached_says_so_until_it_is_sent() -> None:
+    one = Vendor("one")
+    one.unreachable = "connect"
+    async with World(one) as world:
+        notification = await world.post()
+        await world.pass_time(0.5)
+        # then: no call, no attempt, and still a reason
+        waiting = world.message(notification)
+        assert (waiting.state, waiting.reason) == (MessageState.QUEUED, "unreachable")
+        assert waiting.detail.startswith("connect")
+        assert world.attempts(notification) == []
+        # when
+        one.unreachable = None
+        await world.settled(notification, MessageState.SENT, within_s=200)
+        # then
+        assert world.message(notification).reason is None
+
+
+@in_virtual_time
 async def test_who_has_no_words_for_it_leaves_it_to_the_next() -> None:
     one, two = Vendor("one"), Vendor("two")
     async with World(one, two) as world:

@@ -119,13 +119,15 @@ class Defer:
             crashpoint("defer.no_time")
             await self._skip(parcel, decision.reason or Reason.UNREACHABLE.value, decision.detail)
         else:
+            learned = replace(parcel, round=decision.round, backoff_s=decision.backoff_s)
             crashpoint("defer.no_connection")
-            await self.park(replace(parcel, round=decision.round, backoff_s=decision.backoff_s), decision.wait, now)
+            await self.park(learned, decision.wait, now, decision.reason, decision.detail)
         return None
 
-    async def park(self, parcel: Parcel, wait: Wait, now: int) -> None:
+    async def park(self, parcel: Parcel, wait: Wait, now: int, reason: str | None = None, detail: str = "") -> None:
+        """`reason`: why it could not be sent, where that was tried."""
         crashpoint("defer.park")
-        kept = await persist(lambda: self._ledger.park(parcel, wait, now), self._clock, self._tell, "park")
+        kept = await persist(lambda: self._ledger.park(parcel, wait, now, reason, detail), self._clock, self._tell, "park")
         if kept:
             self._tell(Parked(wait.key, retry=False))
             self._poke()

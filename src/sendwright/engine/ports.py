@@ -181,10 +181,10 @@ class Ledger(Protocol):
         Writes the decision's wait and the event in the same transaction. Returns the message's state then."""
         ...
 
-    def park(self, parcel: Parcel, wait: Wait, now: int) -> Awaitable[bool]:
+    def park(self, parcel: Parcel, wait: Wait, now: int, reason: str | None = None, detail: str = "") -> Awaitable[bool]:
         """Writes the wait of a message that is waiting for its parcel's step and number, with the parcel's backoff and
-        tried providers; False when it is not waiting for it any more. A scheduled one that is to wait for anything but a
-        time has had its time, and is queued."""
+        tried providers, and why it could not be sent, where there is a `reason`; False when it is not waiting for it any more.
+        A scheduled one that is to wait for anything but a time has had its time, and is queued."""
         ...
 
     def end(self, parcel: Parcel, state: MessageState, reason: str, detail: str, now: int) -> Awaitable[bool]:

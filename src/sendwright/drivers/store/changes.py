@@ -59,12 +59,14 @@ class _OfParcel(Struct, frozen=True):
 class Park(_OfParcel, frozen=True):
     wait: Wait
     now: int
+    reason: str | None = None
+    detail: str = ""
 
     def apply(self, folio: Folio) -> bool:
         row = self.row(folio)
         if row is None:
             return False
-        folio.repark(row.id, self.wait, self.parcel, self.now)
+        folio.repark(row.id, self.wait, self.parcel, self.now, self.reason, self.detail)
         return True
 
 

@@ -141,12 +141,14 @@ class Folio:
         """Whether what the message said is forgotten: then there is nothing to send again."""
         return self._content_gone(message)
 
-    def repark(self, message: str, wait: Wait, parcel: Parcel, now: int) -> None:
+    def repark(self, message: str, wait: Wait, parcel: Parcel, now: int, reason: str | None, detail: str) -> None:
         """Parks a message anew; what the parcel learned on its way is kept. Only a scheduled one changes its state by it."""
         before = self.messages[message]
         had_its_time = before.state == MessageState.SCHEDULED and wait.key != "time"
         state = MessageState.QUEUED if had_its_time else before.state
         row = replace(before, state=state, wait=wait, backoff_s=parcel.backoff_s, round=parcel.round, updated_at=now)
+        if reason is not None:
+            row = replace(row, reason=reason, detail=detail)
         self.messages[message] = row
         self._changed[message] = None
         self.waits[message] = wait

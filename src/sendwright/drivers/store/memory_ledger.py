@@ -103,13 +103,15 @@ class MemoryLedger:
                 state = _sight(t, joined.id, sighting, s.at, self._marker).after
             return state if state is not None else message.state
 
-    async def park(self, parcel: Parcel, wait: Wait, now: int) -> bool:
+    async def park(self, parcel: Parcel, wait: Wait, now: int, reason: str | None = None, detail: str = "") -> bool:
         async with self._store.transaction("park") as t:
             message = _waiting_at(t, parcel)
             if message is not None:
                 had_its_time = message.state == MessageState.SCHEDULED and wait.key != "time"
                 state = MessageState.QUEUED if had_its_time else message.state
                 learned = replace(message, backoff_s=parcel.backoff_s, round=parcel.round)
+                if reason is not None:
+                    learned = replace(learned, reason=reason, detail=detail)
                 t.messages.put(message.id, replace(learned, state=state, updated_at=now))
                 t.put_wait(message, wait)
             return message is not None

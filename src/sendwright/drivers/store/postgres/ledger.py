@@ -98,8 +98,8 @@ class PostgresLedger:
     def observe(self, sighting: Sighting, now: int) -> Awaitable[Sighted]:
         return self._observe.submit((sighting, now))
 
-    def park(self, parcel: Parcel, wait: Wait, now: int) -> Awaitable[bool]:
-        return self._change.submit(("park", changes.Park(parcel, wait, now)))
+    def park(self, parcel: Parcel, wait: Wait, now: int, reason: str | None = None, detail: str = "") -> Awaitable[bool]:
+        return self._change.submit(("park", changes.Park(parcel, wait, now, reason, detail)))
 
     def end(self, parcel: Parcel, state: MessageState, reason: str, detail: str, now: int) -> Awaitable[bool]:
         return self._change.submit(("end", changes.End(parcel, state, reason, detail, now)))

@@ -58,8 +58,8 @@ class SqliteLedger:
     def observe(self, sighting: Sighting, now: int) -> Awaitable[Sighted]:
         return self._writer.submit(self._observe, (sighting, now))
 
-    def park(self, parcel: Parcel, wait: Wait, now: int) -> Awaitable[bool]:
-        return self._writer.submit(self._change, changes.Park(parcel, wait, now))
+    def park(self, parcel: Parcel, wait: Wait, now: int, reason: str | None = None, detail: str = "") -> Awaitable[bool]:
+        return self._writer.submit(self._change, changes.Park(parcel, wait, now, reason, detail))
 
     def end(self, parcel: Parcel, state: MessageState, reason: str, detail: str, now: int) -> Awaitable[bool]:
         return self._writer.submit(self._change, changes.End(parcel, state, reason, detail, now))
