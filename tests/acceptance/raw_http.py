@@ -102,6 +102,8 @@ class ScriptedVendor:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def stop(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # who waits to accept is woken: closed under it, its number may be another's soon
         self._listener.close()
 
     def _serve(self) -> None:

@@ -126,7 +126,8 @@ def test_however_receipts_come_the_best_that_was_reported_stays(world: World, pl
     for message in messages:
         events = [entry["event"] for entry in world.message(message)["timeline"]]
         assert len(events) == len(set(events)), events  # one change of state, one event, however often it was told
-        assert len(world.message(message)["attempts"]) == 1
+        calls = [attempt for attempt in world.message(message)["attempts"] if attempt["state"] != "failed"]
+        assert len(calls) == 1  # one that is begun too late for its claim is not made, and is followed by another
 
 
 def test_in_whichever_order_receipts_come_they_come_to_the_same_end(world: World) -> None:

@@ -121,13 +121,17 @@ async def test_who_is_urgent_may_reach_beyond_every_block_of_the_others(agreed: 
 
 async def test_of_a_slow_rate_the_next_cell_is_kept_for_who_is_urgent(agreed: Agreed) -> None:
     cell_s = 1.0
-    await agreed.one.lease("p", 1, cell_s, 0, urgent=False)
-    assert (await agreed.other.lease("p", 1, cell_s, 0, urgent=True)).count == 0
-    await agreed.passed(cell_s - AHEAD_S + 0.02)
-    refused = await agreed.one.lease("p", 1, cell_s, 0, urgent=False)
+    for name in map(str, range(20)):
+        await agreed.one.lease(name, 1, cell_s, 0, urgent=False)
+        urgent = await agreed.other.lease(name, 1, cell_s, 0, urgent=True)
+        assert urgent.count == 0
+        await agreed.passed(cell_s - AHEAD_S + 0.02)
+        refused = await agreed.one.lease(name, 1, cell_s, 0, urgent=False)
+        if refused.now < urgent.again_at + KEPT_S:
+            break  # a machine that stalled has come too late to be refused
     assert refused.count == 0
     assert refused.now < refused.again_at <= refused.now + KEPT_S
-    assert (await agreed.other.lease("p", 1, cell_s, 0, urgent=True)).count == 1
+    assert (await agreed.other.lease(name, 1, cell_s, 0, urgent=True)).count == 1
 
 
 async def test_the_debt_of_a_slower_rate_does_not_bind_a_faster_one(agreed: Agreed) -> None:
