@@ -103,7 +103,8 @@ class ScriptedVendor:
 
     def stop(self) -> None:
         with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # who waits to accept is woken: closed under it, its number may be another's soon
+            # who waits to accept is woken: its number may be another's soon
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _serve(self) -> None:

@@ -50,6 +50,7 @@ TABLES = (
     "credentials",
     "standings",
     "sessions",
+    "fence",
 )
 _EMPTY = "; ".join([*(f"delete from {table}" for table in TABLES), "update epoch set value = 1 where value <> 1"])
 

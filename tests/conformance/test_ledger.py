@@ -34,6 +34,7 @@ from tests.conformance.builders import (
     new_id,
     plan,
     planned,
+    receipt,
     refused,
     scheduled,
     state_of,
@@ -95,6 +96,31 @@ async def test_what_waits_or_ended_at_birth_gets_no_parcel(backend: UnderTest) -
     assert (failed.state, failed.reason, failed.dead) == (MessageState.FAILED, "unknown_recipient", True)
     assert await kinds_of(backend, failed.id) == ["message.failed"]
     assert await backend.waiting.parked() == {("lane:sms", Priority.NORMAL): 1}
+
+
+async def test_what_is_in_doubt_at_birth_has_the_attempt_that_may_have_been_made(backend: UnderTest) -> None:
+    # given one that may have been sent already, beside one that goes now; before or after another's cancellation
+    for cancelled in (False, True):
+        ntf = new_id()
+        if cancelled:
+            await backend.ledger.cancel("stranger", ntf, NOW)
+        doubt = birth(
+            ntf, 0, state=MessageState.IN_DOUBT, reason="lost_answer", detail="may have been sent", provider="twilio-main"
+        )
+        ((parcel,),) = await backend.ledger.plan([plan(doubt, birth(ntf, 1), notification=ntf)])
+        assert parcel.id == message_id(ntf, 1)
+        # then
+        row = await message_of(backend, doubt.id)
+        assert (row.state, row.number, row.provider, row.channel) == (MessageState.IN_DOUBT, 1, "twilio-main", "sms")
+        [attempt] = await backend.records.attempts(doubt.id)
+        assert (attempt.id, attempt.state, attempt.provider) == (attempt_id(doubt.id, 1), AttemptState.IN_DOUBT, "twilio-main")
+        assert (attempt.reason, attempt.detail) == ("lost_answer", "may have been sent")
+        # when it is planned once more, nothing is added
+        assert await backend.ledger.plan([plan(doubt, birth(ntf, 1), notification=ntf)]) == [[parcel]]
+        assert len(await backend.records.attempts(doubt.id)) == 1
+        # when the receipt comes that its provider sends to that attempt
+        seen = await backend.ledger.observe(receipt(AttemptState.DELIVERED, attempt_id(doubt.id, 1)), NOW)
+        assert seen.after == MessageState.DELIVERED
 
 
 async def test_several_plans_at_once_answer_in_their_order(backend: UnderTest) -> None:

@@ -7,8 +7,8 @@ import pytest
 from tests.conformance.row_counts import Writes, row_writes
 
 COUNT = 200
-SHARED = {"bundles", "processes"}
-"""The bus's own rows, and the count of the accepting process: one for many messages."""
+SHARED = {"bundles", "processes", "meta"}
+"""The bus's own rows, the count of the accepting process, and how far the file has come: one for many messages."""
 
 
 def _of(writes: Writes, *tables: str) -> int:
@@ -28,6 +28,7 @@ async def test_a_message_on_the_straight_path_writes_six_rows_and_two_events(key
     assert 0 < _of(writes, "events") <= 2 * COUNT
 
     # and no other table is written for each: the rest is shared
+    assert _of(writes, "meta") <= 2  # twice a minute
     assert {table for table, _ in writes} <= {"notifications", "messages", "attempts", "events", "keys", *SHARED}
 
 

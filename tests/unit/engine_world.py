@@ -215,6 +215,7 @@ class World:
         recount: bool = True,
         backend: MemoryBackend | None = None,
         answers: Mapping[str, Texts] | None = None,
+        fence_at: int = 0,
     ) -> None:
         self.vendors = {vendor.name: vendor for vendor in vendors}
         self.clock = VirtualClock()
@@ -225,6 +226,7 @@ class World:
         self.draw: Callable[[], float] = random.Random(11).random
         self.recount = recount
         self._retry = retry or RetrySettings()
+        self._fence_at = fence_at
         self._started = started
         self._concurrency = concurrency
         self._breaker = breaker or BreakerSettings()
@@ -283,6 +285,7 @@ class World:
             TTL_MS,
             Acquaintance(self.directory, MARKER),
             self.promoter.crowded,
+            self._fence_at,
         )
         accepting = Accept(backend.desk, self.mint, clock, random.Random(7).randbytes, tell, Aside(backend.bus.depth))
         responder = Responder(accepting, backend.suppressions, MARKER, clock, tell, self.answers, TENANT, KEEP_MS)

@@ -58,6 +58,7 @@ def test_the_commands_of_this_version_are_there_and_no_other() -> None:
         "keys",
         "audit",
         "backup",
+        "restore",
         "sandbox",
     ]
 

@@ -11,7 +11,8 @@ from sendwright.model import ids
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import intake_lane
 from sendwright.model.records import Cancelled
-from sendwright.model.states import MessageState
+from sendwright.model.states import AttemptState, MessageState
+from sendwright.policy.duration import rfc3339
 
 from .engine_world import EMAIL, NOW, PHONE, TENANT, Vendor, World, in_virtual_time, number
 
@@ -228,3 +229,32 @@ async def test_a_crowd_of_bulk_sends_nobody_urgent_to_the_table() -> None:
         await world.until(lambda: PHONE in one.addresses, within_s=1)
         assert one.times[one.addresses.index(PHONE)] - asked < 0.01
         await world.pass_time(60)
+
+
+@in_virtual_time
+async def test_what_was_accepted_before_the_store_was_restored_is_in_doubt_at_birth() -> None:
+    # given a store that was restored a minute from now, with what lay on its intake
+    one = Vendor()
+    async with World(one, fence_at=NOW + 60_000) as world:
+        older = await world.post()
+        to_come = await world.post(send_at=rfc3339(NOW + 3_600_000))
+        # then what may have been sent since is not sent, and says so
+        await world.settled(older, MessageState.IN_DOUBT)
+        row = world.message(older)
+        assert (row.reason, row.provider, row.number) == ("lost_answer", one.name, 1)
+        assert [attempt.state for attempt in world.attempts(older)] == [AttemptState.IN_DOUBT]
+        assert Settled(row.id, MessageState.IN_DOUBT) in world.told_of(Settled)
+        assert one.calls == []
+        # and what was to be sent later can't have been
+        assert world.state(to_come) == MessageState.SCHEDULED
+        # when a person has it sent again
+        assert await world.ledger.resolve(TENANT, row.id, "resend", world.clock.now_ms()) == MessageState.QUEUED
+        world.promoter.poke()
+        await world.settled(older, MessageState.SENT)
+        assert world.message(older).doubled
+        # and what is accepted afterwards goes its way
+        await world.pass_time(61)
+        newer = await world.post()
+        await world.settled(newer, MessageState.SENT)
+        await world.settled(to_come, MessageState.SENT, within_s=3_700)
+        assert len(one.calls) == 3

@@ -14,8 +14,8 @@ M = MessageState
 # One row per state, one column per state, in the order of the table: may the row's state become the column's?
 MOVES = """
              accepted scheduled digesting queued sending in_doubt sent failed expired cancelled suppressed delivered read
-accepted        .        x         x        x      .        .       .    x       x        x         x          .      .
-scheduled       .        .         .        x      x        .       x    x       x        x         x          x      x
+accepted        .        x         x        x      .        x       .    x       x        x         x          .      .
+scheduled       .        .         .        x      x        x       x    x       x        x         x          x      x
 digesting       .        x         .        x      .        .       .    x       x        x         x          .      .
 queued          .        x         .        .      x        x       x    x       x        x         x          x      x
 sending         .        x         .        x      .        x       x    x       x        x         x          x      x

@@ -7,7 +7,7 @@ Engines are imported where they are opened: each is an extra, and takes its time
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from typing import Protocol
@@ -120,6 +120,16 @@ class Backend(Protocol):
     @property
     def store_clock(self) -> StoreClock | None:
         """What the store's clock shows; None where that is the machine's."""
+        ...
+
+    @property
+    def beat(self) -> Callable[[], Awaitable[None]] | None:
+        """Notes how far the store has come, for whoever finds an older one in its place; None where others keep the store."""
+        ...
+
+    @property
+    def fence_at(self) -> int:
+        """What was accepted up to then is held in doubt when it is planned, for the store was restored: in ms since 1970; or 0."""
         ...
 
     async def writable(self) -> bool:

@@ -93,7 +93,7 @@ async def carry(source: Source, target: Target, bus: Bus, lanes: Collection[str]
     await target.alone()
     source.publishing(now_ms())
     at = await _parcels(source, target, bus, number, at, lanes, told)
-    await target.finish(number, source.epoch(), now_ms())
+    await target.finish(number, source.epoch(), source.fence(), now_ms())
     source.over(now_ms())
     return (*counted, _lanes(source, at.done))
 

@@ -292,7 +292,18 @@ def _worker(
     ttl_ms = {name: seconds * 1000 for name, seconds in retry.ttl_s.items()}
     return Worker(
         bus,
-        Planner(bus, ledger, sieve, fleet, clock, tell, ttl_ms, Acquaintance(backend.directory, marker), promoter.crowded),
+        Planner(
+            bus,
+            ledger,
+            sieve,
+            fleet,
+            clock,
+            tell,
+            ttl_ms,
+            Acquaintance(backend.directory, marker),
+            promoter.crowded,
+            backend.fence_at,
+        ),
         Deliverer(
             ledger,
             fleet,

@@ -15,8 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from sendwright.app import ingress, upkeep
+from sendwright.app import ingress, restoring, upkeep
 from sendwright.app.engines import open_engines
 from sendwright.app.parts import Parts, Subscribers, assemble, make_providers, marker_of, routes_of
 from sendwright.engine.ports import Clock
@@ -82,6 +83,8 @@ class Running:
         channels = [channel for channel, names in routes_of(settings, providers).items() if names]
         if roles.alone and not settings.embedded:
             await upkeep.migrated(settings)
+        if settings.embedded:
+            keys = replace(keys, notes=(*keys.notes, *await restoring.resume(settings, routes_of(settings, providers))))
         backend = await self._stack.enter_async_context(
             open_engines(settings, channels, self._keep_ms, tell, marker_of(keys, settings))
         )
@@ -116,6 +119,8 @@ class Running:
         else:
             loops |= {"look": partial(upkeep.keep_looking, parts)} if roles.works else {}
             loops["reminder"] = parts.reminder.look_on
+        if parts.backend.beat is not None:
+            loops["beat"] = partial(upkeep.keep_beat, parts.backend.beat, parts.tell)
         if parts.bulletin is not None:
             loops["bulletin"] = parts.bulletin.run
         if parts.roll is not None:

@@ -25,6 +25,7 @@ from sendwright.settings.engines import RABBITMQ, SQS
 
 BROKEN_S = 1.0
 FIGURES_S = 5.0
+BEAT_S = 30.0
 PENDING_MOST = 100_000
 """So far are the postings counted that wait."""
 SWITCHES_S = 0.4
@@ -61,6 +62,16 @@ def compare_clocks(parts: Parts) -> None:
     ahead_s = parts.clock.machine_ahead_s() if isinstance(parts.clock, StoreTime) else 0.0
     if abs(ahead_s) > DRIFT_S:
         parts.tell(Trouble("clock", f"this machine's wall clock is {ahead_s:+.0f} s from the store's, which is used instead"))
+
+
+async def keep_beat(beat: Callable[[], Awaitable[None]], tell: Tell) -> None:
+    """Notes how far the embedded file has come, so that an older one in its place is known for a copy."""
+    while True:
+        try:
+            await beat()
+        except (Unavailable, OSError) as error:
+            tell(Trouble("beat", str(error)))
+        await asyncio.sleep(BEAT_S)
 
 
 async def keep_figures(parts: Parts) -> None:

@@ -170,15 +170,53 @@ def _list_doubts(limit: int) -> None:
     examples=(
         "sendwright doubts resolve msg_06etk2v9w8d1qg3bzr5m7xk4cj2f0ahy00 --as sent",
         "sendwright doubts resolve msg_06etk2v9w8d1qg3bzr5m7xk4cj2f0ahy00 --as resend",
+        "sendwright doubts resolve --channel sms --since 24h --as resend",
     ),
 )
-@click.argument("id_", metavar="ID")
+@click.argument("id_", required=False, metavar="[ID]")
 @click.option(
     "--as", "verdict", required=True, type=click.Choice(["sent", "resend", "failed"]), help="What became of it, or is to."
 )
-def resolve(id_: str, verdict: str) -> None:
-    """Settle a doubt by your word: it was sent, send it again (perhaps twice), or it failed."""
+@click.option("--all", "everything", is_flag=True, help="All doubts.")
+@_filters
+def resolve(id_: str | None, verdict: str, *, everything: bool, **filters: str | None) -> None:
+    """Settle a doubt by your word: it was sent, send it again (perhaps twice), or it failed. By its id; or many, by filters.
+
+    Of many, those that are settled meanwhile, or can't be sent again, are left alone and counted.
+    """
+    given = {name: value for name, value in filters.items() if value is not None}
+    if sum((id_ is not None, everything, bool(given))) != 1:
+        raise click.UsageError("Name an id, or filters, or --all: exactly one of the three.")
+    if id_ is not None:
+        moved = _resolved(id_, verdict)
+        put_json(moved) if wants_json() else put(clean(f"{moved['id']} {moved['state']}"))
+        return
+    done, skipped = _resolved_all(given, verdict)
+    if wants_json():
+        put_json({"resolved": done, "skipped": skipped})
+    else:
+        put(f"resolved {done}, skipped {skipped}" if skipped else f"resolved {done}")
+
+
+def _resolved_all(filters: dict[str, str], verdict: str) -> tuple[int, int]:
+    """Page by page; how many were, and how many could not be."""
+    from sendwright.cli.api import Refused  # noqa: PLC0415
+
+    api, done, skipped, cursor = reach(), 0, 0, None
+    while True:
+        page = api.get("/v1/messages", {**filters, "state": "in_doubt", "limit": DEFAULT_LIMIT, "cursor": cursor})
+        for row in page["data"]:
+            try:
+                _resolved(row["id"], verdict)
+                done += 1
+            except Refused:
+                skipped += 1
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return done, skipped
+
+
+def _resolved(id_: str, verdict: str) -> Any:
     from sendwright.cli.api import part  # noqa: PLC0415
 
-    moved = reach().ask("POST", f"/v1/messages/{part(id_)}/resolve", body={"as": verdict})
-    put_json(moved) if wants_json() else put(clean(f"{moved['id']} {moved['state']}"))
+    return reach().ask("POST", f"/v1/messages/{part(id_)}/resolve", body={"as": verdict})

@@ -16,6 +16,7 @@ from sendwright.cli.moving import move
 from sendwright.cli.ordering import route
 from sendwright.cli.providing import providers
 from sendwright.cli.recipients import recipients
+from sendwright.cli.restoring import restore
 from sendwright.cli.sending import send
 from sendwright.cli.serving import api, migrate, sandbox, scheduler, up, worker
 from sendwright.cli.suppressions import suppressions
@@ -44,6 +45,7 @@ COMMANDS: tuple[click.Command, ...] = (
     keys,
     audit,
     backup,
+    restore,
     sandbox,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from sendwright.drivers.queue_desk import LOST_MS, STALE_S, QueueDesk
@@ -83,6 +83,8 @@ class PostgresBackend:
         self.credentials = PostgresCredentials(connections, self.partitions)
         self.stands: Stands | None = None
         self.store_clock: StoreClock | None = store_clock
+        self.fence_at = 0
+        self.beat: Callable[[], Awaitable[None]] | None = None
 
     async def writable(self) -> bool:
         """Whether the database takes writes, as far as is known; where it last did not, it is tried."""
@@ -131,6 +133,7 @@ async def open_postgres(
         await connections.writing(check)
         await _look_at(connections, store_clock)
         await backend.partitions.make_ahead(now())
+        backend.fence_at = first(await connections.query("select coalesce(max(at), 0) from fence"))
         yield backend
     finally:
         await backend.close()

@@ -7,6 +7,7 @@ import fcntl
 import os
 import secrets
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from sendwright.drivers.bus.sqlite_lanes import Lanes
 from sendwright.drivers.store.sqlite.desk import SqliteDesk
 from sendwright.drivers.store.sqlite.directory import SqliteDirectory
 from sendwright.drivers.store.sqlite.endpoints import SqliteEndpoints
-from sendwright.drivers.store.sqlite.fence import refuse_moved
+from sendwright.drivers.store.sqlite.fence import BEAT, COPIED, FENCE, mark, marked, note_beside, put, refuse_moved
 from sendwright.drivers.store.sqlite.folio import Serials
 from sendwright.drivers.store.sqlite.inbox import SqliteInbox
 from sendwright.drivers.store.sqlite.keyring import SqliteKeyRing
@@ -34,7 +35,7 @@ from sendwright.drivers.store.sqlite.sweeper import SqliteSweeper
 from sendwright.drivers.store.sqlite.switchboard import SqliteSwitchboard
 from sendwright.drivers.store.sqlite.types import SqliteLayouts, SqliteTypes
 from sendwright.drivers.store.sqlite.waiting import SqliteWaiting
-from sendwright.drivers.store.sqlite.writer import Touch, Writer, connect
+from sendwright.drivers.store.sqlite.writer import Operation, Touch, Writer, connect
 from sendwright.engine.ports import Accord, Finder, Registry, Stands
 from sendwright.engine.store_time import StoreClock
 from sendwright.errors import StoreDown, StoreUnusable
@@ -49,6 +50,18 @@ CHECKED_BYTES = 64 * 1024 * 1024
 
 _TOUCH = Touch()
 
+
+class _Beat(Operation):
+    """Items: anything. How far the file has come: always further than before."""
+
+    def apply(self, db: apsw.Connection, items: list[None]) -> list[int]:
+        beat = max((marked(db, BEAT) or 0) + 1, time.time_ns() // 1_000_000)
+        put(db, BEAT, beat)
+        return [beat] * len(items)
+
+
+_BEAT = _Beat()
+
 WEEK_MS = 7 * 24 * 3600 * 1000
 
 
@@ -56,8 +69,9 @@ class SqliteBackend:
     """Everything that the engine's ports need, over one file."""
 
     def __init__(
-        self, path: Path, process: str, writer: Writer, db: apsw.Connection, keep_ms: Callable[[], int], marker: Marker
+        self, path: Path, lock: int, process: str, writer: Writer, db: apsw.Connection, keep_ms: Callable[[], int], marker: Marker
     ) -> None:
+        self._lock = lock
         self.name = "sqlite"
         self.registry: Registry | None = None
         self.accord: Accord | None = None
@@ -73,6 +87,7 @@ class SqliteBackend:
         lanes.restore([tuple(row) for row in db.execute(SQL["lanes"])])
         serials = Serials(db)
         self.bus = SqliteBus(writer, self._reader, lanes)
+        self.fence_at = marked(db, FENCE) or 0
         self.desk = SqliteDesk(writer, self._reader, lanes, process, keep_ms)
         self.ledger = SqliteLedger(writer, serials, marker)
         self.quarantine = SqliteQuarantine(writer, self._slow)
@@ -100,6 +115,11 @@ class SqliteBackend:
                 return False
         return True
 
+    async def beat(self) -> None:
+        """Notes how far it has come."""
+        beat: int = await self.writer.submit(_BEAT, None)
+        note_beside(self._lock, beat)
+
     async def copied(self, to: Path) -> None:
         """Writes a copy of the file as it is now, consistent and compact, while work goes on. Raises `StoreDown`."""
         await asyncio.to_thread(_copied, self.path, to)
@@ -117,6 +137,11 @@ def _copied(path: Path, to: Path) -> None:
             db.execute("vacuum into ?", (str(to),))
         finally:
             db.close()
+        copy = apsw.Connection(str(to))
+        try:
+            mark(copy, COPIED, time.time_ns() // 1_000_000)
+        finally:
+            copy.close()
     except apsw.Error as error:
         raise StoreDown(f"{type(error).__name__} while copying the database file") from error
 
@@ -139,7 +164,7 @@ async def open_sqlite(
         db = opened(path)
         writer = Writer(path, on_fatal or _die)
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        backend = SqliteBackend(path, process or f"p{secrets.token_hex(8)}", writer, db, keep_ms, marker)
+        backend = SqliteBackend(path, lock, process or f"p{secrets.token_hex(8)}", writer, db, keep_ms, marker)
         writer.start(db)
         try:
             yield backend

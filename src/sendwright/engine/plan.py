@@ -26,7 +26,7 @@ from sendwright.engine.telling import Settled, Tell
 from sendwright.model.notification import Priority, Stored
 from sendwright.model.parcel import Intake, Parcel, lane, pack, read, unbundle
 from sendwright.model.records import Plan
-from sendwright.policy.planning import parked, plan_of
+from sendwright.policy.planning import held, parked, plan_of
 
 Lanes = dict[str, list[Parcel]]
 """Parcels by their lane."""
@@ -56,7 +56,9 @@ class Planner:
         ttl_ms: Mapping[str, int],
         people: Acquaintance,
         crowded: Callable[[str, Priority], bool] = lambda *_: False,
+        fence_at: int = 0,
     ) -> None:
+        """`fence_at`: what was accepted up to then is held in doubt, for the store was restored."""
         self._bus = bus
         self._ledger = ledger
         self._sieve = sieve
@@ -66,6 +68,7 @@ class Planner:
         self._ttl_ms = ttl_ms
         self._people = people
         self._crowded = crowded
+        self._fence_at = fence_at
 
     async def plan(self, delivery: Delivery, shortcut: Shortcut | None = None) -> None:
         """Takes one bundle of the intake as far as its lanes, or past them. One that broke before is taken apart."""
@@ -150,6 +153,8 @@ class Planner:
         return plans
 
     def _parked(self, plan: Plan, crowded: Crowds) -> Plan:
+        if plan.at <= self._fence_at:
+            return held(plan, self._clock.now_ms(), self._alone)
         full = None
         for birth in plan.births:
             if birth.steps:
@@ -159,6 +164,10 @@ class Planner:
                 if crowded[place]:
                     full = {place[0]} if full is None else full | {place[0]}
         return plan if full is None else parked(plan, full)
+
+    def _alone(self, channel: str) -> str | None:
+        route = self._fleet.route(channel)
+        return route[0].name if len(route) == 1 else None
 
     def _report(self, plans: Sequence[Plan]) -> None:
         for plan in plans:

@@ -57,6 +57,8 @@ class Birth(Struct, frozen=True):
     detail: str = ""
     about: dict[str, Any] | None = None
     """What templates see as `recipient`; None where there are none."""
+    provider: str | None = None
+    """Who may have sent it, where it is in doubt at birth and that is known."""
 
 
 class Plan(Struct, frozen=True):

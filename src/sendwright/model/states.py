@@ -70,8 +70,8 @@ _WAITING = {_M.SCHEDULED, _M.QUEUED}
 _PROVEN = {_M.SENT, _M.DELIVERED, _M.READ}
 
 MESSAGE_MOVES: dict[MessageState, frozenset[MessageState]] = {
-    _M.ACCEPTED: frozenset({_M.SCHEDULED, _M.DIGESTING, _M.QUEUED} | _ENDED),
-    _M.SCHEDULED: frozenset({_M.QUEUED, _M.SENDING} | _PROVEN | _ENDED),
+    _M.ACCEPTED: frozenset({_M.SCHEDULED, _M.DIGESTING, _M.QUEUED, _M.IN_DOUBT} | _ENDED),
+    _M.SCHEDULED: frozenset({_M.QUEUED, _M.SENDING, _M.IN_DOUBT} | _PROVEN | _ENDED),
     _M.DIGESTING: frozenset({_M.SCHEDULED, _M.QUEUED} | _ENDED),
     _M.QUEUED: frozenset({_M.SCHEDULED, _M.SENDING, _M.IN_DOUBT} | _PROVEN | _ENDED),
     _M.SENDING: frozenset({_M.IN_DOUBT} | _WAITING | _PROVEN | _ENDED),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,6 +26,7 @@ DEFAULT_ORDER = (
 )  # fmt: skip
 ONLY_NAMED = frozenset({"inapp", "webhook"})
 """These join only when the notification names them."""
+RESTORED = "may have been sent after the copy was made that was restored"
 _DEVICES = frozenset({"push", "webpush"})
 
 
@@ -72,6 +73,26 @@ def parked(plan: Plan, crowded: Collection[str]) -> Plan:
     births = tuple(
         replace(b, wait=Wait("provider", plan.expires_at, key=f"route:{b.steps[0].channel}"))
         if b.state == MessageState.QUEUED and b.wait is None and b.steps[0].channel in crowded
+        else b
+        for b in plan.births
+    )
+    return replace(plan, births=births)
+
+
+def held(plan: Plan, now: int, provider: Callable[[str], str | None]) -> Plan:
+    """The same plan, accepted before the store was restored: what may have been sent since is in doubt at birth. `provider`: of a
+    channel the one that it has, where it has one alone."""
+    births = tuple(
+        replace(
+            b,
+            state=MessageState.IN_DOUBT,
+            wait=None,
+            reason=Reason.LOST_ANSWER.value,
+            detail=RESTORED,
+            provider=provider(b.steps[0].channel),
+        )
+        if b.state == MessageState.QUEUED
+        or (b.state == MessageState.SCHEDULED and plan.send_at is not None and plan.send_at <= now)
         else b
         for b in plan.births
     )

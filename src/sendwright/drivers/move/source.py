@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from sendwright.drivers.embedded import hold, opened
 from sendwright.drivers.move.tables import Row, Table
-from sendwright.drivers.store.sqlite.fence import MOVE, MOVED, PUBLISHED, mark, marks_of, unmark
+from sendwright.drivers.store.sqlite.fence import COPIED, FENCE, MOVE, MOVED, PUBLISHED, mark, marked, marks_of, unmark
 from sendwright.errors import OperatorError, StoreUnusable
 from sendwright.model.parcel import glimpse, split
 
@@ -92,6 +92,10 @@ class Source:
                 found.append((named.tenant, named.id))
         return max(found, key=lambda row: str(row[1])) if found else None
 
+    def fence(self) -> int | None:
+        """What was accepted up to then, and is not planned yet, is held in doubt."""
+        return marked(self._db, FENCE)
+
     def epoch(self) -> int:
         return int(self._db.execute("select value from meta where name = 'epoch'").get)
 
@@ -146,6 +150,10 @@ def open_source(path: Path) -> Iterator[Source]:
     try:
         db = opened(path, moving=True)
         try:
+            if marked(db, COPIED) is not None:
+                raise StoreUnusable(
+                    f"{path} is a backup: `sendwright restore` first holds what may have been sent since it was made"
+                )
             yield Source(path, db)
         finally:
             db.close()

@@ -115,12 +115,14 @@ class Target:
 
         return await self._connections.reading(work)
 
-    async def finish(self, source: int, epoch: int, now: int) -> None:
+    async def finish(self, source: int, epoch: int, fence: int | None, now: int) -> None:
         """Everything is here: numbers go on where the file's ended, and others may open the database."""
 
         async def work(db: Db) -> None:
             await db.execute("update processes set reported_at = $1, marked_at = $1", now)
             await db.execute("update epoch set value = greatest(value, $1)", epoch)
+            if fence is not None:
+                await db.execute("insert into fence (at, holding) values ($1, false)", fence)
             await db.execute("select setval('wait_serials', greatest((select max(serial) from waits), nextval('wait_serials')))")
             await raise_event_base(db)
             await _note(db, source, Progress(FINISHED))

@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from sendwright.drivers.store.folio import EventRow
+from sendwright.model import ids
+from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import WITH_DATA, Parcel
-from sendwright.model.records import Plan
+from sendwright.model.records import AttemptRecord, Plan
 from sendwright.model.said import is_filled_in
-from sendwright.model.states import MessageState
+from sendwright.model.states import AttemptState, MessageState
+
+UNKNOWN = "unknown"
+"""The provider of an attempt that may have been made, where there are several that may have made it."""
 
 
 def born_cancelled(plan: Plan) -> Plan:
@@ -51,3 +56,31 @@ def events_of(plan: Plan) -> Iterator[EventRow]:
     for birth in plan.births:
         if birth.state.settled:
             yield (plan.at, plan.tenant, f"message.{birth.state.label}", birth.id, birth.reason or "")
+
+
+def supposed_of(plan: Plan) -> list[AttemptRecord]:
+    """The attempts that may have been made of those that are in doubt at birth."""
+    return [
+        supposed(birth.id, 1, 0, birth.steps[0].channel, birth.provider, plan.at, birth.detail)
+        for birth in plan.births
+        if birth.state == MessageState.IN_DOUBT
+    ]
+
+
+def supposed(message: str, number: int, step: int, channel: str, provider: str | None, at: int, detail: str) -> AttemptRecord:
+    """An attempt that nobody here knows of, and that may have been made. Its id is the one that its provider was told, if it was: a
+    receipt that comes only now finds it."""
+    return AttemptRecord(
+        id=ids.attempt_id(message, number),
+        message=message,
+        number=number,
+        step=step,
+        channel=channel,
+        provider=provider or UNKNOWN,
+        state=AttemptState.IN_DOUBT,
+        started_at=at,
+        deadline_at=at,
+        finished_at=at,
+        reason=Reason.LOST_ANSWER.value,
+        detail=detail,
+    )

@@ -240,6 +240,8 @@ def _write(t: Tables, plan: Plan) -> None:
     for birth in plan.births:
         message = _born(plan, birth, stopped=cancelled_at is not None)
         t.messages.put(message.id, message)
+        if message.state == MessageState.IN_DOUBT:
+            t.put_attempt(_supposed(message))
         if message.state.settled:
             t.events.append(plan.at, plan.tenant, f"message.{message.state.label}", (plan.id, message.id), message.reason or "")
         elif birth.wait is not None:
@@ -253,7 +255,7 @@ def _born(plan: Plan, birth: Birth, *, stopped: bool) -> MessageRecord:
         tenant=plan.tenant,
         state=state,
         step=0,
-        number=0,
+        number=int(state == MessageState.IN_DOUBT),
         steps=birth.steps,
         priority=plan.priority,
         on_doubt=plan.on_doubt,
@@ -267,7 +269,15 @@ def _born(plan: Plan, birth: Birth, *, stopped: bool) -> MessageRecord:
         reason=birth.reason,
         detail=birth.detail,
         dead=state == MessageState.FAILED,
+        provider=(birth.provider or "unknown") if state == MessageState.IN_DOUBT else None,
     )
+
+
+def _supposed(message: MessageRecord) -> AttemptRecord:
+    """The attempt that may have been made of a message that is in doubt at birth."""
+    at, step, by = message.accepted_at, message.steps[0], message.provider or ""
+    attempt = AttemptRecord(attempt_id(message.id, 1), message.id, 1, 0, step.channel, by, AttemptState.IN_DOUBT, at, at, at)
+    return replace(attempt, reason=message.reason, detail=message.detail)
 
 
 def _unsent(t: Tables, notification: str) -> list[Parcel]:

@@ -96,6 +96,8 @@ async def check(db: Db) -> None:
     await check_schema(db)
     if await moved_at(db) == UNFINISHED:
         raise StoreUnusable("a move into this database is not finished: run `sendwright move` again")
+    if await db.fetchval("select exists (select from fence where holding)"):
+        raise StoreUnusable("what waits in this database is being held after a restore: run `sendwright restore` again")
     await raise_event_base(db)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sendwright.drivers.store.births import born_cancelled, events_of, parcels_of
+from sendwright.drivers.store.births import born_cancelled, events_of, parcels_of, supposed_of
 from sendwright.drivers.store.postgres.connections import Again, Connections, Db
 from sendwright.drivers.store.postgres.folio import EVENTS_MAX, TooManyEvents
 from sendwright.drivers.store.postgres.rows import clean, columns, day_of, parcel_from, text_of
 from sendwright.drivers.store.postgres.sql import SQL
+from sendwright.drivers.store.postgres.supposed import suppose
 from sendwright.model import ids
 from sendwright.model.parcel import Parcel
 from sendwright.model.records import Birth, Plan
+from sendwright.model.states import MessageState
 
 
 class PlanAll:
@@ -23,12 +25,23 @@ class PlanAll:
 
     async def __call__(self, items: list[Plan]) -> list[list[Parcel]]:
         plans = {plan.id: plan for plan in sorted(items, key=lambda plan: plan.id)}
-        fresh = await self._connections.statement("plan", "plan_fresh", *_bound(list(plans.values())), False)  # noqa: FBT003
+        if any(birth.state == MessageState.IN_DOUBT for plan in items for birth in plan.births):
+            fresh = await self._connections.transaction("plan", lambda db: _with_supposed(db, list(plans.values())))
+        else:
+            fresh = await self._connections.statement("plan", "plan_fresh", *_bound(list(plans.values())), False)  # noqa: FBT003
         stored = {row[0]: parcels_of(plans[row[0]]) for row in fresh}
         others = [plan for id_, plan in plans.items() if id_ not in stored]
         if others:
             stored |= await self._connections.transaction("plan", lambda db: _closer(db, others))
         return [stored[plan.id] for plan in items]
+
+
+async def _with_supposed(db: Db, plans: list[Plan]) -> list[Any]:
+    """Plans some of whose messages are in doubt at birth."""
+    fresh = await db.fetch(SQL["plan_fresh"], *_bound(plans), False)  # noqa: FBT003
+    written = {row[0] for row in fresh}
+    await suppose(db, [attempt for plan in plans if plan.id in written for attempt in supposed_of(plan)])
+    return fresh
 
 
 async def _closer(db: Db, plans: list[Plan]) -> dict[str, list[Parcel]]:
@@ -43,6 +56,7 @@ async def _closer(db: Db, plans: list[Plan]) -> dict[str, list[Parcel]]:
             unplanned.append(born_cancelled(plan) if tenant == plan.tenant else plan)
     if unplanned:
         await db.fetch(SQL["plan_fresh"], *_bound(unplanned), True)  # noqa: FBT003
+        await suppose(db, [attempt for plan in unplanned for attempt in supposed_of(plan)])
     stored = {plan.id: parcels_of(plan) for plan in unplanned}
     again = [plan for plan in plans if plan.id not in stored]
     repeats = [(p.process, p.number, p.id) for p in again if p.process and (p.process, p.number) != tuple(existing[p.id][3:])]

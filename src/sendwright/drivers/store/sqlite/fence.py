@@ -1,4 +1,6 @@
-"""The marks of a move in a SQLite file: from its beginning on nobody else may work on the file.
+"""The marks of a SQLite file that is moved, and of one that is a copy.
+
+From the beginning of its move on nobody else may work on a file.
 
 What is sent from two places is sent twice, so the mark is set, and synced, before the first row leaves. It can be taken back
 as long as nothing has been published on the other bus.
@@ -6,10 +8,19 @@ as long as nothing has been published on the other bus.
     move            a random number, by which the database that is moved to knows this file
     move_published  when publishing began, in ms since 1970: there is no way back any more
     moved           when all was over
+
+A copy knows nothing of what was sent since it was made: before anybody works on it, what waits in it is held (app/restoring.py).
+One that `sendwright backup` made is marked. Any other is known where it has taken the place of a newer file: whoever works on a
+file notes now and then, first in it and then beside it, how far it has come.
+
+    copied          when the copy was made, or the holding was begun, in ms since 1970
+    beat            how far it had come, in ms since 1970; the same number, or an older one, stands in the file of the lock
+    fence           what was accepted up to then, and is not planned yet, is held in doubt when it is
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 
 import apsw
@@ -17,6 +28,7 @@ import apsw
 from sendwright.errors import StoreUnusable
 
 MOVE, PUBLISHED, MOVED = "move", "move_published", "moved"
+COPIED, BEAT, FENCE = "copied", "beat", "fence"
 
 
 def refuse_moved(db: apsw.Connection, shown: str) -> None:
@@ -30,6 +42,12 @@ def refuse_moved(db: apsw.Connection, shown: str) -> None:
         )
 
 
+def marked(db: apsw.Connection, name: str) -> int | None:
+    """A mark's value; None where it is not set."""
+    value = db.execute("select value from meta where name = ?1", (name,)).get
+    return None if value is None else int(value)
+
+
 def marks_of(db: apsw.Connection) -> dict[str, int]:
     """Those that are set."""
     rows = db.execute("select name, value from meta where name in (?1, ?2, ?3)", (MOVE, PUBLISHED, MOVED))
@@ -40,6 +58,27 @@ def mark(db: apsw.Connection, name: str, value: int | None = None) -> None:
     """Sets a mark, durably, unless it is set; without a value, to a number that no other file has."""
     chosen = secrets.randbits(62) if value is None else value
     db.execute("insert into meta (name, value) values (?1, ?2) on conflict do nothing", (name, chosen))
+
+
+def overtaken(db: apsw.Connection, lock: int) -> bool:
+    """Whether the file has once been further than it is now. `lock`: the open file beside it."""
+    beside = os.pread(lock, 32, 0).strip()
+    return beside.isdigit() and int(beside) > (marked(db, BEAT) or 0)
+
+
+def note_beside(lock: int, beat: int) -> None:
+    """What is in the file already, beside it."""
+    os.pwrite(lock, b"%020d" % beat, 0)
+
+
+def put(db: apsw.Connection, name: str, value: int) -> None:
+    """Sets a mark, whatever it was."""
+    db.execute("insert into meta (name, value) values (?1, ?2) on conflict (name) do update set value = ?2", (name, value))
+
+
+def forget(db: apsw.Connection, name: str) -> None:
+    """Takes one away."""
+    db.execute("delete from meta where name = ?1", (name,))
 
 
 def unmark(db: apsw.Connection) -> None:

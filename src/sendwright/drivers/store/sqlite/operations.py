@@ -8,13 +8,14 @@ from typing import Any
 import apsw
 import msgspec
 
-from sendwright.drivers.store.births import born_cancelled, events_of, parcels_of
+from sendwright.drivers.store.births import born_cancelled, events_of, parcels_of, supposed_of
 from sendwright.drivers.store.changes import Change, apply_all
 from sendwright.drivers.store.folio import EventRow
 from sendwright.drivers.store.moves import cancelled, doubted, settled, sighted, suppressed, told_once, why_refused
 from sendwright.drivers.store.silences import Silence, asked_about, unconfirmed
 from sendwright.drivers.store.sqlite.folio import Serials, know_what_happened, loaded, save
 from sendwright.drivers.store.sqlite.sql import SQL
+from sendwright.drivers.store.sqlite.supposed import suppose
 from sendwright.drivers.store.sqlite.writer import Operation, fetch, rows_of
 from sendwright.model import ids
 from sendwright.model.notification import Category
@@ -88,6 +89,7 @@ class PlanAll(Operation):
                 if birth.wait is not None:
                     waits.append(_wait_row(plan, birth.id, birth.wait, self._serials()))
         db.execute(SQL["plan_messages"], (rows_of(messages),))
+        suppose(db, [attempt for plan in plans for attempt in supposed_of(plan)])
         db.execute(SQL["insert_events"], (rows_of(events),))
         if waits:
             db.execute(SQL["insert_waits"], (rows_of(waits),))

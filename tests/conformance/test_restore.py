@@ -1,0 +1,239 @@
+"""A store that was restored: what waits in it is held in doubt, wherever the holding was killed in between."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from sendwright.app import restoring
+from sendwright.drivers.bus.memory import MemoryBus
+from sendwright.drivers.clustered import open_postgres
+from sendwright.drivers.embedded import open_sqlite
+from sendwright.drivers.restore import doubting
+from sendwright.drivers.restore.database import open_database
+from sendwright.drivers.restore.doubting import Restored
+from sendwright.drivers.restore.file import known_for_a_copy, open_file
+from sendwright.errors import StoreUnusable
+from sendwright.model.ids import attempt_id
+from sendwright.model.records import Wait
+from sendwright.model.states import AttemptState, MessageState
+from tests.conformance.builders import (
+    EMAIL,
+    MINUTE,
+    NOW,
+    SMS,
+    TENANT,
+    ManualClock,
+    accepted,
+    claimed,
+    later,
+    lost,
+    message_of,
+    planned,
+    receipt,
+    refused,
+    scheduled,
+    sent,
+)
+from tests.conformance.builders import claim as claim_of
+from tests.conformance.postgres_server import UNSYNCED, empty_postgres, make_postgres, postgres_url
+
+pytestmark = pytest.mark.slow
+
+ALONE = {"sms": "twilio-main"}
+DETAIL = "may have been sent after the copy was made that was restored"
+
+
+class House(Struct):
+    """One store, opened as its processes do, and as a restoration does."""
+
+    working: Callable[[], AbstractAsyncContextManager[Any]]
+    restoring: Callable[[], AbstractAsyncContextManager[Restored]]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def house(request: pytest.FixtureRequest, tmp_path: Path) -> House:
+    path = tmp_path / "sendwright.db"
+    if request.param == "postgres":
+        await make_postgres()
+
+    @asynccontextmanager
+    async def working() -> AsyncIterator[Any]:
+        if request.param == "sqlite":
+            async with open_sqlite(path) as backend:
+                yield backend
+        else:
+            async with open_postgres(postgres_url(), bus=MemoryBus(ManualClock()), settings=UNSYNCED) as backend:
+                yield backend
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Restored]:
+        if request.param == "sqlite":
+            with open_file(path) as file:
+                yield file
+        else:
+            async with open_database(postgres_url()) as database:
+                yield database
+
+    if request.param == "postgres":
+        async with open_postgres(postgres_url(), bus=MemoryBus(ManualClock())) as backend:
+            await backend.connections.writing(empty_postgres)
+    return House(working, opened)
+
+
+async def held(restored: Restored) -> int:
+    """Holds what waits, as of `NOW`."""
+    rows, after, count = [], "", 0
+    while True:
+        rows, last = await restored.page(after, NOW)
+        await restored.hold(rows, NOW, ALONE)
+        count += len(rows)
+        if last is None:
+            return count
+        after = last
+
+
+async def restore(house: House) -> int:
+    async with house.restoring() as restored:
+        await restored.begin()
+        count = await held(restored)
+        await restored.release(NOW)
+        return count
+
+
+async def test_all_that_may_have_been_sent_since_is_in_doubt_and_nothing_else(house: House) -> None:
+    # given something of every kind
+    async with house.working() as there:
+        ledger = there.ledger
+        lying = await planned(ledger)
+        parked = await planned(ledger)
+        assert await ledger.park(parked, Wait("provider", None, key="route:sms"), NOW)
+        retried = await planned(ledger, steps=(EMAIL, SMS))
+        await ledger.settle(later(retried, await claimed(ledger, retried)))
+        open_ = await planned(ledger)
+        await claimed(ledger, open_, "token-2")
+        waiting = await planned(ledger)
+        await ledger.settle(lost(waiting, await claimed(ledger, waiting)))
+        due = await scheduled(ledger, NOW - MINUTE)
+        to_come = await scheduled(ledger, NOW + MINUTE)
+        done, _ = await sent(ledger)
+    # when
+    assert await restore(house) == 6
+    # then
+    async with house.working() as there:
+        for parcel in (lying, parked, retried, open_, waiting):
+            row = await message_of(there, parcel)
+            assert (row.state, row.reason, row.detail) == (MessageState.IN_DOUBT, "lost_answer", DETAIL)
+            assert row.wait is None
+            assert refused(await there.ledger.claim(claim_of(parcel))) != "expired"
+            [last] = [attempt for attempt in await there.records.attempts(parcel.id) if attempt.number == row.number]
+            assert last.state == AttemptState.IN_DOUBT
+            events = [event.type for event in await there.records.timeline(parcel.id)]
+            assert events.count("message.in_doubt") == 1
+        assert (await there.records.message(TENANT, due)).state == MessageState.IN_DOUBT
+        assert (await there.records.message(TENANT, to_come)).state == MessageState.SCHEDULED
+        assert (await message_of(there, done)).state == MessageState.SENT
+        # and of a channel with one provider, that one may have sent it; of another nobody knows who
+        assert [a.provider for a in await there.records.attempts(lying.id)] == ["twilio-main"]
+        assert [a.provider for a in await there.records.attempts(retried.id)] == ["twilio-main", "unknown"]
+        assert [a.provider for a in await there.records.attempts(open_.id)] == ["twilio-main"]
+        assert await there.waiting.parked() == {}
+        # and nothing is missed: these five lay on no lane and were not in doubt before
+        assert (await there.records.audit()).violations == ()
+
+
+async def test_what_is_held_is_settled_by_a_late_receipt_or_by_a_person(house: House) -> None:
+    async with house.working() as there:
+        heard, believed, given_up, again = [await planned(there.ledger) for _ in range(4)]
+    await restore(house)
+    async with house.working() as there:
+        # its provider was told this id, if it was sent
+        sighted = await there.ledger.observe(receipt(AttemptState.DELIVERED, attempt_id(heard.id, 1)), NOW)
+        assert sighted.after == MessageState.DELIVERED
+        assert await there.ledger.resolve(TENANT, believed.id, "sent", NOW) == MessageState.SENT
+        assert await there.ledger.resolve(TENANT, given_up.id, "failed", NOW) == MessageState.FAILED
+        assert await there.ledger.resolve(TENANT, again.id, "resend", NOW) == MessageState.QUEUED
+        [parcel] = await there.waiting.due(NOW + 1, 10)
+        assert parcel.id == again.id
+        await there.ledger.settle(accepted(parcel, await claimed(there.ledger, parcel)))
+        row = await message_of(there, again)
+        assert row.state == MessageState.SENT
+        assert row.doubled, "that it may have been sent twice is known"
+
+
+async def test_killed_in_between_nobody_starts_before_it_was_begun_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house.working() as there:
+        parcels = [await planned(there.ledger) for _ in range(10)]
+    monkeypatch.setattr(doubting, "SEEN", 3)
+    monkeypatch.setattr("sendwright.drivers.restore.file.SEEN", 3)
+    monkeypatch.setattr("sendwright.drivers.restore.database.SEEN", 3)
+    async with house.restoring() as restored:
+        await restored.begin()
+        rows, _ = await restored.page("", NOW)
+        assert len(rows) == 3
+        await restored.hold(rows, NOW, ALONE)
+    # when it is begun again
+    assert await restore(house) == 7
+    # then each is held once
+    async with house.working() as there:
+        for parcel in parcels:
+            assert (await message_of(there, parcel)).number == 1
+            assert [event.type for event in await there.records.timeline(parcel.id)].count("message.in_doubt") == 1
+
+
+async def test_while_somebody_works_with_it_nothing_is_held(house: House) -> None:
+    async with house.working() as there:
+        parcel = await planned(there.ledger)
+        with pytest.raises(StoreUnusable):
+            await restore(house)
+        assert (await message_of(there, parcel)).state == MessageState.QUEUED
+    async with house.working():
+        pass  # and others may start
+
+
+async def test_what_was_accepted_before_is_known_to_whoever_plans_it(house: House) -> None:
+    async with house.working() as there:
+        assert there.fence_at == 0
+    await restore(house)
+    async with house.working() as there:
+        assert there.fence_at == NOW
+
+
+async def test_a_database_that_is_being_restored_is_opened_by_nobody() -> None:
+    await make_postgres()
+    async with open_postgres(postgres_url(), bus=MemoryBus(ManualClock())) as backend:
+        await backend.connections.writing(empty_postgres)
+    async with open_database(postgres_url()) as restored:
+        await restored.begin()
+        with pytest.raises(StoreUnusable, match="sendwright restore"):
+            async with open_postgres(postgres_url(), bus=MemoryBus(ManualClock())):
+                pass
+        await restored.release(None)
+    async with open_postgres(postgres_url(), bus=MemoryBus(ManualClock())) as backend:
+        assert backend.fence_at == 0
+
+
+async def test_a_file_is_known_for_a_copy(tmp_path: Path) -> None:
+    path, copy, old = tmp_path / "sendwright.db", tmp_path / "copy.db", tmp_path / "old.db"
+    async with open_sqlite(path) as there:
+        await planned(there.ledger)
+        await there.copied(copy)
+        await there.beat()
+    old.write_bytes(path.read_bytes())
+    assert not known_for_a_copy(path)
+    assert known_for_a_copy(copy), "its maker marked it"
+    # when the one that works goes on, and is replaced by what it was
+    async with open_sqlite(path) as there:
+        await there.beat()
+    assert not known_for_a_copy(path)
+    path.write_bytes(old.read_bytes())
+    assert known_for_a_copy(path), "it had been further"
+    # when what waits in it is held
+    with open_file(path) as file:
+        assert await restoring._hold(file, ALONE, lambda _: None) == 1
+    assert not known_for_a_copy(path)
