@@ -145,8 +145,8 @@ async def test_dead_letters_are_listed_with_their_causes() -> None:
     _, (name,) = world.born(state=MessageState.FAILED, dead=True, reason="rejected", detail="30007")
     world.born(number=1)
     shown = (await world.client.get("/v1/dead")).json()
-    assert [(row["kind"], row["id"], row["address"], row["reason"]["code"]) for row in shown["data"]] == [
-        ("message", name, "+1•••0123", "rejected")
+    assert [(row["kind"], row["id"], row["address"], row["reason"]["code"], row["metadata"]) for row in shown["data"]] == [
+        ("message", name, "+1•••0123", "rejected", {"order": "1"})
     ]
     assert shown["causes"] == [{"channel": "sms", "reason": "rejected", "provider": "twilio-main", "count": 1}]
 

@@ -113,6 +113,8 @@ def told(seq: int, kind: str = "message.sent", tenant: str = "default") -> Event
 async def test_a_stream_begins_with_what_happens_next() -> None:
     world = World()
     world.rows.event_rows += [told(3), told(700)]
+    notification, _ = world.born()
+    world.rows.notifications["ntf_1"] = world.rows.notifications[notification]
     async with world.client.stream("/v1/events") as stream:
         await stream.until(b"retry:")
         world.rows.event_rows.append(told(701))
@@ -124,7 +126,7 @@ async def test_a_stream_begins_with_what_happens_next() -> None:
     assert data == {
         "type": "message.sent",
         "timestamp": "2026-11-18T11:06:40.000Z",
-        "data": {"notification": "ntf_1", "message": "msg_701", "detail": "by\nthe way"},
+        "data": {"notification": "ntf_1", "message": "msg_701", "detail": "by\nthe way", "metadata": {"order": "1"}},
     }
 
 
@@ -194,6 +196,11 @@ async def test_a_place_that_is_none_is_refused(header: str) -> None:
 async def test_a_place_that_is_none_and_types_that_are_none_are_refused_together() -> None:
     answer = await World().client.get("/v1/events?types=!", headers={"last-event-id": "x"})
     assert (answer.status, answer.faults()) == (422, {("Last-Event-ID", "invalid_value"), ("types", "invalid_parameter")})
+
+
+async def test_a_type_that_no_event_has_is_refused_instead_of_being_waited_for() -> None:
+    answer = await World().client.get("/v1/events?types=message.sent,message.deliverd")
+    assert (answer.status, answer.faults()) == (422, {("types", "invalid_parameter")})
 
 
 @pytest.mark.parametrize("seqs", [[], [1], [2], [1, 2, 3], [5, 900], list(range(1, 70)), [2**40]])

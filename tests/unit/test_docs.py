@@ -9,6 +9,7 @@ import pytest
 from scripts import docs
 
 from sendwright.model.endpoint import TYPES
+from sendwright.model.event_types import EVENT_TYPES
 from sendwright.model.happenings import Happening
 from sendwright.model.states import MESSAGE_MOVES, AttemptState, MessageState
 from sendwright.settings import SETTINGS, describe, load
@@ -105,3 +106,9 @@ def test_check_names_what_is_stale_and_writes_nothing(
     assert file.read_text() == "new"
     assert docs.main(["--check"]) == 0
     assert docs.main(["--what"]) == 2
+
+
+def test_every_type_of_event_is_on_its_page_and_no_other() -> None:
+    rows = re.findall(r"^\| `([a-z_.]+)` \|", (docs.ROOT / "docs" / "events.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(rows) == sorted(EVENT_TYPES)
+    assert set(TYPES) <= set(EVENT_TYPES), "endpoints may ask for some of them"

@@ -26,12 +26,19 @@ def test_the_one_keeps_the_place_of_the_first() -> None:
     assert recipients("bob", "ada", {"id": "bob"}) == [Recipient(id="bob"), "ada"]
 
 
+def test_one_id_is_one_person_whatever_else_is_said_of_them_and_the_later_word_counts() -> None:
+    inline = {"id": "bob", **PHONE}
+    assert recipients("bob", inline) == recipients(inline, "bob") == [Recipient(id="bob", phone=PHONE["phone"])]
+    two = recipients(inline, "ada", {"id": "bob", "email": "bob@example.org", "phone": "+14155550000"})
+    assert two == [Recipient(id="bob", phone="+14155550000", email="bob@example.org"), "ada"]
+
+
 @pytest.mark.parametrize(
     "to",
     [
         ["bob", "Bob"],
-        ["bob", {"id": "bob", **PHONE}],
         [{"id": "bob", **PHONE}, PHONE],
+        [{"id": "bob", **PHONE}, {"id": "ada", **PHONE}],
         [PHONE, {**PHONE, "locale": "de"}],
         [{"email": "+14155552671@example.org"}, PHONE],
     ],

@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from sendwright.model.content import Content
 from sendwright.model.said import Said
@@ -96,8 +97,7 @@ class Payload(Struct, frozen=True, forbid_unknown_fields=True):
         seen: dict[object, str | Recipient] = {}
         for entry in self.to:
             same = _identity(entry)
-            if same not in seen or isinstance(seen[same], str):
-                seen[same] = entry  # an inline recipient says as much as its bare id, and more
+            seen[same] = _both(seen[same], entry) if same in seen else entry
         return list(seen.values())
 
 
@@ -117,10 +117,17 @@ def state_of(messages: Collection[MessageState], *, cancelled: bool) -> MessageS
 
 
 def _identity(entry: str | Recipient) -> object:
-    """What is equal for what is one recipient: the id alone, however it is written, or everything that an inline one says."""
+    """What is equal for what is one recipient: the id where there is one, or else everything that an inline one says."""
     if isinstance(entry, str):
         return entry
-    return entry.id if entry == Recipient(id=entry.id) else (repr(_fields(entry)),)
+    return (repr(_fields(entry)),) if entry.id is None else entry.id
+
+
+def _both(one: str | Recipient, other: str | Recipient) -> str | Recipient:
+    """What is said of one person in two places: the later word counts, as it does in the directory."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one if isinstance(other, str) else other
+    return replace(one, **{name: value for name in Recipient.__struct_fields__ if (value := getattr(other, name)) is not None})
 
 
 def _fields(recipient: Recipient) -> list[object]:

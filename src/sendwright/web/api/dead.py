@@ -48,7 +48,8 @@ async def list_dead(ask: Ask) -> DeadList:
     page = _page(tenant, query, query.limit, opened(ask, query))
     listed = await records.list_messages(page)
     causes = [DeadCause(*cause) for cause in await records.dead_causes(tenant)]
-    return DeadList([dead_row(row) for row in listed.rows], causes, await _parcels(ask), sealed(ask, query, listed.next))
+    told = await records.metadata_of({ids.notification_of(row.id) for row in listed.rows})
+    return DeadList([dead_row(row, told) for row in listed.rows], causes, await _parcels(ask), sealed(ask, query, listed.next))
 
 
 async def _parcels(ask: Ask) -> list[ParcelRow]:

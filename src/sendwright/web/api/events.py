@@ -8,7 +8,7 @@ themselves.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -34,6 +34,7 @@ class EventData(Struct, frozen=True):
     notification: str | None
     message: str | None
     detail: str
+    metadata: dict[str, str]
 
 
 class ReplyData(ReplyTold, frozen=True, tag=False):
@@ -108,7 +109,7 @@ async def _told(services: Services, tenant: str, after: int, types: Collection[s
     try:
         while not draining.done():
             events = await services.records.events(tenant, after, PAGE)
-            told = b"".join(_frame(event) for event in events if not types or event.type in types)
+            told = await _frames(services, [event for event in events if not types or event.type in types])
             if events:
                 after = events[-1].seq
             if told:
@@ -131,13 +132,19 @@ async def _pause(services: Services, draining: asyncio.Future[Any]) -> None:
         sleeping.cancel()
 
 
-def _data(event: Event) -> EventData | ReplyData | ProviderData | CredentialData:
+async def _frames(services: Services, events: Sequence[Event]) -> bytes:
+    named = {event.notification for event in events if event.type not in _SPOKEN_FOR}
+    metadata = await services.records.metadata_of(named) if named else {}
+    return b"".join(_frame(event, metadata.get(event.notification, {})) for event in events)
+
+
+def _data(event: Event, metadata: dict[str, str]) -> EventData | ReplyData | ProviderData | CredentialData:
     told = _SPOKEN_FOR.get(event.type)
     if told is None:
-        return EventData(event.notification, event.message, event.detail)
+        return EventData(event.notification, event.message, event.detail, metadata)
     return msgspec.structs.replace(msgspec.json.decode(event.detail, type=told), id=event.notification)
 
 
-def _frame(event: Event) -> bytes:
-    view = EventView(event.type, rfc3339(event.at), _data(event))
+def _frame(event: Event, metadata: dict[str, str]) -> bytes:
+    view = EventView(event.type, rfc3339(event.at), _data(event, metadata))
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.seq, event.type.encode(), _ENCODER.encode(view))

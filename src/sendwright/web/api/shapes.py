@@ -5,11 +5,13 @@ Times are RFC 3339 in UTC, money is a decimal string, names are the contract's. 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from sendwright.model.api_key import TENANT_PATTERN
+from sendwright.model.event_types import EVENT_TYPES
 from sendwright.policy.duration import DURATION_PATTERN, INSTANT_PATTERN
 from sendwright.policy.shortening import Cut
 from sendwright.web.api.problems import Problem
@@ -195,6 +197,7 @@ class DeadRow(Struct, frozen=True):
     provider: str | None
     reason: ReasonView | None
     updated_at: Time
+    metadata: dict[str, str]
 
 
 class DeadCause(Struct, frozen=True):
@@ -375,8 +378,11 @@ class KeysQuery(PageQuery, frozen=True, kw_only=True):
     pass
 
 
+_TYPE = f"({'|'.join(re.escape(type_) for type_ in EVENT_TYPES)})"
+
+
 class EventsQuery(Struct, frozen=True, kw_only=True):
-    types: Annotated[str, Meta(max_length=1000, pattern=r"^[a-z_]+(\.[a-z_]+)?(,[a-z_]+(\.[a-z_]+)?)*$")] | UnsetType = UNSET
+    types: Annotated[str, Meta(max_length=1000, pattern=f"^{_TYPE}(,{_TYPE})*$")] | UnsetType = UNSET
 
 
 JsonObject = dict[str, Any]

@@ -101,7 +101,8 @@ def unplanned_view(notification: str) -> NotificationView:
     )
 
 
-def dead_row(row: MessageRecord) -> DeadRow:
+def dead_row(row: MessageRecord, told: Mapping[str, dict[str, str]]) -> DeadRow:
+    """`told`: metadata, by notification."""
     return DeadRow(
         kind="message",
         id=row.id,
@@ -112,6 +113,7 @@ def dead_row(row: MessageRecord) -> DeadRow:
         provider=row.provider,
         reason=reason_view(row.reason, row.detail),
         updated_at=rfc3339(row.updated_at),
+        metadata=told.get(ids.notification_of(row.id), {}),
     )
 
 
