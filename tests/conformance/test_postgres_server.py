@@ -13,10 +13,13 @@ import pytest
 
 from sendwright.drivers.bus.memory import MemoryBus
 from sendwright.drivers.clustered import PostgresBackend, open_postgres
+from sendwright.drivers.store.postgres import connections
+from sendwright.drivers.store.postgres.connections import Connections
 from sendwright.drivers.store.postgres.migrate import migrate
 from sendwright.errors import StoreDown
 from sendwright.model.records import Cancelled, Claimed, Conflict, Taken
 from sendwright.model.states import AttemptState, MessageState
+from tests.acceptance.fault_proxy import FaultProxy
 from tests.conformance.builders import TENANT, ManualClock, accepted, claim, claimed, message_of, offer, planned, state_of
 from tests.conformance.own_postgres import BIN, Server
 
@@ -133,3 +136,23 @@ async def test_a_commit_whose_answer_is_lost_may_have_been_made_and_that_is_said
     assert isinstance(answer, Claimed)
     assert [attempt.state for attempt in await backend.records.attempts(taken.id)] == [AttemptState.SENDING]
     assert await backend.ledger.settle(accepted(taken, answer, "mine")) == M.SENT
+
+
+async def test_when_one_connection_is_silent_those_that_rest_beside_it_are_not_asked_one_after_the_other(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a line on which four connections rest, and which carries nothing any more
+    monkeypatch.setattr(connections, "SILENCE_S", 1.0)
+    with FaultProxy(server.port) as line:
+        there = Connections(line.before(server.url))
+        sql = "select pg_backend_pid(), pg_sleep(0.3)"
+        old = {rows[0][0] for rows in await asyncio.gather(*(there.query(sql) for _ in range(4)))}
+        assert len(old) == 4
+        line.hole()
+        with pytest.raises(StoreDown):
+            await there.query("select 1")
+        # when it carries again
+        line.mend()
+        # then nobody trusts the other three
+        assert connections.first(await there.query("select pg_backend_pid()")) not in old
+        await there.close()

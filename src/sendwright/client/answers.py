@@ -173,6 +173,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     channel: str | None = None
     provider: str | None = None
     reason: Reason | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
     updated_at: str | None = None
 
     def __repr__(self) -> str:

@@ -196,6 +196,12 @@ class Connections:
         self._opened = True
         return db
 
+    def _distrust(self) -> None:
+        """What befell one has befallen those that rest beside it: each would be silent for as long before that is known."""
+        for db in self._idle:
+            db.terminate()
+        self._idle.clear()
+
     def _judged(self, db: Db, error: Exception, *, sent: bool) -> Exception:
         """What to raise for an error; see the table at the top. `sent`: something that can't be taken back was on its way."""
         if isinstance(error, (StoreDown, asyncpg.DataError)):
@@ -203,6 +209,7 @@ class Connections:
         name = type(error).__name__
         if isinstance(error, (asyncpg.PostgresConnectionError, OSError, TimeoutError)) or db.is_closed():
             db.terminate()
+            self._distrust()
             self.refused = True
             return StoreDown(f"the connection to PostgreSQL broke ({name})", maybe=sent)
         state = getattr(error, "sqlstate", None) or ""
