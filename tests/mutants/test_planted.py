@@ -20,6 +20,7 @@ from tests.mutants import (
     in_people,
     in_postgres,
     in_push,
+    in_restore,
     in_sqlite,
     in_words,
 )
@@ -27,7 +28,20 @@ from tests.mutants.planting import FAILED, Mutant, copy_to, plant, run
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(300)]
 
-ROOMS = (in_sqlite, in_postgres, in_buses, in_engine, in_coach, in_keys, in_people, in_push, in_dashboard, in_notices, in_words)
+ROOMS = (
+    in_sqlite,
+    in_postgres,
+    in_buses,
+    in_engine,
+    in_coach,
+    in_keys,
+    in_people,
+    in_push,
+    in_dashboard,
+    in_notices,
+    in_words,
+    in_restore,
+)
 MUTANTS = [mutant for room in ROOMS for mutant in room.MUTANTS]
 
 
