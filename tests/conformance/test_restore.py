@@ -237,3 +237,23 @@ async def test_a_file_is_known_for_a_copy(tmp_path: Path) -> None:
     with open_file(path) as file:
         assert await restoring._hold(file, ALONE, lambda _: None) == 1
     assert not known_for_a_copy(path)
+
+
+async def test_what_is_told_of_a_restored_database_comes_after_all_that_was_told_before() -> None:
+    # given a server that counts its transactions anew, so that its events had far greater numbers before
+    await make_postgres()
+    async with open_postgres(postgres_url(), bus=MemoryBus(ManualClock()), settings=UNSYNCED) as backend:
+        await backend.connections.writing(empty_postgres)
+        parcel = await planned(backend.ledger)
+        await backend.connections.writing(lambda db: db.execute("update events set seq = seq + (1::bigint << 40)"))
+        told = (await backend.records.timeline(parcel.id))[-1:] or await backend.records.events(TENANT, 0, 10)
+        last = max(event.seq for event in told)
+    # when
+    async with open_database(postgres_url()) as restored:
+        await restored.begin()
+        assert await held(restored) == 1
+        await restored.release(NOW)
+    # then
+    async with open_postgres(postgres_url(), bus=MemoryBus(ManualClock())) as backend:
+        [doubt] = [event for event in await backend.records.timeline(parcel.id) if event.type == "message.in_doubt"]
+        assert doubt.seq > last

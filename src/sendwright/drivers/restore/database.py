@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from sendwright.drivers.restore.doubting import HELD, SEEN, UNSETTLED, Unsettled, supposed
 from sendwright.drivers.store.postgres.connections import SETTINGS, Connections, Db, first
-from sendwright.drivers.store.postgres.migrate import UNFINISHED, check_schema, moved_at
+from sendwright.drivers.store.postgres.migrate import UNFINISHED, check_schema, moved_at, raise_event_base
 from sendwright.drivers.store.postgres.partitions import Partitions
 from sendwright.drivers.store.postgres.rows import columns, day_of
 from sendwright.drivers.store.postgres.supposed import suppose
@@ -44,6 +44,7 @@ class RestoredDatabase:
     async def begin(self) -> int:
         async def work(db: Db) -> bool:
             await check_schema(db)
+            await raise_event_base(db)
             if await moved_at(db) == UNFINISHED:
                 raise StoreUnusable("a move into this database is not finished: run `sendwright move` again")
             before: bool = await db.fetchval("select coalesce((select holding from fence), false)")
