@@ -26,6 +26,7 @@ from sendwright.drivers.move import source as sources
 from sendwright.drivers.move.source import open_source
 from sendwright.drivers.move.tables import ELSEWHERE, TABLES
 from sendwright.drivers.move.target import open_target
+from sendwright.drivers.restore.file import open_file
 from sendwright.errors import OperatorError, StoreUnusable
 from sendwright.model.api_key import ApiKey
 from sendwright.model.endpoint import Endpoint, Posting, Tried, Try, posting_id
@@ -487,6 +488,18 @@ async def test_a_file_in_use_is_refused(file: Path) -> None:
     async with open_sqlite(file):
         with pytest.raises(StoreUnusable, match="Stop it first"):
             await moved(file)
+
+
+async def test_a_backup_is_held_before_it_is_moved_and_what_it_was_held_by_is_known_there(file: Path) -> None:
+    with sqlite(file) as db:
+        db.execute("insert into meta (name, value) values ('copied', 1)")
+    with pytest.raises(StoreUnusable, match="sendwright restore"):
+        await moved(file)
+    with open_file(file) as restored:
+        await restored.begin()
+        await restored.release(NOW)
+    async with over_there(await moved(file)) as there:
+        assert there.fence_at == NOW
 
 
 async def test_a_file_that_is_not_there_is_refused_and_not_made(tmp_path: Path) -> None:
