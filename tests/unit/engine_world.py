@@ -55,6 +55,7 @@ from sendwright.model.records import (
     Running,
     Switch,
     Taken,
+    Wait,
     parcel_of,
 )
 from sendwright.model.states import AttemptState, MessageState
@@ -435,6 +436,11 @@ class World:
     def message(self, notification: str, ordinal: int = 0) -> MessageRecord:
         tables = self.backend.store.tables
         return tables.shown(tables.messages.rows[ids.message_id(notification, ordinal)])
+
+    def waits(self) -> list[Wait]:
+        """Of all messages that wait for anything."""
+        tables = self.backend.store.tables
+        return [row.wait for row in map(tables.shown, tables.messages.rows.values()) if row.wait is not None]
 
     def state(self, notification: str, ordinal: int = 0) -> MessageState:
         row = self.backend.store.tables.messages.rows.get(ids.message_id(notification, ordinal))

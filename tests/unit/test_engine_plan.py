@@ -210,9 +210,27 @@ async def test_what_a_lane_has_no_room_for_waits_in_the_table_and_goes_in_its_tu
         await world.pass_time(1)
         assert 0 < world.bus.depth("sms.normal") <= LANE_MIN + PLANS_AT_ONCE * 100
         assert (await world.waiting.parked())[("route:sms", Priority.NORMAL)] > 500
+        waits = [
+            row.wait for row in map(world.backend.store.tables.shown, world.backend.store.tables.messages.rows.values()) if row.wait
+        ]
+        assert {(wait.kind, wait.name) for wait in waits} == {("provider", one.name)}
         await world.until(lambda: len(one.calls) == 1500, within_s=90)
         await world.pass_time(1)
         assert sorted(one.addresses) == [number(place) for place in range(1500)]
+
+
+@in_virtual_time
+async def test_what_waits_behind_a_rate_says_so_wherever_it_was_put_aside() -> None:
+    one = Vendor(rate="20/s")
+    async with World(one) as world:
+        for first in range(0, 1500, 100):
+            await world.post([{"phone": number(first + place)} for place in range(100)])
+        await world.pass_time(1)
+        waits = [
+            row.wait for row in map(world.backend.store.tables.shown, world.backend.store.tables.messages.rows.values()) if row.wait
+        ]
+        assert len(waits) > 500
+        assert {(wait.kind, wait.name) for wait in waits} == {("rate", one.name)}
 
 
 @pytest.mark.slow

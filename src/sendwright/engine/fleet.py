@@ -119,6 +119,13 @@ class Fleet:
         in_s, name = min(known, default=(None, None))
         return name or next((account.name for account in shut), None), in_s
 
+    def awaited(self, channel: str, now: float) -> tuple[str, str | None]:
+        """What a message waits for that wants no more than a place of the route: `rate` or `provider`, and whose."""
+        well = [account for account in self.route(channel) if not self.shut(account.name, now)]
+        if not well:
+            return "provider", self.opens_first(channel, now)[0]
+        return ("provider" if well[-1].rate is None else "rate"), well[-1].name
+
     def room(self, channel: str, priority: Priority, now: float, horizon_s: float) -> int:
         return sum(account.room(priority, now, horizon_s) for account in self.route(channel))
 

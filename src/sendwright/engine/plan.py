@@ -155,15 +155,15 @@ class Planner:
     def _parked(self, plan: Plan, crowded: Crowds) -> Plan:
         if plan.at <= self._fence_at:
             return held(plan, self._clock.now_ms(), self._alone)
-        full = None
+        full: dict[str, tuple[str, str | None]] = {}
         for birth in plan.births:
             if birth.steps:
                 place = (birth.steps[0].channel, plan.priority)
                 if place not in crowded:
                     crowded[place] = self._crowded(*place)
-                if crowded[place]:
-                    full = {place[0]} if full is None else full | {place[0]}
-        return plan if full is None else parked(plan, full)
+                if crowded[place] and place[0] not in full:
+                    full[place[0]] = self._fleet.awaited(place[0], self._clock.monotonic())
+        return parked(plan, full) if full else plan
 
     def _alone(self, channel: str) -> str | None:
         route = self._fleet.route(channel)

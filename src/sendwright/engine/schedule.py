@@ -23,9 +23,9 @@ from sendwright.engine.telling import Settled, Tell
 from sendwright.model.notification import Priority
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel, lane, pack
-from sendwright.model.records import Wait
 from sendwright.model.states import MessageState
 from sendwright.policy.pacing import DeficitRoundRobin, interleaved, lane_room, share_out
+from sendwright.policy.planning import behind_route
 
 SLICE = 200
 """Most rows moved at once; of what is due, so many of each priority."""
@@ -148,8 +148,9 @@ class Promoter:
 
     async def _put_aside(self, parcel: Parcel, now: int) -> None:
         """It has had its time, and waits for its route from here on, behind those that do already."""
+        awaited = self._fleet.awaited(parcel.channel, self._clock.monotonic())
         crashpoint("schedule.putting_one_aside")
-        await self._ledger.park(parcel, Wait("provider", parcel.expires_at, key=f"route:{parcel.channel}"), now)
+        await self._ledger.park(parcel, behind_route(parcel.channel, parcel.expires_at, *awaited), now)
 
     async def _end(self, parcel: Parcel, end: _End, now: int) -> None:
         crashpoint("schedule.ending_one")

@@ -68,15 +68,21 @@ def plan_of(
     return _filled_in(plan, payload, met) if filled else plan
 
 
-def parked(plan: Plan, crowded: Collection[str]) -> Plan:
-    """The same plan, its queued messages on crowded channels waiting for their route instead of a place in the lane."""
+def parked(plan: Plan, crowded: Mapping[str, tuple[str, str | None]]) -> Plan:
+    """The same plan, its queued messages on crowded channels waiting for their route instead of a place in the lane. `crowded`:
+    what one waits for there, and whose it is."""
     births = tuple(
-        replace(b, wait=Wait("provider", plan.expires_at, key=f"route:{b.steps[0].channel}"))
+        replace(b, wait=behind_route(b.steps[0].channel, plan.expires_at, *crowded[b.steps[0].channel]))
         if b.state == MessageState.QUEUED and b.wait is None and b.steps[0].channel in crowded
         else b
         for b in plan.births
     )
     return replace(plan, births=births)
+
+
+def behind_route(channel: str, expires_at: int | None, kind: str, name: str | None) -> Wait:
+    """The wait of a message that wants no more than a place."""
+    return Wait(kind, expires_at, key=f"route:{channel}", name=name)
 
 
 def held(plan: Plan, now: int, provider: Callable[[str], str | None]) -> Plan:
