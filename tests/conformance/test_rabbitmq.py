@@ -330,6 +330,29 @@ async def test_a_line_on_which_nothing_is_heard_is_made_anew(own: Place, broker:
         await until(publishes)
 
 
+async def test_lanes_are_counted_again_after_the_broker_was_silent(
+    own: Place, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a line that is closed for its silence the library tells whoever waits for an answer that he is cancelled."""
+    monkeypatch.setattr(aiormq.Connection, "HEARTBEAT_GRACE_MULTIPLIER", 1)
+    async with Proxy(broker.port) as proxy, own.open([LANE], f"{proxy.url}?heartbeat=1") as bus, own.open() as other:
+        before = bus._taking.connection
+        proxy.answers.clear()
+
+        async def hung_up() -> bool:
+            bus.depth(LANE)  # so that it is asked for when the line is given up
+            return bus._taking.connection is not before
+
+        await until(hung_up)
+        proxy.answers.set()
+        await other.publish(LANE, [parcel(number) for number in range(3)])
+
+        async def counted() -> bool:
+            return bus.depth(LANE) > 0 and await bus.exists(LANE)
+
+        await until(counted)
+
+
 async def test_an_acknowledgement_from_before_a_lost_connection_touches_nothing(own: Place, broker: Broker) -> None:
     # given: the same delivery tag on the connection before and on the one after
     async with Proxy(broker.port) as proxy, own.open([LANE], proxy.url) as bus:

@@ -23,7 +23,7 @@ from sendwright.drivers.bus.rabbitmq.ingress import Ingress, Posted, read_posted
 from sendwright.drivers.bus.rabbitmq.link import CONNECT_S, Link, end
 from sendwright.drivers.bus.rabbitmq.publisher import LIMITS_S, Publisher
 from sendwright.drivers.bus.rabbitmq.reading import seen_of
-from sendwright.drivers.bus.rabbitmq.topology import DEAD, INGRESS, Names, Topology, said
+from sendwright.drivers.bus.rabbitmq.topology import DEAD, INGRESS, Names, Topology, lost_is_down, said
 from sendwright.engine.ports import Delivery
 from sendwright.engine.telling import Tell, Telling, Trouble
 from sendwright.errors import BusDown, BusUnusable
@@ -176,7 +176,8 @@ class RabbitBus:
             self._asked.clear()
             for lane in self._due():
                 try:
-                    await self._look_at(lane)
+                    with lost_is_down():
+                        await self._look_at(lane)
                 except Exception as error:  # noqa: BLE001 — the figures are old, and nothing else is wrong
                     self._tell(Trouble("bus", f"{lane}: not counted: {said(error)}"))
                     break

@@ -20,7 +20,7 @@ from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 
 from sendwright.drivers.bus.rabbitmq.gauge import Gauge, Seen
 from sendwright.drivers.bus.rabbitmq.link import Backoff, Link, end
-from sendwright.drivers.bus.rabbitmq.topology import RPC_S, Names, declare, prefetch_of, said
+from sendwright.drivers.bus.rabbitmq.topology import RPC_S, Names, declare, lost_is_down, prefetch_of, said
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import BusDown, BusUnusable
 
@@ -174,12 +174,9 @@ class Consumer(Generic[T]):
         while True:
             connection = await self._link.up()
             try:
-                await self._consume(connection, backoff)
+                with lost_is_down():
+                    await self._consume(connection, backoff)
                 self._trouble(connection, "no longer consumed")
-            except asyncio.CancelledError:
-                if asyncio.current_task().cancelling():  # type: ignore[union-attr]
-                    raise
-                # else the library's word for a connection that is closed
             except BusUnusable as error:
                 self._fail_takers(BusDown(str(error)))
             except Exception as error:  # noqa: BLE001 — whatever it is, a lane is never left without its consumer

@@ -13,7 +13,7 @@ from aiormq.abc import AbstractConnection
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory
 from yarl import URL
 
-from sendwright.drivers.bus.rabbitmq.topology import said
+from sendwright.drivers.bus.rabbitmq.topology import lost_is_down, said
 from sendwright.engine.telling import Tell, Trouble
 from sendwright.errors import BusUnusable
 
@@ -137,7 +137,8 @@ class Link:
         made = aiormq.Connection(self._url, transport_factory=_Kept(self))
         try:
             async with asyncio.timeout(CONNECT_S):
-                await made.connect()
+                with lost_is_down():
+                    await made.connect()
         except BaseException:
             self.cut()
             raise

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from sendwright.drivers.bus.rabbitmq.gauge import Gauge, Seen
 from sendwright.drivers.bus.rabbitmq.link import Link, end
-from sendwright.drivers.bus.rabbitmq.topology import RPC_S, Topology, priority_of, said
+from sendwright.drivers.bus.rabbitmq.topology import RPC_S, Topology, lost_is_down, priority_of, said
 from sendwright.drivers.linger import Linger
 from sendwright.errors import BusDown, BusUnusable
 from sendwright.model.notification import Priority
@@ -228,12 +228,11 @@ class Publisher:
             connection = await self._link.up()
             try:
                 if not self._link.blocked:
-                    await self._topology.ensure(lane)
-                    return await self._opened(connection)
-            except asyncio.CancelledError:
-                if self._closed:
-                    raise
-                # else the library's word for a connection that is closed
+                    with lost_is_down():
+                        await self._topology.ensure(lane)
+                        return await self._opened(connection)
+            except BusDown:
+                pass  # the connection is closed, whether or not the link has noticed
             except Exception:
                 if self._link.connection is connection:
                     raise  # it was not the connection

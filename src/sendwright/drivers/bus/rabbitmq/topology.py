@@ -12,15 +12,15 @@ Only what 3.10 and 4 both have is used.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection
 from msgspec import Struct
 
-from sendwright.errors import BusUnusable
+from sendwright.errors import BusDown, BusUnusable
 from sendwright.model.notification import PRIORITIES, Priority
 
 DEAD = "dead"
@@ -121,9 +121,24 @@ async def declare(channel: AbstractChannel, names: Names, lane: str) -> None:
 def said(error: BaseException) -> str:
     """The broker's own words, which name queues, arguments and users, but no secret and nothing of a message. Of the library's
     other errors, some of which hold what was being read, only the kind."""
+    if isinstance(error, BusDown):
+        return str(error)
     if isinstance(error, aiormq.AMQPChannelError | aiormq.AMQPConnectionError) and error.args and isinstance(error.args[-1], str):
         return error.args[-1]
     return type(error).__name__
+
+
+@contextmanager
+def lost_is_down() -> Iterator[None]:
+    """`BusDown` where the library says `CancelledError` and nobody cancelled: its word, to whoever waits, for a connection that
+    was closed or has long been silent. No `except Exception` would see it, and a task that must go on would end."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise BusDown("the connection was lost") from error
 
 
 class Topology:
@@ -141,7 +156,7 @@ class Topology:
         return lane in self._declared
 
     async def ensure(self, lane: str) -> None:
-        """Declares the lane's queue, unless that has been done. Raises `BusUnusable`, or what the library does."""
+        """Declares the lane's queue, unless that has been done. Raises `BusUnusable`, `BusDown`, or what the library does."""
         if lane in self._declared:
             return
         async with self._lock:
@@ -157,7 +172,8 @@ class Topology:
         self._declared.clear()
 
     async def ready(self, lane: str) -> int | None:
-        """Bundles of the lane that the broker has not handed to anybody; None when there is no such queue."""
+        """Bundles of the lane that the broker has not handed to anybody; None when there is no such queue. Raises `BusDown`, or
+        what the library does."""
         async with self._lock:
             try:
                 found = await self._on_channel(
@@ -169,6 +185,10 @@ class Topology:
         return found.message_count or 0
 
     async def _on_channel(self, step: Callable[[AbstractChannel], Awaitable[T]]) -> T:
+        with lost_is_down():
+            return await self._stepped(step)
+
+    async def _stepped(self, step: Callable[[AbstractChannel], Awaitable[T]]) -> T:
         channel = self._channel
         if channel is None or channel.is_closed:
             connection = await self._connected()
