@@ -373,6 +373,19 @@ async def test_an_acknowledgement_from_before_a_lost_connection_touches_nothing(
             assert sorted([(await take(again)).body, (await take(again)).body]) == [b"[1]", b"[2]"]
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_acknowledgements_end_though_the_connection_is_lost(there: Place, turns: int) -> None:
+    """More of them than the library keeps for its writer, which has ended."""
+    async with there.open([LANE]) as bus:
+        for number in range(30):
+            await bus.publish(LANE, [parcel(number)])
+        taken = [await take(bus) for _ in range(30)]
+        bus._taking.cut()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(asyncio.gather(*(bus.done(one) for one in taken)), 30)
+
+
 async def test_a_connection_lost_again_and_again_leaves_one_consumer(own: Place, broker: Broker) -> None:
     async with Proxy(broker.port) as proxy, own.open([LANE], proxy.url) as bus:
         takers = [asyncio.ensure_future(bus.take(LANE)) for _ in range(5)]

@@ -65,8 +65,8 @@ MUTANTS = [
     _planted(
         "rabbitmq: an acknowledgement that covers all before it",
         "drivers/bus/rabbitmq/consumer.py",
-        "await arrived.channel.basic_ack(arrived.delivery_tag, wait=False)",
-        "await arrived.channel.basic_ack(arrived.delivery_tag, multiple=True, wait=False)",
+        "arrived.channel.basic_ack(arrived.delivery_tag, wait=False)",
+        "arrived.channel.basic_ack(arrived.delivery_tag, multiple=True, wait=False)",
         BUS + "done_with_a_later_one_leaves_the_earlier_to_come_again",
         over="rabbitmq",
     ),
@@ -190,7 +190,7 @@ MUTANTS = [
     _planted(
         "rabbitmq: done and never acknowledged",
         "drivers/bus/rabbitmq/consumer.py",
-        "await arrived.channel.basic_ack(arrived.delivery_tag, wait=False)",
+        "await _answered(arrived.channel, arrived.channel.basic_ack(arrived.delivery_tag, wait=False))",
         "pass",
         BUS + "what_is_done_never_comes_again",
         over="rabbitmq",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -85,7 +85,7 @@ class Hands:
         arrived = self.pop(tag)
         if arrived is not None:
             with suppress(Exception):  # its channel is gone: the message comes again, and nothing else is touched
-                await arrived.channel.basic_ack(arrived.delivery_tag, wait=False)
+                await _answered(arrived.channel, arrived.channel.basic_ack(arrived.delivery_tag, wait=False))
 
     async def give_back(self, tag: int) -> None:
         """To be taken again, by anybody. Harmless for what is not held."""
@@ -93,14 +93,30 @@ class Hands:
         if arrived is not None:
             arrived.consumer.gave_back(arrived)
             with suppress(Exception):
-                await arrived.channel.basic_nack(arrived.delivery_tag, requeue=True, wait=False)
+                await _answered(arrived.channel, arrived.channel.basic_nack(arrived.delivery_tag, requeue=True, wait=False))
 
     async def reject(self, tag: int) -> None:
         """To the dead lane. Harmless for what is not held."""
         arrived = self.pop(tag)
         if arrived is not None:
             with suppress(Exception):
-                await arrived.channel.basic_reject(arrived.delivery_tag, requeue=False, wait=False)
+                await _answered(arrived.channel, arrived.channel.basic_reject(arrived.delivery_tag, requeue=False, wait=False))
+
+
+async def _answered(channel: AbstractChannel, answer: Awaitable[None]) -> None:
+    """Hands an answer to the library's queue, or gives it up with its channel: what is in the queue when a connection is lost
+    nobody takes out any more, and who waits for room in it would wait for ever."""
+    if not channel.connection.write_queue.full():
+        await answer  # goes in at once
+        return
+    closing, handing = channel.closing, asyncio.ensure_future(answer)
+    try:
+        await asyncio.wait({closing, handing}, return_when=asyncio.FIRST_COMPLETED)
+        if handing.done():
+            handing.result()
+    finally:
+        handing.cancel()
+        closing.cancel()
 
 
 class Consumer(Generic[T]):
