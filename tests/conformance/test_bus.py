@@ -9,7 +9,10 @@ import time
 import pytest
 
 from sendwright.engine.ports import Delivery
-from sendwright.model.parcel import PARCELS_MAX, split
+from sendwright.engine.shortcut import BUNDLES_MAX
+from sendwright.engine.worker import PLANS_AT_ONCE
+from sendwright.model.notification import Priority
+from sendwright.model.parcel import PARCELS_MAX, intake_lane, split
 from tests.conformance.backends import UnderTest, every_bus
 
 backend = every_bus()
@@ -245,6 +248,15 @@ async def test_publishes_at_the_same_time_keep_each_calls_order_and_the_size_of_
         for start in range(0, 700, 7):
             mine = [number for number in numbers if start <= number < start + 7]
             assert mine == sorted(mine)
+
+
+async def test_more_of_an_intake_lane_may_be_in_hand_than_the_short_way_holds_up(backend: UnderTest) -> None:
+    """Room to plan the others, see engine/shortcut.py."""
+    intake, most = intake_lane(Priority.BULK), BUNDLES_MAX + 2 * PLANS_AT_ONCE
+    for number in range(most):
+        await backend.bus.publish(intake, numbered(number))
+    taken = [await asyncio.wait_for(backend.bus.take(intake), 10) for _ in range(most)]
+    assert sorted(numbers_in(*taken)) == list(range(most))
 
 
 async def test_take_waits_until_something_is_published(backend: UnderTest) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import pytest
 
+from sendwright.drivers.bus.rabbitmq.topology import prefetch_of
 from sendwright.engine.hands import Hand, Handful
 from sendwright.engine.ports import Delivery
 from sendwright.engine.shortcut import BUNDLES_MAX, Shortcut
@@ -141,6 +145,50 @@ async def test_those_that_a_slow_provider_holds_up_leave_room_to_plan_the_others
         again = await world.post({"phone": PHONE})
         await world.settled(again, MessageState.SENT, within_s=0.2)
         assert lanes == [EMAIL]
+
+
+def _handing_out(world: World, most: Callable[[str], int]) -> None:
+    """From here on the bus hands out no more of a lane than that many bundles which are not done."""
+    bus, out, freed = world.bus, defaultdict[str, set[int]](set), asyncio.Event()
+    take, done, give_back = bus.take, bus.done, bus.give_back
+
+    async def taking(lane: str) -> Delivery:
+        while len(out[lane]) >= most(lane):
+            freed.clear()
+            await freed.wait()
+        place = object()
+        out[lane].add(id(place))
+        try:
+            delivery = await take(lane)
+        finally:
+            out[lane].discard(id(place))
+        out[lane].add(delivery.tag)
+        return delivery
+
+    async def forgetting(how: Callable[[Delivery], Awaitable[None]], delivery: Delivery) -> None:
+        await how(delivery)
+        out[delivery.lane].discard(delivery.tag)
+        freed.set()
+
+    bus.take, bus.done, bus.give_back = taking, partial(forgetting, done), partial(forgetting, give_back)
+
+
+@pytest.mark.parametrize("priority", Priority, ids=lambda priority: priority.label)
+@in_virtual_time
+async def test_they_leave_room_where_the_bus_hands_out_no_more_than_rabbitmq(priority: Priority) -> None:
+    one, two = Vendor("one"), Vendor("two", channels=("email",))
+    async with World(one, two, started=False) as world:
+        _handing_out(world, prefetch_of)
+        await world.start()
+        one.connect_s = 3
+        for place in range(40):
+            await world.post({"phone": number(place)}, priority=priority.label)
+            await world.pass_time(0.01)
+        mail = await world.post({"email": "p@example.org"}, priority=priority.label)
+        await world.settled(mail, MessageState.SENT, within_s=0.2)
+        one.connect_s = 0
+        await world.pass_time(30)
+        assert _undone(world) == []
 
 
 # What is left of it

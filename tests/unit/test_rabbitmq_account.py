@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from sendwright.drivers.bus.rabbitmq.gauge import KNOWN_MAX, OVERRULED_AFTER, Gauge, Seen
 from sendwright.drivers.bus.rabbitmq.publisher import BUNDLE_BYTES, Call, cut
 from sendwright.drivers.bus.rabbitmq.topology import DEAD, INGRESS, Names, arguments, prefetch_of, priority_of
+from sendwright.engine.shortcut import BUNDLES_MAX
+from sendwright.engine.worker import PLANS_AT_ONCE
 from sendwright.errors import BusDown
 from sendwright.model.notification import Priority
-from sendwright.model.parcel import PARCELS_MAX, split
+from sendwright.model.parcel import PARCELS_MAX, intake_lane, split
 
 
 def published(gauge: Gauge, name: str, count: int, at: int = 1000) -> None:
@@ -151,4 +155,11 @@ def test_names_carry_the_prefix() -> None:
 def test_a_lanes_priority_is_its_last_word() -> None:
     assert priority_of("sms.bulk") == Priority.BULK
     assert priority_of("inbound") == Priority.HIGH
-    assert prefetch_of("sms.critical") > prefetch_of("sms.bulk") > prefetch_of("intake.bulk")
+    assert prefetch_of("sms.critical") > prefetch_of("sms.bulk")
+    assert prefetch_of("sms.critical") > prefetch_of("intake.critical") > prefetch_of("intake.bulk")
+
+
+@pytest.mark.parametrize("aside", [False, True])
+@pytest.mark.parametrize("priority", Priority, ids=lambda priority: priority.label)
+def test_a_process_is_sent_what_the_short_way_holds_and_twice_what_it_plans_at_once(priority: Priority, *, aside: bool) -> None:
+    assert prefetch_of(intake_lane(priority, aside=aside)) >= BUNDLES_MAX + 2 * PLANS_AT_ONCE

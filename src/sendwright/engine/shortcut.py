@@ -6,7 +6,7 @@ handled, as a bundle of a lane is. Does the worker die before, it comes again, a
 the lanes.
 
 A bus hands out only so many bundles of an intake lane that are not done. Those whose parcels a slow provider holds up must leave
-room to plan the others: `BUNDLES_MAX`.
+room to plan the others: `BUNDLES_MAX`, and a bus hands out that many and twice `PLANS_AT_ONCE` of worker.py beside them.
 """
 
 from __future__ import annotations

@@ -40,8 +40,9 @@ RPC_S = 10.0
 PREFETCH = {Priority.CRITICAL: 64, Priority.HIGH: 48, Priority.NORMAL: 32, Priority.BULK: 16}
 """Bundles of one lane that one process may hold, in hand and in front of it. What is urgent comes in small bundles and must
 not wait for an answer; what is bulk comes in full ones, and is better left to whoever is free."""
-PREFETCH_INTAKE = {Priority.CRITICAL: 8, Priority.HIGH: 8, Priority.NORMAL: 6, Priority.BULK: 4}
-"""The same for intake, of which a process plans two at a time."""
+PREFETCH_INTAKE = {Priority.CRITICAL: 24, Priority.HIGH: 24, Priority.NORMAL: 16, Priority.BULK: 16}
+"""The same for intake. As many as a worker plans at once and as many again in front of it, beside those that it has planned and
+whose parcels it delivers past the lane (engine/shortcut.py): fewer, and a slow provider would keep it from planning for all."""
 
 T = TypeVar("T")
 
