@@ -105,6 +105,19 @@ class Hands:
         await _all(hand.queue.release.submit(entry) for entry in entries)
         self._by_tag.pop(hand.tag, None)
 
+    def release(self, hand: Hand) -> None:
+        """Gives back what nobody took, and tries it once: where it fails, it comes back by itself, under a tag of its own."""
+        back = asyncio.get_running_loop().create_task(self._released(hand))
+        self._backs.add(back)
+        back.add_done_callback(self._backs.discard)
+        back.add_done_callback(_heard)
+
+    async def _released(self, hand: Hand) -> None:
+        try:
+            await self.give_back(hand)
+        finally:
+            self._by_tag.pop(hand.tag, None)
+
     def abandon(self, hand: Hand) -> None:
         """Nothing is done for it any more: it comes again when its time is over."""
         self._let_go(hand)
@@ -129,10 +142,7 @@ class Hands:
             if hand.out:
                 self._extend(hand, loop.time())
             elif self._idle(hand):
-                back = loop.create_task(self.give_back(hand))
-                self._backs.add(back)
-                back.add_done_callback(self._backs.discard)
-                back.add_done_callback(_heard)
+                self.release(hand)
 
     def _extend(self, hand: Hand, now: float) -> None:
         hand.beating = True
