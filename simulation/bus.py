@@ -104,7 +104,7 @@ class Broker:
 
     def _next_taker(self, place: _Lane) -> tuple[Life, asyncio.Future[Delivery]] | None:
         place.takers = [(life, future) for life, future in place.takers if not future.done() and not life.dead]
-        waiting = [taker for taker in place.takers if not taker[0].session_over]
+        waiting = [taker for taker in place.takers if not taker[0].session_over and not taker[0].leaving]
         if not waiting:
             return None
         chosen = pick(self._rng, waiting)
@@ -187,7 +187,7 @@ class BusLink:
 
     async def take(self, lane: str) -> Delivery:
         place = self._broker.lane(lane)
-        if place.ready and not self._broker.down and not self._life.session_over:
+        if place.ready and not self._broker.down and not self._life.session_over and not self._life.leaving:
             return self._broker.given(self._life, place)
         future: asyncio.Future[Delivery] = self._world.loop.create_future()
         place.takers.append((self._life, future))
@@ -211,6 +211,9 @@ class BusLink:
         if self._broker.down:
             raise BusDown("the broker can't be reached")
         self._broker.back(self._life, delivery.tag)
+
+    def stop_taking(self) -> None:
+        self._life.leaving = True
 
     def depth(self, lane: str) -> int:
         return sum(len(one.parcels) for one in self._broker.lane(lane).ready)

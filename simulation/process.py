@@ -98,6 +98,7 @@ class Life:
         self.kept: list[Callback] = []
         self.was_paused = False
         self.session_over = False
+        self.leaving = False
         self.fuse: int | None = None
         """So many crash points from now it dies."""
         self.pause_before_write_s = 0.0

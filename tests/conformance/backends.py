@@ -89,6 +89,10 @@ class UnderTest(Protocol):
 
     async def restart(self) -> UnderTest: ...
 
+    async def beside(self) -> UnderTest:
+        """Another process, while this one lives; where one process has the storage to itself, the next one."""
+        ...
+
     async def pass_time(self, seconds: float) -> None:
         """Lets the time pass that the bus sees."""
         ...
@@ -115,6 +119,9 @@ class _Memory:
 
     async def restart(self) -> UnderTest:
         return _Memory(await self._backend.restart(), self._clock)
+
+    async def beside(self) -> UnderTest:
+        return await self.restart()
 
     async def pass_time(self, seconds: float) -> None:
         self._clock.advance(seconds)
@@ -181,6 +188,9 @@ class _Sqlite:
             if Path(f"{path}{suffix}").exists():
                 shutil.copyfile(f"{path}{suffix}", f"{copied}{suffix}")
         return _Sqlite(await self._stack.enter_async_context(open_sqlite(copied, marker=MARKER)), self._stack)
+
+    async def beside(self) -> UnderTest:
+        return await self.restart()
 
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -269,6 +279,10 @@ class _Postgres:
         bus = MemoryBus(self._clock, self._lanes.kill())
         return _Postgres(await self._stack.enter_async_context(on_postgres(bus, self._clock)), bus, self._clock, self._stack)
 
+    async def beside(self) -> UnderTest:
+        opened = await self._stack.enter_async_context(on_postgres(self._lanes, self._clock))
+        return _Postgres(opened, self._lanes, self._clock, self._stack)
+
     async def pass_time(self, seconds: float) -> None:
         self._clock.advance(seconds)
 
@@ -337,6 +351,9 @@ class _Rabbit(_Memory):
 
     async def restart(self) -> UnderTest:
         await self._place.kill(self.bus)
+        return await self.beside()
+
+    async def beside(self) -> UnderTest:
         return _Rabbit(self._place, await self._stack.enter_async_context(self._place.open(self._place.lanes)), self._stack)
 
     async def pass_time(self, seconds: float) -> None:

@@ -52,8 +52,12 @@ class _Sqs:
         lanes = list(self.bus._lanes)
         await self.bus.close(abruptly=True)
         await asyncio.sleep(VISIBILITY_S + 0.1)
+        again = await self.beside()
+        await again.bus.survey(lanes)
+        return again
+
+    async def beside(self) -> _Sqs:
         bus = await self._stack.enter_async_context(open_sqs(self._address, MemoryCheckroom()))
-        await bus.survey(lanes)
         return _Sqs(self.name, self._address, bus, self._backend, self._stack)
 
     async def pass_time(self, seconds: float) -> None:

@@ -220,6 +220,54 @@ async def test_the_oldest_age_is_that_of_the_oldest_bundle_that_nobody_has_taken
             await asyncio.sleep(0.01)
 
 
+async def test_who_stops_taking_leaves_what_lies_there_to_the_others(backend: UnderTest) -> None:
+    # given one in hand, and who waits for more than there is
+    await backend.bus.publish(LANE, numbered(1))
+    first = await backend.bus.take(LANE)
+    for number in range(2, 8):
+        await backend.bus.publish(LANE, numbered(number))
+    # when
+    backend.bus.stop_taking()
+    taker = asyncio.ensure_future(backend.bus.take(LANE))
+    late = asyncio.ensure_future(backend.bus.take("email.normal"))
+    await backend.bus.publish("email.normal", numbered(8))
+    await backend.bus.done(first)
+    # then
+    other = await backend.beside()
+    taken = await take_all(other, LANE, 6) + await take_all(other, "email.normal", 1)
+    assert sorted(numbers_in(*taken)) == [2, 3, 4, 5, 6, 7, 8]
+    for delivery in taken:
+        await other.bus.done(delivery)
+    await assert_nothing_to_take(other, LANE)
+    assert not taker.done()
+    assert not late.done()
+    for one in (taker, late):
+        one.cancel()
+    await asyncio.gather(taker, late, return_exceptions=True)
+
+
+async def test_who_waits_while_it_stops_gets_nothing_more(backend: UnderTest) -> None:
+    taker = asyncio.ensure_future(backend.bus.take(LANE))
+    await assert_nothing_to_take(backend, "email.normal")
+    backend.bus.stop_taking()
+    backend.bus.stop_taking()
+    await backend.bus.publish(LANE, numbered(1))
+    other = await backend.beside()
+    assert numbers_in(*await take_all(other, LANE, 1)) == [1]
+    assert not taker.done()
+    taker.cancel()
+    await asyncio.gather(taker, return_exceptions=True)
+
+
+async def test_what_is_given_back_by_who_stopped_taking_is_the_others(backend: UnderTest) -> None:
+    await backend.bus.publish(LANE, numbered(1))
+    first = await backend.bus.take(LANE)
+    backend.bus.stop_taking()
+    await backend.bus.give_back(first)
+    other = await backend.beside()
+    assert numbers_in(*await take_all(other, LANE, 1)) == [1]
+
+
 async def test_publishing_nothing_makes_no_bundle(backend: UnderTest) -> None:
     await backend.bus.publish(LANE, [])
     await assert_nothing_to_take(backend, LANE)

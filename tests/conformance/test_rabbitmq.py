@@ -410,6 +410,78 @@ async def test_a_connection_lost_again_and_again_leaves_one_consumer(own: Place,
         assert await one_consumer()
 
 
+# -- who stops taking ---------------------------------------------------------------------------------------------------
+
+
+async def test_who_stopped_taking_keeps_its_channel_for_what_is_in_hand(there: Place) -> None:
+    async with there.open([LANE]) as bus:
+        for number in range(3):
+            await bus.publish(LANE, [parcel(number)])
+        held = [await take(bus), await take(bus)]
+        bus.stop_taking()
+        async with there.open([LANE]) as other:
+            assert (await take(other)).body == b"[2]"
+            await bus.done(held[0])
+            await bus.give_back(held[1])
+            assert (await take(other)).body == b"[1]"
+            await asyncio.sleep(0.2)  # what was done just now does not come either
+            assert other.depth(LANE) == 0
+
+
+async def test_a_taker_that_is_cancelled_after_that_keeps_nothing_back(there: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with there.open([LANE]) as bus, there.open([LANE]) as other:
+        taker = asyncio.ensure_future(bus.take(LANE))
+
+        async def consumed() -> bool:
+            return await there.consumers(LANE) == 1
+
+        await until(consumed)
+        # when: it is handed over, and its taker has not gone on yet
+        consumer = bus._consumers[LANE]
+        handed, wake = asyncio.Event(), consumer._wake
+
+        def waking() -> None:
+            wake()
+            if not handed.is_set():
+                handed.set()
+                bus.stop_taking()
+                taker.cancel()
+
+        monkeypatch.setattr(consumer, "_wake", waking)
+        await other.publish(LANE, [parcel(1)])
+        await asyncio.wait_for(handed.wait(), 20)
+        # then
+        assert (await take(other)).body == b"[1]"
+        assert taker.cancelled()
+
+
+async def test_who_stopped_taking_begins_no_more_when_the_connection_is_made_again(own: Place, broker: Broker) -> None:
+    async with Proxy(broker.port) as proxy, own.open([LANE], proxy.url) as bus:
+        await bus.publish(LANE, [parcel(1)])
+        await take(bus)
+        bus.stop_taking()
+        before = bus._taking.connection
+        proxy.cut()
+
+        async def connected_again() -> bool:
+            return bus._taking.connection not in (None, before) and await bus.exists(LANE)
+
+        await until(connected_again)
+        async with own.open([LANE]) as other:
+            assert (await take(other)).body == b"[1]"
+            assert await own.consumers(LANE) == 1
+
+
+async def test_who_stopped_taking_still_takes_the_dead_and_what_producers_publish(there: Place) -> None:
+    async with there.open([topology.INGRESS]) as bus:
+        ingress = bus.ingress()
+        first, dead = asyncio.ensure_future(ingress.take()), asyncio.ensure_future(bus.take_dead())
+        bus.stop_taking()
+        await post(there, b"[1]")
+        await ingress.reject(await asyncio.wait_for(first, 20))
+        assert (await asyncio.wait_for(dead, 20)).parcels() == [b"[1]"]
+
+
 # -- the dead lane -----------------------------------------------------------------------------------------------------
 
 

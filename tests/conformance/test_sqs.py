@@ -74,6 +74,41 @@ async def assert_none_within(bus: SqsBus, seconds: float, lane: str = LANE) -> N
         await asyncio.wait_for(bus.take(lane), seconds)
 
 
+# who stops taking
+
+
+async def test_who_stops_taking_gives_back_what_lies_here_at_once(under: Under) -> None:
+    async with under.bus(visibility_s=600) as bus, under.bus() as other:
+        for number in range(12):
+            await other.publish(LANE, numbered(number))
+        held = [await take(bus) for _ in range(4)]  # more of them are asked for each time
+        assert bus._lanes[LANE].source.ready
+        bus.stop_taking()
+        taken = [await take(other) for _ in range(8)]
+        assert sorted(numbers_in(*held, *taken)) == list(range(12))
+
+
+async def test_who_stops_taking_asks_for_nothing_more_and_gives_back_what_it_had_asked_for(under: Under) -> None:
+    async with under.bus(visibility_s=600, wait_s=5) as bus, under.bus() as other:
+        takers = [asyncio.ensure_future(bus.take(name)) for name in (LANE, "sms.high")]
+        while under.fake.asked["ReceiveMessage"] < 2:
+            await asyncio.sleep(0.01)
+        bus.stop_taking()
+        await other.publish(LANE, numbered(1))
+        while under.fake.asked["ChangeMessageVisibilityBatch"] < 1:
+            await asyncio.sleep(0.01)
+        asked = under.fake.asked["ReceiveMessage"]
+        late = asyncio.ensure_future(bus.take(LANE))
+        await asyncio.sleep(0.1)
+        assert under.fake.asked["ReceiveMessage"] == asked == 2
+        assert numbers_in(await take(other)) == [1]
+        waiting = [*takers, late]
+        assert not any(one.done() for one in waiting)
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
 # sending
 
 

@@ -385,6 +385,22 @@ async def test_draining_finishes_what_is_in_flight_and_takes_nothing_more() -> N
 
 
 @in_virtual_time
+async def test_draining_tells_the_bus_before_anything_else() -> None:
+    one = Vendor()
+    async with World(one) as world:
+        await world.pass_time(0.1)
+        stop_taking, taking = world.bus.stop_taking, list[bool]()
+
+        def stopping() -> None:
+            taking.append(any(taker.cancelling() for taker in world.worker._takers))
+            stop_taking()
+
+        world.bus.stop_taking = stopping
+        assert await world.worker.drain(5) is True
+        assert taking == [False]
+
+
+@in_virtual_time
 async def test_draining_acknowledges_what_is_parked_at_the_last_moment() -> None:
     one = Vendor(concurrency=1, latency_s=3)
     async with World(one, recount=False) as world:

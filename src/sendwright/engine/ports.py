@@ -98,6 +98,12 @@ class Bus(Protocol):
         """Puts a taken bundle back, to be taken (redelivered) by anybody."""
         ...
 
+    def stop_taking(self) -> None:
+        """This process takes nothing more from the lanes, for good. What lies on them is the others', and so is what this
+        process was sent and nobody in it has taken; what is in hand may be done or given back as before. Who waits in `take`
+        waits on. Returns at once, whether or not the broker can be reached."""
+        ...
+
     def depth(self, lane: str) -> int:
         """Parcels in the lane that nobody has taken."""
         ...

@@ -92,6 +92,7 @@ class Worker:
     async def drain(self, within_s: float) -> bool:
         """Takes nothing more and lets what is in flight finish; True when all of it did in time."""
         self._stopped = True
+        self._bus.stop_taking()  # what else a broker sends us would lie here until we are gone
         for taker in self._takers:
             taker.cancel()
         crashpoint("worker.stopping")

@@ -53,6 +53,7 @@ class MemoryBus:
         self._taken: set[int] = set()
         self._gathered: dict[str, list[tuple[Sequence[bytes], asyncio.Future[None]]]] = {}
         self._killed = False
+        self._stopped = False
         for one in self._bundles.values():
             self._ready(one)
 
@@ -79,7 +80,7 @@ class MemoryBus:
 
     async def take(self, lane: str) -> Delivery:
         place = self._lane(lane)
-        while not place.ready:
+        while not place.ready or self._stopped:
             await self._woken(place)
         one = self._bundles[heapq.heappop(place.ready)]
         place.depth -= len(one.parcels)
@@ -106,6 +107,9 @@ class MemoryBus:
         if delivery.tag in self._taken:
             self._taken.discard(delivery.tag)
             self._ready(self._bundles[delivery.tag])
+
+    def stop_taking(self) -> None:
+        self._stopped = True
 
     def depth(self, lane: str) -> int:
         return self._lane(lane).depth

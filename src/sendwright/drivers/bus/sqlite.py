@@ -37,7 +37,7 @@ class SqliteBus:
             first = heads.pop()
             if first is not None:
                 return self._deliver(first)
-            if heads.spilled and not heads.reading:
+            if heads.spilled and not heads.reading and not heads.stopped:
                 await self._read_page(heads)
                 continue
             taker: asyncio.Future[Bundle] = asyncio.get_running_loop().create_future()
@@ -57,6 +57,9 @@ class SqliteBus:
         taken = self._taken.pop(delivery.tag, None)
         if taken is not None:
             self._lanes[delivery.lane].put_back(replace(taken, redelivered=True))
+
+    def stop_taking(self) -> None:
+        self._lanes.stop()
 
     def depth(self, lane: str) -> int:
         return self._lanes[lane].depth

@@ -52,8 +52,10 @@ def put_bundles(db: apsw.Connection, lanes: Lanes, by_lane: dict[str, list[bytes
 class Lane:
     """One lane's head and what is known of its rest. Used on the event loop only."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, stopped: bool) -> None:
         self.name = name
+        self.stopped = stopped
+        """Nobody takes from it any more."""
         self.head: deque[Bundle] = deque()
         self.takers: deque[asyncio.Future[Bundle]] = deque()
         self.head_bytes = 0
@@ -81,7 +83,7 @@ class Lane:
 
     def push(self, new: Bundle, *, front: bool = False) -> None:
         """Hands a bundle to whoever waits longest, or keeps it in the head."""
-        while self.takers:
+        while self.takers and not self.stopped:
             taker = self.takers.popleft()
             if not taker.done():
                 self.depth -= new.count
@@ -91,7 +93,7 @@ class Lane:
         self.head_bytes += len(new.body)
 
     def pop(self) -> Bundle | None:
-        if not self.head:
+        if not self.head or self.stopped:
             return None
         first = self.head.popleft()
         self.head_bytes -= len(first.body)
@@ -108,16 +110,23 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[str, Lane] = {}
+        self._stopped = False
         self._seqs = itertools.count(1)
 
     def __getitem__(self, name: str) -> Lane:
         lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[name] = Lane(name)
+            lane = self._lanes[name] = Lane(name, stopped=self._stopped)
         return lane
 
     def __iter__(self) -> object:
         return iter(self._lanes.values())
+
+    def stop(self) -> None:
+        """Nobody takes any more; who waits waits on."""
+        self._stopped = True
+        for lane in self._lanes.values():
+            lane.stopped = True
 
     def next_seq(self) -> int:
         """A number that no bundle has had since this process began: SQLite itself gives those of deleted rows again, and a

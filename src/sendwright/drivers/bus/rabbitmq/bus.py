@@ -59,6 +59,7 @@ class RabbitBus:
         self._publisher = Publisher(self._publishing, self._topology, self._gauge, limits_s)
         self._asked = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
         self._closed = False
 
     def publish(self, lane: str, parcels: Sequence[bytes]) -> Awaitable[None]:
@@ -68,7 +69,10 @@ class RabbitBus:
 
     async def take(self, lane: str) -> Delivery:
         """As in the port. Waits while the broker is away; raises `BusDown` when the lane's queue can't be consumed as it is."""
-        return await self._consumer(lane, _read_delivery(lane)).take()
+        consumer = self._consumer(lane, _read_delivery(lane))
+        if self._stopped:
+            consumer.stop()
+        return await consumer.take()
 
     async def done(self, delivery: Delivery) -> None:
         """Acknowledges. The broker does not answer that: when the connection is lost just then, the bundle comes again."""
@@ -77,6 +81,13 @@ class RabbitBus:
     async def give_back(self, delivery: Delivery) -> None:
         """Counts as a delivery: what is given back too often goes to the dead lane."""
         await self._hands.give_back(delivery.tag)
+
+    def stop_taking(self) -> None:
+        """As in the port; the dead lane, and what producers publish, are taken on."""
+        self._stopped = True
+        for lane, consumer in self._consumers.items():
+            if lane not in (DEAD, INGRESS):
+                consumer.stop()
 
     def depth(self, lane: str) -> int:
         """As far as is known here, see gauge.py. What other processes have been sent and not yet taken is not in it."""

@@ -144,6 +144,10 @@ class Consumer(Generic[T]):
         self._fresh: deque[Arrived[T]] = deque()
         self._takers: deque[asyncio.Future[Arrived[T]]] = deque()
         self._returning: set[str] = set()
+        self._stopping = asyncio.Event()
+        self._left = False
+        """The broker sends nothing more, and what is here untaken goes back."""
+        self._backs: set[asyncio.Task[None]] = set()
         self._task = asyncio.create_task(self._run(), name=f"consume {lane}")
 
     async def take(self) -> T:
@@ -181,14 +185,20 @@ class Consumer(Generic[T]):
         self._returning.add(arrived.name)
         asyncio.get_running_loop().call_later(COMES_BACK_S, self._returned, arrived.name)
 
+    def stop(self) -> None:
+        """Takes nothing more from the queue, for good; who waits waits on. What is in hand keeps its channel."""
+        self._stopping.set()
+
     async def close(self) -> None:
-        await end([self._task])
+        await end([self._task, *self._backs])
         self._fail_takers(BusDown("the bus is closed"))
 
     async def _run(self) -> None:
         backoff = Backoff()
         while True:
             connection = await self._link.up()
+            if self._stopping.is_set():
+                await asyncio.Event().wait()  # until it is closed
             try:
                 with lost_is_down():
                     await self._consume(connection, backoff)
@@ -207,9 +217,10 @@ class Consumer(Generic[T]):
             self._tell(Trouble("bus", f"{self._lane}: {what}"))
 
     async def _consume(self, connection: AbstractConnection, backoff: Backoff) -> None:
-        """Returns when the channel or the queue is lost."""
+        """Returns when the channel or the queue is lost; once it is stopped, with the channel."""
         channel = await connection.channel(publisher_confirms=False, timeout=RPC_S)
         closing, cancelled = channel.closing, asyncio.get_running_loop().create_future()
+        stopping = asyncio.ensure_future(self._stopping.wait())
 
         def on_cancel(_: object) -> None:
             if not cancelled.done():
@@ -220,12 +231,18 @@ class Consumer(Generic[T]):
             await declare(channel, self._names, self._lane)
             await channel.basic_qos(prefetch_count=prefetch_of(self._lane), timeout=RPC_S)
             self._channel = channel
-            await channel.basic_consume(self._names.queue(self._lane), partial(self._arrived, channel), timeout=RPC_S)
+            begun = await channel.basic_consume(self._names.queue(self._lane), partial(self._arrived, channel), timeout=RPC_S)
             backoff.reset()
-            await asyncio.wait({closing, cancelled}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({closing, cancelled, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done() and not closing.done():
+                await channel.basic_cancel(str(begun.consumer_tag), timeout=RPC_S)
+                self._left = True
+                self._wake()
+                await asyncio.wait({closing})
         finally:
             self._channel = None
             closing.cancel()
+            stopping.cancel()
             with suppress(Exception):
                 async with asyncio.timeout(RPC_S):
                     await channel.close()
@@ -244,6 +261,8 @@ class Consumer(Generic[T]):
         self._wake()
 
     def _first(self) -> Arrived[T] | None:
+        if self._stopping.is_set():
+            return None
         if self._again:
             return self._again.popleft()
         return self._fresh.popleft() if self._fresh and not self._returning else None
@@ -255,6 +274,9 @@ class Consumer(Generic[T]):
             self._wake()
 
     def _wake(self) -> None:
+        if self._left:
+            self._give_up()
+            return
         while self._takers:
             if self._takers[0].done():
                 self._takers.popleft()
@@ -263,6 +285,20 @@ class Consumer(Generic[T]):
             if arrived is None:
                 return
             self._takers.popleft().set_result(arrived)
+
+    def _give_up(self) -> None:
+        """Gives back what nobody has taken."""
+        untaken = [arrived.tag for kept in (self._again, self._fresh) for arrived in kept]
+        self._again.clear()
+        self._fresh.clear()
+        if untaken:
+            back = asyncio.create_task(self._give_back(untaken))
+            self._backs.add(back)
+            back.add_done_callback(self._backs.discard)
+
+    async def _give_back(self, tags: list[int]) -> None:
+        for tag in tags:
+            await self._hands.give_back(tag)
 
     def _returned(self, name: str) -> None:
         self._returning.discard(name)

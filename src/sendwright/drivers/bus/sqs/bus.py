@@ -94,6 +94,7 @@ class SqsBus:
         self._dead_source = self._source(self._dead, "")
         self._producers = Queue(calls, address, queue_name(address.prefix, INTAKE), None, ours=False)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopped = False
         self._closed = False
 
     def start(self) -> None:
@@ -143,6 +144,12 @@ class SqsBus:
         if place is not None:
             place.book.given_back(hand.key, hand.sent_at, hand.letter.count)
 
+    def stop_taking(self) -> None:
+        """As in the port; the dead queue is taken on."""
+        self._stopped = True
+        for place in self._lanes.values():
+            place.source.stop(self._hands.release)
+
     def depth(self, lane: str) -> int:
         """What this process did counts at once, what others did after `survey_s` and as late as SQS counts (book.py)."""
         return self._lane(lane).book.depth
@@ -185,7 +192,7 @@ class SqsBus:
             cut += source.close()
         if not abruptly:
             sending = [place.publishing for place in self._lanes.values() if place.publishing is not None]
-            back = [asyncio.ensure_future(self._hands.give_back(hand)) for hand in self._hands.all()]
+            back = [*self._hands.going_back(), *(asyncio.ensure_future(self._hands.give_back(hand)) for hand in self._hands.all())]
             if sending or back:
                 await asyncio.wait([*sending, *back], timeout=CLOSING_S)
             cut += back
@@ -315,6 +322,8 @@ class SqsBus:
         if place is None:
             queue = Queue(self._calls, self._address, queue_name(self._address.prefix, name), self._dead)
             place = self._lanes[name] = self._by_queue[queue.name] = _Lane(name, queue, self._source(queue, name))
+            if self._stopped:
+                place.source.stop(self._hands.release)
         place.used_at = time.monotonic()
         return place
 

@@ -126,6 +126,10 @@ class Hands:
     def all(self) -> list[Hand]:
         return list(self._held.values())
 
+    def going_back(self) -> list[asyncio.Task[None]]:
+        """What is being released."""
+        return list(self._backs)
+
     async def beat(self) -> None:
         """Forever: what is worked on and has had half its time gets it anew."""
         while True:

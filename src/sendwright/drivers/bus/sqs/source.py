@@ -37,6 +37,7 @@ class Source:
         self._polls: set[asyncio.Task[None]] = set()
         self._grab = 1
         self._closed = False
+        self._back: Callable[[Hand], None] | None = None
 
     @property
     def ready(self) -> deque[Hand]:
@@ -63,6 +64,10 @@ class Source:
 
     def offer(self, hand: Hand, *, front: bool = False) -> None:
         """Hands it to who waits longest, or keeps it."""
+        if self._back is not None:
+            hand.out = False
+            self._back(hand)
+            return
         while self._takers:
             taker = self._takers.popleft()
             if not taker.done():
@@ -83,6 +88,13 @@ class Source:
         self._grab = 1
         return True
 
+    def stop(self, back: Callable[[Hand], None]) -> None:
+        """Nobody takes any more, for good, and nothing is asked for; who waits waits on. What is here goes `back`, and so does what
+        is still brought by a poll under way, which would keep it from others if it was cut off."""
+        self._back = back
+        while self._ready:
+            back(self._ready.popleft())
+
     def close(self) -> list[asyncio.Task[None]]:
         """Raises `BusDown` to who waits. Returns the polls that were cut off."""
         self._closed = True
@@ -92,6 +104,8 @@ class Source:
         return list(self._polls)
 
     def _waiting(self) -> int:
+        if self._back is not None:
+            return 0
         while self._takers and self._takers[0].done():
             self._takers.popleft()
         return sum(not taker.done() for taker in self._takers)
