@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from sendwright.engine.ingest import INGRESS, Ingester
+from sendwright.engine.sieve import TRIES
+from sendwright.engine.telling import Telling, Trouble
 from sendwright.errors import BusDown, StoreDown
 from sendwright.model.records import Absent, Conflict, Running, Taken
 from sendwright.policy.admission import Refused, Rules
@@ -103,7 +106,8 @@ class _World:
         self.kept: list[tuple[str, bytes, str]] = []
         self.acked: list[str] = []
         self.keeps_fail = 0
-        self.ingester = Ingester(self, self, self.clock, lambda _: None, "shop", judge_any)  # type: ignore[arg-type]
+        self.told: list[Telling] = []
+        self.ingester = Ingester(self, self, self.clock, self.told.append, "shop", judge_any)  # type: ignore[arg-type]
 
     async def accept(self, tenant: str, _payload: Any, _raw: bytes, key: str | None, *, repeat: bool) -> Any:
         self.offered.append((tenant, key, repeat))
@@ -185,7 +189,7 @@ async def test_it_is_acknowledged_after_it_is_durable_and_not_when_it_is_cut_off
         world.acked.append(name)
 
     # When
-    running = asyncio.create_task(world.ingester.run(queue.get, ack, lambda name: (GOOD, name)))
+    running = asyncio.create_task(world.ingester.run(queue.get, ack, queue.put, lambda name: (GOOD, name)))
     for _ in range(50):
         await asyncio.sleep(0)
     running.cancel()
@@ -194,3 +198,109 @@ async def test_it_is_acknowledged_after_it_is_durable_and_not_when_it_is_cut_off
     # Then
     assert world.acked == ["m1"]
     assert [key for _, key, _ in world.offered][:2] == ["m1", "m2"]
+
+
+# What nobody foresaw
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def test_one_that_breaks_its_story_is_tried_again_and_taken() -> None:
+    world = _World([RuntimeError("nobody foresaw this"), Taken("ntf_1")])
+    await one(world, GOOD)
+    assert len(world.offered) == 2
+    assert world.kept == []
+    (trouble,) = world.told
+    assert isinstance(trouble, Trouble)
+    assert "RuntimeError" in trouble.what
+    assert "foresaw" not in trouble.what
+
+
+async def test_one_that_breaks_its_story_every_time_is_kept_with_the_dead_and_acknowledged_and_stops_nobody() -> None:
+    # Given
+    world = _World([RuntimeError("nobody foresaw this")] * TRIES)
+    queue: asyncio.Queue[str] = asyncio.Queue()
+    queue.put_nowait("m1")
+
+    async def ack(name: str) -> None:
+        world.acked.append(name)
+
+    # When
+    running = asyncio.create_task(world.ingester.run(queue.get, ack, queue.put, lambda name: (GOOD, name)))
+    await until(lambda: world.acked == ["m1"])
+    queue.put_nowait("m2")
+    await until(lambda: world.acked == ["m1", "m2"])
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    # Then
+    assert world.kept == [(INGRESS, GOOD, "it broke its story: RuntimeError")]
+    assert [key for _, key, _ in world.offered] == ["m1"] * TRIES + ["m2"]
+    assert len(world.told) == TRIES
+
+
+@pytest.mark.parametrize("breaks", ["keep", "ack", "body_of"])
+async def test_what_can_neither_be_taken_nor_kept_is_told_of_and_given_back_after_a_rest(
+    breaks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given
+    world = _World([Conflict(), Conflict()])
+    queue: asyncio.Queue[str] = asyncio.Queue()
+    queue.put_nowait("m1")
+    left, back = [breaks], list[tuple[str, float]]()
+    keep, began = world.keep, world.clock.monotonic()
+
+    def broken(what: str) -> None:
+        if left == [what]:
+            left.clear()
+            raise RuntimeError("nobody foresaw this")
+
+    async def keeping(lane: str, body: bytes, problem: str, now: int) -> None:
+        broken("keep")
+        await keep(lane, body, problem, now)
+
+    async def ack(name: str) -> None:
+        broken("ack")
+        world.acked.append(name)
+
+    async def give_back(name: str) -> None:
+        back.append((name, world.clock.monotonic()))
+        queue.put_nowait(name)
+
+    def body_of(name: str) -> tuple[bytes, str]:
+        broken("body_of")
+        return GOOD, name
+
+    monkeypatch.setattr(world, "keep", keeping)
+
+    # When
+    running = asyncio.create_task(world.ingester.run(queue.get, ack, give_back, body_of))
+    await until(lambda: world.acked == ["m1"])
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    # Then
+    ((name, at),) = back
+    assert name == "m1"
+    assert at > began
+    assert len(world.told) == 1
+    assert {body for _, body, _ in world.kept} == {GOOD}
+
+
+async def test_what_can_not_even_be_given_back_is_told_of_and_stops_nobody() -> None:
+    world = _World([])
+    queue: asyncio.Queue[str] = asyncio.Queue()
+    queue.put_nowait("m1")
+
+    async def breaks(_name: str) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    running = asyncio.create_task(world.ingester.run(queue.get, breaks, breaks, lambda name: (GOOD, name)))
+    await until(lambda: len(world.told) == 2)
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

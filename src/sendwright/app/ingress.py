@@ -34,7 +34,7 @@ def loop_of(parts: Parts) -> Callable[[], Awaitable[None]] | None:
 async def _rabbitmq(parts: Parts, ingester: Ingester) -> None:
     bus: Any = parts.backend.bus
     ingress = bus.ingress()
-    await ingester.run(ingress.take, ingress.ack, lambda posted: (posted.body, posted.message_id))
+    await ingester.run(ingress.take, ingress.ack, ingress.give_back, lambda posted: (posted.body, posted.message_id))
 
 
 async def _sqs(parts: Parts, ingester: Ingester) -> None:
@@ -43,4 +43,4 @@ async def _sqs(parts: Parts, ingester: Ingester) -> None:
 
     async with open_ingress(sqs_address(parts.settings.bus.url), parts.tell) as ingress:
         await ingress.declare()
-        await ingester.run(ingress.take, ingress.ack, lambda posted: (posted.body, posted.id))
+        await ingester.run(ingress.take, ingress.ack, ingress.reject, lambda posted: (posted.body, posted.id))

@@ -1,7 +1,8 @@
 """ingest: what producers publish to the bus is taken as if it had been posted.
 
 Judged by the same rules, bound to a key in any case, accepted by the same story; then, and not before, the message is
-acknowledged. What can't be taken goes to the dead letters with its problem. Where store or bus are down it waits.
+acknowledged. What can't be taken goes to the dead letters with its problem, and so does what breaks its story again and again,
+for a reason that nobody foresaw. Where store or bus are down it waits. Whatever breaks, a message is told of and comes again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import msgspec
 
 from sendwright.engine.persist import persist
 from sendwright.engine.ports import Clock, DeadParcels
-from sendwright.engine.telling import Tell
+from sendwright.engine.sieve import PAUSE_S, TRIES
+from sendwright.engine.telling import Tell, Trouble
+from sendwright.errors import where
 from sendwright.model.notification import Payload
 from sendwright.model.records import Absent, Conflict, Running, Taken
 from sendwright.policy.admission import Refused
@@ -61,6 +64,7 @@ class Ingester:
         self,
         take: Callable[[], Awaitable[M]],
         ack: Callable[[M], Awaitable[None]],
+        give_back: Callable[[M], Awaitable[None]],
         body_of: Callable[[M], tuple[bytes, str | None]],
     ) -> None:
         """As long as it runs. A message that was not acknowledged comes again, to whoever takes next."""
@@ -70,6 +74,10 @@ class Ingester:
             try:
                 await self.one(*body_of(message))
                 await persist(lambda: ack(message), self._clock, self._tell, "ingress")
+            except Exception as error:  # noqa: BLE001 — the message must come again, whatever broke
+                self._tell(Trouble("ingress", where(error)))
+                await self._clock.sleep(PAUSE_S)
+                await persist(lambda: give_back(message), self._clock, self._tell, "ingress")
             finally:
                 room.release()
 
@@ -80,20 +88,40 @@ class Ingester:
                 task = asyncio.create_task(handle(message))
                 works.add(task)
                 task.add_done_callback(works.discard)
+                task.add_done_callback(self._ended)
         finally:
             for task in works:
                 task.cancel()
 
+    def _ended(self, work: asyncio.Task[None]) -> None:
+        """It could not even be given back: it comes again when its channel is lost, or its time is over."""
+        if not work.cancelled() and (error := work.exception()) is not None:
+            self._tell(Trouble("ingress", where(error)))
+
     async def one(self, raw: bytes, message_id: str | None) -> None:
         """One message, until it is durable here or kept with the dead."""
-        found = await persist(lambda: self._judge(raw, message_id), self._clock, self._tell, "ingress")
-        if isinstance(found, Wanted):
-            refused = await self._accepted(found)
-        else:
-            refused = found
-        if refused is not None:
+        problem = await self._problem(raw, message_id)
+        if problem is not None:
             now = self._clock.now_ms()
-            await persist(lambda: self._dead.keep(INGRESS, raw, problem_of(refused), now), self._clock, self._tell, "ingress")
+            await persist(lambda: self._dead.keep(INGRESS, raw, problem, now), self._clock, self._tell, "ingress")
+
+    async def _problem(self, raw: bytes, message_id: str | None) -> str | None:
+        """None once it is durable; else why it never will be."""
+        for left in reversed(range(TRIES)):
+            try:
+                refused = await self._refused(raw, message_id)
+            except Exception as error:  # noqa: BLE001 — it must not hold its place for ever, whatever broke
+                problem = f"it broke its story: {type(error).__name__}"
+                self._tell(Trouble("ingress", f"it broke its story: {where(error)}"))
+            else:
+                return None if refused is None else problem_of(refused)
+            if left:
+                await self._clock.sleep(PAUSE_S)
+        return problem
+
+    async def _refused(self, raw: bytes, message_id: str | None) -> Refused | None:
+        found = await persist(lambda: self._judge(raw, message_id), self._clock, self._tell, "ingress")
+        return await self._accepted(found) if isinstance(found, Wanted) else found
 
     async def _accepted(self, found: Wanted) -> Refused | None:
         """None once it is durable; else why it never will be."""
