@@ -82,7 +82,7 @@ class SqliteBus:
         for seq, count, at, body in rows:
             if seq > lane.tail:
                 break  # committed, and the loop has not heard of it yet: it comes as news
-            suspect = lane.suspects > 0
+            suspect = lane.suspects > 0 and seq <= lane.restored
             lane.suspects -= suspect
             lane.cursor = seq
             lane.push(Bundle(lane.name, seq, count, at, body, redelivered=suspect))

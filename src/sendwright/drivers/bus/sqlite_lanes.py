@@ -16,13 +16,20 @@ import apsw
 from msgspec import Struct
 
 from sendwright.drivers.store.sqlite.sql import SQL
-from sendwright.model.parcel import PARCELS_MAX, bundle
+from sendwright.model.parcel import INBOUND, PARCELS_MAX, bundle
 
 HEAD_BYTES = 1024 * 1024
 PAGE = 16
 """Bundles read at once."""
-SUSPECT = 32
-"""Bundles per lane that may have been in hand when the process before this one died."""
+SUSPECT = 201
+"""Bundles of a channel's lane that may have been in hand when the process before this one died: what a worker holds of it, where
+each is of one parcel, and the one that its taker was just given."""
+SUSPECT_STORIES = 32
+"""The same for the other lanes (intake, receipts), of which fewer are in hand, and what is suspect is set about all at once."""
+
+
+def suspects_of(lane: str) -> int:
+    return SUSPECT_STORIES if lane.startswith("intake.") or lane == INBOUND else SUSPECT
 
 
 class Bundle(Struct, frozen=True):
@@ -66,7 +73,9 @@ class Lane:
         self.tail = 0
         """The greatest seq of the lane."""
         self.suspects = 0
-        """Bundles still to be handed out that may have been in somebody's hand before."""
+        """Bundles still to be handed out that may have been in somebody's hand before, up to `restored`."""
+        self.restored = 0
+        """The greatest seq that was there at the start."""
         self.reading = False
 
     @property
@@ -141,5 +150,5 @@ class Lanes:
         """What the file holds at start: (lane, parcels, oldest, greatest seq)."""
         for name, parcels, _, tail in rows:
             lane = self[name]
-            lane.depth, lane.tail, lane.suspects = parcels, tail, SUSPECT
+            lane.depth, lane.tail, lane.restored, lane.suspects = parcels, tail, tail, suspects_of(name)
         self._seqs = itertools.count(max((tail for _, _, _, tail in rows), default=0) + 1)
