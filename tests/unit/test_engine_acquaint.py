@@ -126,6 +126,6 @@ async def test_two_recipients_that_turn_out_to_have_one_address_are_two_messages
     one = Vendor()
     async with World(one) as world:
         await keep(world, phone=PHONE)
-        notification = await world.post(["ada", {"id": "ada", "phone": PHONE}, {"phone": PHONE}])
+        notification = await world.post(["ada", {"id": "bob", "phone": PHONE}, {"id": "ada", "phone": PHONE}, {"phone": PHONE}])
         await world.until(lambda: len(one.calls) == 3)
-        assert [world.message(notification, ordinal).recipient for ordinal in range(3)] == ["ada", "ada", None]
+        assert [world.message(notification, ordinal).recipient for ordinal in range(3)] == ["ada", "bob", None]
