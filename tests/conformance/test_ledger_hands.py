@@ -263,12 +263,37 @@ async def test_sent_cancelled_and_doubted_messages_can_be_sent_again_by_hand(bac
     assert {parcel.id for parcel in await backend.waiting.due(NOW, 10)} == {taken.id, doubted.id, stopped.id}
 
 
-async def test_a_revived_message_that_is_over_its_time_stays_expired_for_its_claim(backend: UnderTest) -> None:
-    parcel = await planned(backend.ledger, expires_at=NOW)
-    await backend.ledger.end(parcel, MessageState.EXPIRED, "expired", "", NOW)
-    assert await backend.ledger.revive(TENANT, parcel.id, NOW)
-    (again,) = await backend.waiting.due(NOW, 10)
-    assert refused(await backend.ledger.claim(claim(again))) == "expired"
+async def test_what_is_over_its_time_is_not_revived_and_stays_dead_for_its_reason(backend: UnderTest) -> None:
+    # given
+    parcel = await failed(backend, expires_at=NOW + 9)
+    ended = await planned(backend.ledger, expires_at=NOW + 9)
+    await backend.ledger.end(ended, MessageState.EXPIRED, "expired", "", NOW + 9)
+    before = await message_of(backend, parcel)
+    # when
+    assert await backend.ledger.revive(TENANT, parcel.id, NOW + 9, before) is False
+    assert await backend.ledger.revive(TENANT, ended.id, NOW + 9) is False
+    # then
+    assert await message_of(backend, parcel) == before
+    assert (before.state, before.dead, before.reason) == (MessageState.FAILED, True, "blocked")
+    assert await state_of(backend, ended) == MessageState.EXPIRED
+    assert list(await backend.waiting.due(NOW + 9, 10)) == []
+    # and a moment earlier it would have been
+    assert await backend.ledger.revive(TENANT, parcel.id, NOW + 8)
+
+
+async def test_a_revived_message_that_runs_out_of_time_is_not_claimed(backend: UnderTest) -> None:
+    parcel = await failed(backend, expires_at=NOW + 9)
+    assert await backend.ledger.revive(TENANT, parcel.id, NOW + 8)
+    (again,) = await backend.waiting.due(NOW + 8, 10)
+    assert refused(await backend.ledger.claim(claim(again, now=NOW + 9))) == "expired"
+
+
+async def test_a_doubt_that_is_over_its_time_is_settled_by_a_word_but_not_sent_again(backend: UnderTest) -> None:
+    parcel, _ = await in_doubt(backend.ledger, expires_at=NOW + 9)
+    before = await message_of(backend, parcel)
+    assert await backend.ledger.resolve(TENANT, parcel.id, "resend", NOW + 9) is None
+    assert await message_of(backend, parcel) == before
+    assert await backend.ledger.resolve(TENANT, parcel.id, "sent", NOW + 9) == MessageState.SENT
 
 
 async def test_strangers_revive_and_drop_nothing(backend: UnderTest) -> None:

@@ -150,6 +150,20 @@ async def test_what_cannot_be_done_is_said_on_the_page_that_was_left(desk: Desk)
     assert (await desk.browser.post(f"/dashboard/messages/{message}/resolve", {"as": "read"})).status == 400
 
 
+async def test_what_is_past_its_deadline_is_not_offered_to_be_sent_again_and_says_so_when_it_was(desk: Desk) -> None:
+    _, (failed,) = desk.world.born(state=M.FAILED, dead=True, reason="rejected", expires_at=NOW)
+    _, (doubtful,) = desk.world.born(number=1, state=M.IN_DOUBT, expires_at=NOW)
+    _, (fine,) = desk.world.born(number=2, state=M.FAILED, dead=True, reason="rejected", expires_at=NOW + 1)
+    for message, offered in ((failed, set()), (doubtful, {"sent", "failed"}), (fine, {"resend"})):
+        await desk.browser.get(f"/dashboard/messages/{message}")
+        buttons = set(re.findall(rf'action="/dashboard/messages/{message}/(\w+)"', desk.browser.page)) - {"resolve"}
+        assert buttons | set(re.findall(r'name="as" value="(\w+)"', desk.browser.page)) == offered
+    await desk.browser.follow(await desk.browser.post(f"/dashboard/messages/{failed}/resend"))
+    assert "The message is past its deadline" in desk.browser.text
+    await desk.browser.follow(await desk.browser.post("/dashboard/dead/replay", {"id": [failed, fine]}))
+    assert "Sent again: 1. Left as they were: 1, 1 of them past their deadline: post those anew." in desk.browser.text
+
+
 async def test_filters_are_those_of_the_api_and_faults_are_listed(desk: Desk) -> None:
     desk.world.born(state=M.FAILED)
     answer = await desk.browser.get("/dashboard/messages?state=failed&channel=&provider=twilio-main&since=2026-11-01T10:00&until=")

@@ -62,7 +62,7 @@ MUTANTS = [
         [
             Edit(D, "_prepare", "expires_at <= now", "expires_at < now"),
             Edit(D, "_too_late", "expires_at <= self", "expires_at < self"),
-            Edit(memory_ledger, "_refusal", "expires_at <= claim.now", "expires_at < claim.now"),
+            Edit(memory_ledger, "_over_time", "expires_at <= now", "expires_at < now"),
             Edit(schedule, "_end_of", "expires_at <= now", "expires_at < now"),
         ],
         "I3 I8",

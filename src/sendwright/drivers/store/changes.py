@@ -122,7 +122,7 @@ class Resolve(_OfTenant, frozen=True):
         if row is None or row.state != MessageState.IN_DOUBT:
             return None
         if self.verdict == "resend":
-            if folio.content_gone(row.id) or not row.addressed:
+            if folio.content_gone(row.id) or not row.addressed or row.late(self.now):
                 return None
             folio.put(row, sent_again(row, self.now), self.now)
             return folio.messages[row.id].state
@@ -144,6 +144,8 @@ class Revive(_OfTenant, frozen=True):
     def apply(self, folio: Folio) -> bool:
         row = self.row(folio)
         if row is None or not row.state.settled or not row.addressed or row.state >= MessageState.DELIVERED:
+            return False
+        if row.late(self.now):
             return False
         moved = self.seen is not None and not row.stands_as(self.seen)
         if moved or folio.content_gone(row.id):

@@ -39,7 +39,7 @@ def why_refused(claim: Claim, message: MessageRecord | None, epoch: int) -> str:
         return "number"
     if not waits_for(message, claim.parcel):
         return "state"
-    if message.expires_at is not None and message.expires_at <= claim.now:
+    if message.late(claim.now):
         return "expired"
     return "epoch" if claim.epoch < epoch else "state"
 

@@ -257,7 +257,7 @@ class Handled(Struct, frozen=True):
     more: bool
     skipped_for: dict[str, int]
     """How many were skipped why: `not_found`, `not_dead`, `nothing_to_send` (it never had an address), `arrived`,
-    `in_flight`, `content_gone` (what it said is forgotten), and of parcels `unreadable`."""
+    `expired` (it is past its deadline), `in_flight`, `content_gone` (what it said is forgotten), and of parcels `unreadable`."""
 
 
 class ProviderList(Struct, frozen=True):

@@ -96,6 +96,8 @@ async def one_message(visit: Visit) -> Shown:
     state = message_state(message.state)
     shows = visit.query.get("content") == "shown"
     content = await _content(visit, row) if shows and row is not None else None
+    late = row is not None and row.late(visit.services.clock.now_ms())
+    over = state.settled and state not in (MessageState.IN_DOUBT, MessageState.DELIVERED, MessageState.READ)
     values = {
         "message": message,
         "address": None if message.address is None else masked(message.address),
@@ -105,7 +107,8 @@ async def one_message(visit: Visit) -> Shown:
         "said": None if content is None or row is None else content_view(visit.services, content, row),
         "may": {
             "cancel": not state.settled,
-            "resend": state.settled and state not in (MessageState.IN_DOUBT, MessageState.DELIVERED, MessageState.READ),
+            "resend": over and not late,
+            "repeat": not late,
             "resolve": state == MessageState.IN_DOUBT,
         },
     }
