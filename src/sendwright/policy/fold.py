@@ -19,6 +19,7 @@ The rules, first match wins:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,6 +30,7 @@ from sendwright.model.records import AttemptRecord, Decision, Lost, MessageRecor
 from sendwright.model.states import AttemptState, MessageState
 
 _TAKEN = frozenset({AttemptState.SENT, AttemptState.DELIVERED, AttemptState.READ})
+_ARRIVED = frozenset({MessageState.SENT, MessageState.DELIVERED, MessageState.READ})
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _NOT_TAKEN = frozenset({r.value for r in (Reason.UNREACHABLE, Reason.LIMIT, Reason.MISCONFIGURED, Reason.EXPIRED, Reason.CONTENT)})
 _NEVER_SENT = frozenset({MessageState.FAILED, MessageState.EXPIRED, MessageState.SUPPRESSED})
@@ -57,6 +59,14 @@ class Standing(Struct, frozen=True):
     keep_wait: bool = False
     reason: str | None = None
     detail: str = ""
+
+
+class Place(NamedTuple):
+    """What a message's row says of where it goes, or went: no provider where none was asked there."""
+
+    channel: str | None
+    address: str | None
+    provider: str | None
 
 
 def unknown() -> int | None:
@@ -103,6 +113,24 @@ def fold(message: MessageRecord, attempts: Sequence[AttemptRecord], now: int, de
     last = (planned or attempts)[-1]
     following = next_step(message, last.step, now, last.reason or Reason.UNKNOWN.value, last.detail)
     return fold(message, attempts, now, following)
+
+
+def place_of(message: MessageRecord, standing: Standing, attempts: Sequence[AttemptRecord]) -> Place:
+    """Where a message that stands so goes, or went: by the call that was taken, or the one in doubt; else by the step that it
+    stands at, and by whoever was asked there last. An address that was erased stays so."""
+    if standing.state in _ARRIVED:
+        telling = [a for a in attempts if a.state in _TAKEN]
+    elif standing.state == MessageState.IN_DOUBT:
+        telling = [a for a in attempts if a.state == AttemptState.IN_DOUBT]
+    else:
+        telling = []
+    last = max(telling, key=lambda a: (a.state, a.number), default=attempts[-1] if attempts else None)
+    asked = last is not None and (bool(telling) or last.step == standing.step)
+    step = last.step if last is not None and asked else standing.step
+    if step >= len(message.steps):
+        return Place(message.channel, message.address, message.provider)
+    to = message.steps[step]
+    return Place(to.channel, to.address or None, last.provider if last is not None and asked else None)
 
 
 def may_decide(message: MessageRecord, token: str, number: int) -> bool:

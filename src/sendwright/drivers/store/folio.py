@@ -17,7 +17,7 @@ from sendwright.model.parcel import Parcel
 from sendwright.model.people import Suppression
 from sendwright.model.records import CONTRADICTED, AttemptRecord, Decision, MessageRecord, Sighted, Wait
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import Standing, another, contradicts, fold, leaves
+from sendwright.policy.fold import Standing, another, contradicts, fold, leaves, place_of
 
 EventRow = tuple[int, str, str, str, str]
 """at, tenant, type, subject (the id of a message or notification), detail."""
@@ -104,8 +104,12 @@ class Folio:
 
     def put(self, before: MessageRecord, standing: Standing, now: int) -> Sighted:
         """Notes a new standing, with its event when the state moved."""
+        place = place_of(before, standing, self.attempts[before.id])
         after = replace(
             before,
+            channel=place.channel,
+            address=place.address,
+            provider=place.provider,
             state=standing.state,
             step=standing.step,
             calls=standing.calls,

@@ -47,6 +47,7 @@ from sendwright.policy.fold import (
     leaves,
     may_decide,
     out_of_time,
+    place_of,
     revived,
     sent_again,
     unknown,
@@ -402,8 +403,12 @@ def _refold(t: Tables, message: MessageRecord, now: int, decision: Decision | No
 
 def _stand(t: Tables, before: MessageRecord, standing: Standing, now: int) -> Sighted:
     """Writes a message's new standing, its wait, and an event when it went anywhere."""
+    channel, address, provider = place_of(before, standing, t.attempts_of(before))
     after = replace(
         before,
+        channel=channel,
+        address=address,
+        provider=provider,
         state=standing.state,
         step=standing.step,
         calls=standing.calls,

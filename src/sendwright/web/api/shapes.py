@@ -115,7 +115,8 @@ class TimelineEntry(Struct, frozen=True):
 
 class MessageView(Struct, frozen=True):
     """One recipient's copy of a notification, with the notification's metadata. The address is whole only where the message
-    is asked for by its id."""
+    is asked for by its id. `channel`, `address` and `provider` are those of the call that was taken or is in doubt, else of `step`:
+    the provider is null until one is asked there."""
 
     id: str
     notification: str
