@@ -163,7 +163,10 @@ MUTANTS = [
     ),
     Mutant(
         "what was taken and cancelled, cancelled all the same",
-        [Edit(memory_ledger, "_stoppable", "return waits and all(", "return waits or all(")],
+        [
+            Edit(fold, "stopped", "any(a.state == AttemptState.IN_DOUBT for a in attempts)", "False"),
+            Edit(fold, "fold", "decision.state in _NEVER_SENT and doubted", 'decision.reason == "expired" and doubted'),
+        ],
         "I3 I4",
     ),
     Mutant(

@@ -205,7 +205,8 @@ class Ledger(Protocol):
 
     def cancel(self, tenant: str, target: str, now: int) -> Awaitable[Cancelled]:
         """Cancels what waits under a notification's or a message's id. `cancelled` means never sent: a message whose
-        attempt is open, in doubt or was taken is too late."""
+        attempt is open, in doubt or was taken is too late. Nothing is sent again of one that waits to be, an answer having been
+        lost: it is in doubt then (policy/fold.py)."""
         ...
 
     def resolve(self, tenant: str, message: str, verdict: str, now: int) -> Awaitable[MessageState | None]:

@@ -50,12 +50,12 @@ from sendwright.policy.fold import (
     place_of,
     revived,
     sent_again,
+    stopped,
     unknown,
 )
 from sendwright.policy.lookup import FIRST_MS, next_look
 from sendwright.policy.suppression import UNKEYED, Marker
 
-_REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _ARRIVED = frozenset({MessageState.DELIVERED, MessageState.READ})
 
 
@@ -488,10 +488,10 @@ def _claimed_strays(t: Tables, provider: str, ref: str | None) -> tuple[Sighting
 def _cancel(t: Tables, messages: Sequence[MessageRecord], now: int) -> Cancelled:
     cancelled = too_late = 0
     for message in messages:
-        if message.state == MessageState.CANCELLED:
-            cancelled += 1
-        elif _stoppable(t, message):
-            _refold(t, message, now, Decision(MessageState.CANCELLED, message.step, calls=message.calls))
+        state = message.state
+        if _stoppable(t, message):
+            state = _refold(t, message, now, stopped(message, t.attempts_of(message))).after or state
+        if state == MessageState.CANCELLED:
             cancelled += 1
         else:
             too_late += 1
@@ -499,9 +499,9 @@ def _cancel(t: Tables, messages: Sequence[MessageRecord], now: int) -> Cancelled
 
 
 def _stoppable(t: Tables, message: MessageRecord) -> bool:
-    """Waits, and nothing of it has left or may have left."""
+    """Waits, and no call of it is open."""
     waits = _loose(message) or message.state == MessageState.DIGESTING
-    return waits and all(attempt.state in _REFUTED for attempt in t.attempts_of(message))
+    return waits and all(attempt.state != AttemptState.SENDING for attempt in t.attempts_of(message))
 
 
 def _doubt(t: Tables, attempt: AttemptRecord, now: int, patience: Patience, attempts_max: int) -> None:
