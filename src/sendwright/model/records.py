@@ -271,6 +271,7 @@ class AttemptRecord(Struct, frozen=True, array_like=True):
     owner: str | None = None
     ref: str | None = None
     reason: str | None = None
+    """Why it stands as it does; of what has arrived, which failure was said of it all the same."""
     detail: str = ""
     twice: bool = False
     """Its provider named it by two references: it took one call for two messages."""

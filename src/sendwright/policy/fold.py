@@ -181,6 +181,23 @@ def contradicts(attempt: AttemptRecord, said: AttemptState) -> bool:
     return attempt.state >= AttemptState.DELIVERED and said in _REFUTED and attempt.reason in {None, Reason.LOST_ANSWER.value}
 
 
+def words_of(attempt: AttemptRecord, said: AttemptState, reason: str | None, detail: str) -> tuple[str | None, str]:
+    """Why it stands as it does, and the vendor's words for it, once this is said of it: those of the evidence that moved it, both
+    together, and none of what was taken. What has arrived keeps the failure that was said of it: it is noted once."""
+    if leaves(attempt, said, reason):
+        return reason, detail
+    if contradicts(attempt, said):
+        return reason or Reason.UNKNOWN.value, detail
+    if attempt.state.join(said) == attempt.state:
+        return attempt.reason, attempt.detail
+    if said in _REFUTED:
+        return reason or Reason.UNKNOWN.value, detail
+    if said >= AttemptState.DELIVERED:
+        heard = attempt.state in _REFUTED or attempt.state >= AttemptState.DELIVERED
+        return (attempt.reason, attempt.detail) if heard else (None, "")
+    return reason, "" if reason is None else detail
+
+
 def fails_first(attempt: AttemptRecord, said: AttemptState) -> bool:
     """Whether this is the first word of failure about an attempt, be it that it failed or that it was contradicted."""
     return said in _REFUTED and (contradicts(attempt, said) or attempt.state.join(said) != attempt.state)

@@ -127,10 +127,12 @@ class Resolve(_OfTenant, frozen=True):
             folio.put(row, sent_again(row, self.now), self.now)
             return folio.messages[row.id].state
         evidence = AttemptState.SENT if self.verdict == "sent" else AttemptState.FAILED
+        lost = Reason.LOST_ANSWER.value
+        reason = None if self.verdict == "sent" else lost
         for attempt in folio.attempts[row.id]:
             if attempt.state == AttemptState.IN_DOUBT:
-                folio.join(row.id, attempt.id, evidence, self.now, detail="resolved by hand")
-        over = Decision(MessageState.FAILED, row.step, calls=row.calls, reason=Reason.LOST_ANSWER.value)
+                folio.join(row.id, attempt.id, evidence, self.now, reason=reason, detail="resolved by hand")
+        over = Decision(MessageState.FAILED, row.step, calls=row.calls, reason=lost)
         folio.refold(row.id, self.now, None if self.verdict == "sent" else over)
         return folio.messages[row.id].state
 

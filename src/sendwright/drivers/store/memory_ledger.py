@@ -52,6 +52,7 @@ from sendwright.policy.fold import (
     sent_again,
     stopped,
     unknown,
+    words_of,
 )
 from sendwright.policy.lookup import FIRST_MS, next_look
 from sendwright.policy.suppression import UNKEYED, Marker
@@ -168,10 +169,12 @@ class MemoryLedger:
                 _stand(t, row, sent_again(row, now), now)
                 return MessageState.QUEUED
             word = AttemptState.SENT if verdict == "sent" else AttemptState.FAILED
+            lost = Reason.LOST_ANSWER.value
+            why = None if verdict == "sent" else lost
             for attempt in t.attempts_of(row):
                 if attempt.state == AttemptState.IN_DOUBT:
-                    t.put_attempt(_joined(attempt, word, now, detail="resolved by hand"))
-            failed = Decision(MessageState.FAILED, row.step, calls=row.calls, reason=Reason.LOST_ANSWER.value)
+                    t.put_attempt(_joined(attempt, word, now, reason=why, detail="resolved by hand"))
+            failed = Decision(MessageState.FAILED, row.step, calls=row.calls, reason=lost)
             return _refold(t, row, now, None if verdict == "sent" else failed).after
 
     async def revive(self, tenant: str, message: str, now: int, seen: MessageRecord | None = None) -> bool:
@@ -378,17 +381,15 @@ def _joined(
 ) -> AttemptRecord:
     """The attempt with more evidence; its words are those of the evidence that moved it."""
     joined = attempt.state.join(state)
-    noted = contradicts(attempt, state)
-    moved = joined != attempt.state or noted or leaves(attempt, state, reason)
-    reason = reason or (Reason.UNKNOWN.value if noted else None)
+    why, words = words_of(attempt, state, reason, detail)
     return replace(
         attempt,
         state=joined,
         finished_at=at if attempt.finished_at is None and joined != AttemptState.SENDING else attempt.finished_at,
         ref=attempt.ref or ref,
         twice=attempt.twice or another(attempt.ref, ref),
-        reason=reason if moved and reason is not None else attempt.reason,
-        detail=detail if moved and detail else attempt.detail,
+        reason=why,
+        detail=words,
     )
 
 

@@ -112,7 +112,7 @@ with c as materialized (
 ), a as (
   update attempts set
     state = greatest(attempts.state, won.state), finished_at = coalesce(attempts.finished_at, won.at), ref = coalesce(won.ref, attempts.ref),
-    reason = coalesce(won.reason, attempts.reason), detail = coalesce(nullif(won.detail, ''), attempts.detail)
+    reason = won.reason, detail = case when won.reason is null then '' else won.detail end
   from won
   where attempts.id = won.attempt
 ), e as (

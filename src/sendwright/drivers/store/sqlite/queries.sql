@@ -278,8 +278,7 @@ select exists (select 1 from waits);
 -- Evidence always joins. Rows: attempt, message, number, token, state, at, ref, reason, detail, tenant.
 update attempts set
   state = max(attempts.state, c.value->>4), finished_at = coalesce(attempts.finished_at, c.value->>5),
-  ref = coalesce(c.value->>6, attempts.ref), reason = coalesce(c.value->>7, attempts.reason),
-  detail = iif(c.value->>8 = '', attempts.detail, c.value->>8)
+  ref = coalesce(c.value->>6, attempts.ref), reason = c.value->>7, detail = iif(c.value->>7 is null, '', c.value->>8)
 from jsonb_each(?1) c
 where attempts.id = c.value->>0;
 
