@@ -11,6 +11,7 @@ import pytest
 from sendwright.model.content import Attachment, Content, EmailContent
 from sendwright.model.ids import attempt_id
 from sendwright.model.records import AttemptRecord, Event
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.model.stats import Parked
 from sendwright.web.api.services import ProviderPatch
@@ -107,6 +108,16 @@ async def test_what_a_channel_alone_says_is_shown_too_and_of_files_the_names() -
     said = 'Subject Only by email A body headers {"X-Kind":"news"} File bill.pdf application/octet-stream, about 6 bytes'
     assert said in desk.browser.text
     assert "c2VjcmV0" not in desk.browser.page
+
+
+async def test_a_content_that_cannot_be_filled_in_says_why_and_shows_no_template(desk: Desk) -> None:
+    ntf, (message,) = desk.world.born(state=M.FAILED, reason="content")
+    content = Said(body="Hello {{ order }}.", data={}, notification={"id": ntf})
+    desk.world.rows.notifications[ntf] = msgspec.structs.replace(desk.world.rows.notifications[ntf], content=content)
+    await desk.browser.get(f"/dashboard/messages/{message}?content=shown")
+    assert "Nothing: its templates can't be filled in" in desk.browser.text
+    assert "#/content/body" in desk.browser.text
+    assert "{{" not in desk.browser.page
 
 
 @pytest.mark.parametrize(
