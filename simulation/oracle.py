@@ -7,7 +7,7 @@ At every commit (`committing`) and every request (`writing`), incrementally:
       (its owner is dead, or its time is up); an attempt is written once; no call carries what is held beside what is not. So a
       provider takes a message twice only where an answer was lost at a kill, a pause or a time limit.
   I3  no ghosts: nothing is planned that was not posted; nothing is written without its attempt's row; nothing that was
-      cancelled, has ended or has expired by the clock of who writes it.
+      cancelled, be it while an answer was lost, has ended or has expired by the clock of who writes it.
   I4  truth: messages move as `model/states.py` allows, attempts only rise, numbers count; `sent`, `delivered` and `read` are said
       only of what a provider took, `failed`, `expired` and `cancelled` of nothing that one took and did not take back.
   I5  order where promised: the steps of a plan go forward, its calls are made one after the other, and every move of a
@@ -82,6 +82,8 @@ class Oracle:
         """Notifications of which a caller was told that they are cancelled before they were planned."""
         self.expired_at: dict[str, int] = {}
         """Messages, and the true time at which they were called expired."""
+        self._stopped: set[str] = set()
+        """Messages that were cancelled while an answer was lost, and of which nobody has said since that they were taken."""
         self._written: set[str] = set()
         self._in_flight: dict[tuple[Life, str], list[int]] = {}
         """By priority."""
@@ -273,6 +275,8 @@ class Oracle:
         if message is None or attempt.number != message.number:
             world.fail("I4", f"{attempt.id} is claimed without its message")
             return
+        if message.id in self._stopped:
+            world.fail("I3", f"{attempt.id} is claimed, and its message was cancelled while an answer was lost")
         earlier = [a for a in t.attempts_of(message) if message.since < a.number < attempt.number]
         for a in earlier:
             if a.state == AttemptState.SENDING or a.state in TAKEN:
@@ -310,6 +314,10 @@ class Oracle:
 
     def _moved(self, method: str, before: MessageRecord, after: MessageRecord) -> None:
         fail = self._world.fail
+        if method == "cancel" and after.state == MessageState.IN_DOUBT:
+            self._stopped.add(after.id)
+        elif method in HAND or after.state in PROVEN:
+            self._stopped.discard(after.id)
         if method in HAND and before.state != after.state:
             hand = self.by_hand if after.state == MessageState.QUEUED else self.declared
             hand.add(after.id)

@@ -29,6 +29,7 @@ from tests.conformance.builders import (
     message_of,
     new_id,
     plan,
+    receipt,
     refused,
     rejected,
     scheduled,
@@ -208,6 +209,22 @@ async def test_evidence_of_a_call_in_flight_still_joins_after_the_erasure(backen
     assert await erased(backend) == Erased(messages=1, cancelled=0)
     assert await backend.ledger.settle(accepted(parcel, held)) == MessageState.SENT
     assert (await message_of(backend, parcel)).address is None
+
+
+async def test_what_moves_on_after_the_erasure_does_not_bring_the_address_back(backend: UnderTest) -> None:
+    # given
+    ntf = new_id()
+    births = [birth(ntf, ordinal, (SMS, EMAIL), recipient="ada") for ordinal in range(2)]
+    ((refused_one, taken),) = await backend.ledger.plan([plan(*births, notification=ntf)])
+    first, second = await claimed(backend.ledger, refused_one), await claimed(backend.ledger, taken)
+    await erased(backend)
+    # when
+    await backend.ledger.settle(rejected(refused_one, first))
+    await backend.ledger.settle(accepted(taken, second))
+    await backend.ledger.observe(receipt(AttemptState.DELIVERED, second.attempt), NOW)
+    # then
+    rows = [await message_of(backend, parcel) for parcel in (refused_one, taken)]
+    assert [(row.channel, row.address, row.provider) for row in rows] == [("email", None, None), ("sms", None, "twilio-main")]
 
 
 async def test_a_doubt_that_waits_to_be_sent_again_is_not(backend: UnderTest) -> None:

@@ -82,7 +82,7 @@ async def test_cancelling_counts_what_was_stopped_and_what_was_too_late(backend:
         assert (row.state, row.wait, row.updated_at, row.dead) == (MessageState.CANCELLED, None, NOW + 9, False)
     assert await state_of(backend, open_) == MessageState.SENDING
     assert await state_of(backend, taken) == MessageState.SENT
-    assert (await message_of(backend, doubted)).wait is not None
+    assert await state_of(backend, doubted) == MessageState.IN_DOUBT
     assert await backend.waiting.parked() == {}
 
 
@@ -126,6 +126,92 @@ async def test_a_message_that_a_person_had_sent_again_out_of_doubt_is_too_late(b
     parcel, _ = await in_doubt(backend.ledger)
     await backend.ledger.resolve(TENANT, parcel.id, "resend", NOW)
     assert await backend.ledger.cancel(TENANT, parcel.id, NOW) == Cancelled(too_late=1)
+    assert await state_of(backend, parcel) == MessageState.IN_DOUBT
+
+
+async def waiting_after_a_lost_answer(backend: UnderTest, **changed: object) -> tuple[Parcel, str, Parcel]:
+    """A message that is to be sent again: its first parcel, its attempt in doubt, and the parcel that sends it again."""
+    parcel = await planned(backend.ledger, **changed)
+    held = await claimed(backend.ledger, parcel)
+    await backend.ledger.settle(lost(parcel, held))
+    (again,) = await backend.waiting.due(NOW + 30_000, 10)
+    return parcel, held.attempt, again
+
+
+async def test_a_cancel_while_an_answer_is_lost_is_too_late_and_nothing_is_sent_again(backend: UnderTest) -> None:
+    # given
+    parcel, _, again = await waiting_after_a_lost_answer(backend)
+    # when
+    answers = [await backend.ledger.cancel(TENANT, parcel.id, NOW + turn) for turn in (1, 2)]
+    # then
+    assert answers == [Cancelled(too_late=1)] * 2
+    row = await message_of(backend, parcel)
+    assert (row.state, row.reason, row.wait, row.dead, row.updated_at) == (
+        MessageState.IN_DOUBT,
+        "lost_answer",
+        None,
+        False,
+        NOW + 1,
+    )
+    assert await kinds_of(backend, parcel) == ["message.in_doubt"]
+    assert refused(await backend.ledger.claim(claim(again, "token-2"))) == "state"
+    assert list(await backend.waiting.due(NOW + MINUTE, 10)) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [(A.SENT, MessageState.SENT), (A.DELIVERED, MessageState.DELIVERED), (A.FAILED, MessageState.CANCELLED)],
+    ids=str,
+)
+async def test_a_receipt_settles_a_doubt_that_was_cancelled_and_nothing_more_is_sent(
+    backend: UnderTest, word: AttemptState, state: MessageState
+) -> None:
+    parcel, attempt, _ = await waiting_after_a_lost_answer(backend, steps=(SMS, EMAIL))
+    await backend.ledger.cancel(TENANT, parcel.id, NOW)
+    await backend.ledger.observe(receipt(word, attempt), NOW)
+    row = await message_of(backend, parcel)
+    assert (row.state, row.step, row.wait, row.dead) == (state, 0, None, False)
+
+
+@pytest.mark.parametrize("answer", [later, rejected], ids=lambda each: each.__name__)
+async def test_an_answer_that_comes_after_the_cancel_decides_nothing_more(backend: UnderTest, answer: object) -> None:
+    # given an attempt that was taken for lost
+    parcel = await planned(backend.ledger, steps=(SMS, EMAIL))
+    held = await claimed(backend.ledger, parcel)
+    await backend.ledger.repair(NOW, nobody_lives, half_a_minute, 8)
+    assert await backend.ledger.cancel(TENANT, parcel.id, NOW) == Cancelled(too_late=1)
+    # when
+    await backend.ledger.settle(answer(parcel, held))  # type: ignore[operator]
+    # then it is known that it was never sent
+    row = await message_of(backend, parcel)
+    assert (row.state, row.step, row.wait) == (MessageState.CANCELLED, 0, None)
+
+
+async def test_a_cancel_stops_the_next_step_too_where_an_answer_of_the_one_before_is_lost(backend: UnderTest) -> None:
+    parcel, _, again = await waiting_after_a_lost_answer(backend, steps=(SMS, EMAIL))
+    await backend.ledger.settle(rejected(again, await claimed(backend.ledger, again, "token-2"), "token-2"))
+    (second,) = await backend.waiting.due(NOW + MINUTE, 10)
+    assert (second.step, await state_of(backend, parcel)) == (1, MessageState.QUEUED)
+    assert await backend.ledger.cancel(TENANT, parcel.id, NOW) == Cancelled(too_late=1)
+    assert await state_of(backend, parcel) == MessageState.IN_DOUBT
+    assert refused(await backend.ledger.claim(claim(second, "token-3"))) == "state"
+
+
+async def test_a_person_may_have_a_doubt_sent_again_that_was_cancelled(backend: UnderTest) -> None:
+    parcel, _, _ = await waiting_after_a_lost_answer(backend)
+    await backend.ledger.cancel(TENANT, parcel.id, NOW)
+    assert await backend.ledger.resolve(TENANT, parcel.id, "resend", NOW) == MessageState.QUEUED
+    (again,) = await backend.waiting.due(NOW, 10)
+    held = await claimed(backend.ledger, again, "token-2")
+    assert await backend.ledger.settle(later(again, held, "token-2")) == MessageState.QUEUED
+
+
+async def test_a_cancel_of_what_was_sent_and_is_to_be_sent_again_by_hand_stops_that(backend: UnderTest) -> None:
+    parcel, _ = await sent(backend.ledger)
+    await backend.ledger.revive(TENANT, parcel.id, NOW)
+    assert await backend.ledger.cancel(TENANT, parcel.id, NOW) == Cancelled(too_late=1)
+    row = await message_of(backend, parcel)
+    assert (row.state, row.wait) == (MessageState.SENT, None)
 
 
 async def test_strangers_cancel_nothing(backend: UnderTest) -> None:
@@ -263,12 +349,37 @@ async def test_sent_cancelled_and_doubted_messages_can_be_sent_again_by_hand(bac
     assert {parcel.id for parcel in await backend.waiting.due(NOW, 10)} == {taken.id, doubted.id, stopped.id}
 
 
-async def test_a_revived_message_that_is_over_its_time_stays_expired_for_its_claim(backend: UnderTest) -> None:
-    parcel = await planned(backend.ledger, expires_at=NOW)
-    await backend.ledger.end(parcel, MessageState.EXPIRED, "expired", "", NOW)
-    assert await backend.ledger.revive(TENANT, parcel.id, NOW)
-    (again,) = await backend.waiting.due(NOW, 10)
-    assert refused(await backend.ledger.claim(claim(again))) == "expired"
+async def test_what_is_over_its_time_is_not_revived_and_stays_dead_for_its_reason(backend: UnderTest) -> None:
+    # given
+    parcel = await failed(backend, expires_at=NOW + 9)
+    ended = await planned(backend.ledger, expires_at=NOW + 9)
+    await backend.ledger.end(ended, MessageState.EXPIRED, "expired", "", NOW + 9)
+    before = await message_of(backend, parcel)
+    # when
+    assert await backend.ledger.revive(TENANT, parcel.id, NOW + 9, before) is False
+    assert await backend.ledger.revive(TENANT, ended.id, NOW + 9) is False
+    # then
+    assert await message_of(backend, parcel) == before
+    assert (before.state, before.dead, before.reason) == (MessageState.FAILED, True, "blocked")
+    assert await state_of(backend, ended) == MessageState.EXPIRED
+    assert list(await backend.waiting.due(NOW + 9, 10)) == []
+    # and a moment earlier it would have been
+    assert await backend.ledger.revive(TENANT, parcel.id, NOW + 8)
+
+
+async def test_a_revived_message_that_runs_out_of_time_is_not_claimed(backend: UnderTest) -> None:
+    parcel = await failed(backend, expires_at=NOW + 9)
+    assert await backend.ledger.revive(TENANT, parcel.id, NOW + 8)
+    (again,) = await backend.waiting.due(NOW + 8, 10)
+    assert refused(await backend.ledger.claim(claim(again, now=NOW + 9))) == "expired"
+
+
+async def test_a_doubt_that_is_over_its_time_is_settled_by_a_word_but_not_sent_again(backend: UnderTest) -> None:
+    parcel, _ = await in_doubt(backend.ledger, expires_at=NOW + 9)
+    before = await message_of(backend, parcel)
+    assert await backend.ledger.resolve(TENANT, parcel.id, "resend", NOW + 9) is None
+    assert await message_of(backend, parcel) == before
+    assert await backend.ledger.resolve(TENANT, parcel.id, "sent", NOW + 9) == MessageState.SENT
 
 
 async def test_strangers_revive_and_drop_nothing(backend: UnderTest) -> None:

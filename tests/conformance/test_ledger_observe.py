@@ -9,7 +9,7 @@ import pytest
 
 from sendwright.drivers.store.moves import told_once
 from sendwright.model.happenings import Happening
-from sendwright.model.parcel import Sighting
+from sendwright.model.parcel import Parcel, Sighting
 from sendwright.model.records import CONTRADICTED, Page, Patience
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
@@ -323,6 +323,74 @@ async def test_a_failure_after_the_delivery_is_noted_once_and_changes_nothing_el
     assert (attempt.state, attempt.reason, attempt.detail) == (proof, "unreachable", "30003")
     noted = [event for event in await backend.records.timeline(parcel.id) if event.type == CONTRADICTED]
     assert [(event.detail, event.at) for event in noted] == [("unreachable", NOW)]
+
+
+async def why(backend: UnderTest, parcel: Parcel) -> tuple[AttemptState, str | None, str]:
+    (attempt,) = await backend.records.attempts(parcel.id)
+    return attempt.state, attempt.reason, attempt.detail
+
+
+async def test_why_an_attempt_failed_is_said_by_the_word_that_failed_it_whole(backend: UnderTest) -> None:
+    # given an answer that was lost
+    parcel = await planned(backend.ledger, on_doubt="hold")
+    held = await claimed(backend.ledger, parcel)
+    await backend.ledger.settle(lost(parcel, held, reason="lost_answer", detail="reset"))
+    assert await why(backend, parcel) == (A.IN_DOUBT, "lost_answer", "reset")
+    # when a receipt says that it failed, without any words
+    await backend.ledger.observe(receipt(A.FAILED, held.attempt, reason="unreachable"), NOW)
+    # then
+    assert await why(backend, parcel) == (A.FAILED, "unreachable", "")
+
+
+async def test_a_failure_without_a_reason_is_of_an_unknown_one(backend: UnderTest) -> None:
+    parcel, held = await sent(backend.ledger)
+    await backend.ledger.observe(receipt(A.FAILED, held.attempt, detail="E_17"), NOW)
+    assert await why(backend, parcel) == (A.FAILED, "unknown", "E_17")
+
+
+@pytest.mark.parametrize("proof", [A.SENT, A.DELIVERED, A.READ], ids=str)
+@pytest.mark.parametrize("on_doubt", ["hold", "resend"])
+async def test_what_was_taken_after_all_has_no_reason_any_more(backend: UnderTest, proof: AttemptState, on_doubt: str) -> None:
+    parcel = await planned(backend.ledger, on_doubt=on_doubt)
+    held = await claimed(backend.ledger, parcel)
+    await backend.ledger.settle(lost(parcel, held, reason="lost_answer", detail="reset"))
+    await backend.ledger.observe(receipt(proof, held.attempt, detail="delivered"), NOW)
+    assert await why(backend, parcel) == (proof, None, "")
+
+
+async def test_a_doubt_that_a_person_settles_keeps_its_reason_only_where_it_failed(backend: UnderTest) -> None:
+    found = []
+    for verdict in ("sent", "failed"):
+        parcel = await planned(backend.ledger, on_doubt="hold")
+        held = await claimed(backend.ledger, parcel)
+        await backend.ledger.settle(lost(parcel, held, reason="lost_answer", detail="reset"))
+        await backend.ledger.resolve(TENANT, parcel.id, verdict, NOW)
+        found.append(await why(backend, parcel))
+    assert found == [(A.SENT, None, ""), (A.FAILED, "lost_answer", "resolved by hand")]
+
+
+async def test_what_was_taken_with_a_reason_keeps_it_with_its_words(backend: UnderTest) -> None:
+    parcel = await planned(backend.ledger)
+    await backend.ledger.settle(accepted(parcel, await claimed(backend.ledger, parcel), reason="rejected", detail="1 of 2 refused"))
+    assert await why(backend, parcel) == (A.SENT, "rejected", "1 of 2 refused")
+    other = await planned(backend.ledger)
+    await backend.ledger.settle(accepted(other, await claimed(backend.ledger, other), detail="queued"))
+    assert await why(backend, other) == (A.SENT, None, "")
+
+
+async def test_a_failure_that_came_before_the_delivery_and_is_repeated_after_it_is_noted_no_more(backend: UnderTest) -> None:
+    # given
+    parcel, held = await sent(backend.ledger)
+    bounce = receipt(A.FAILED, held.attempt, reason="unreachable", detail="30003", happened=Happening.BOUNCED.value)
+    await backend.ledger.observe(bounce, NOW)
+    await backend.ledger.observe(receipt(A.DELIVERED, held.attempt, detail="delivered"), NOW)
+    before = await kinds_of(backend, parcel)
+    # when
+    await backend.ledger.observe(bounce, NOW + 1)
+    # then: and its words are those of one and the same report
+    assert await kinds_of(backend, parcel) == before
+    assert CONTRADICTED not in before
+    assert await why(backend, parcel) == (A.DELIVERED, "unreachable", "30003")
 
 
 H = Happening

@@ -8,8 +8,8 @@ from sendwright.model.content import Content
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Parcel
-from sendwright.model.records import Wait
-from sendwright.model.states import MessageState
+from sendwright.model.records import Page, Wait
+from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
 from tests.conformance.builders import (
     EMAIL,
@@ -21,9 +21,11 @@ from tests.conformance.builders import (
     claimed,
     kinds_of,
     later,
+    lost,
     message_of,
     new_id,
     planned,
+    receipt,
     rejected,
     sent,
 )
@@ -193,3 +195,96 @@ async def test_what_was_sent_is_not_parked_again(backend: UnderTest) -> None:
     parcel, _ = await sent(backend.ledger)
     assert await backend.ledger.park(parcel, Wait("time", NOW), NOW) is False
     assert await backend.waiting.next_due() is None
+
+
+# Where a message says that it goes
+
+BY_SMS = ("sms", SMS.address, "twilio-main")
+BY_EMAIL = ("email", EMAIL.address, None)
+
+
+async def place_of(backend: UnderTest, parcel: Parcel) -> tuple[str | None, str | None, str | None]:
+    row = await message_of(backend, parcel)
+    return row.channel, row.address, row.provider
+
+
+async def on_to_email(backend: UnderTest, **changed: object) -> Parcel:
+    """The parcel of a message whose first step was refused, and which waits at its second."""
+    parcel = await planned(backend.ledger, steps=(SMS, EMAIL), **changed)
+    await backend.ledger.settle(rejected(parcel, await claimed(backend.ledger, parcel)))
+    (second,) = [due for due in await backend.waiting.due(NOW, 10) if due.id == parcel.id]
+    return second
+
+
+async def test_a_message_that_waits_at_its_next_step_goes_where_that_step_goes(backend: UnderTest) -> None:
+    # given
+    advanced = await planned(backend.ledger, steps=(SMS, EMAIL))
+    reported, held = await sent(backend.ledger, steps=(SMS, EMAIL))
+    assert await place_of(backend, advanced) == ("sms", SMS.address, None)
+    assert await place_of(backend, reported) == BY_SMS
+    # when
+    await backend.ledger.advance(advanced, 1, "window_closed", "", NOW)
+    await backend.ledger.observe(receipt(AttemptState.FAILED, held.attempt), NOW)
+    refused = await on_to_email(backend)
+    # then
+    for parcel in (advanced, reported, refused):
+        assert await place_of(backend, parcel) == BY_EMAIL
+    # and so it is found
+    by_email = await backend.records.list_messages(Page(TENANT, channel="email"))
+    assert {row.id for row in by_email.rows} == {advanced.id, reported.id, refused.id}
+    assert (await backend.records.list_messages(Page(TENANT, provider="twilio-main"))).rows == ()
+
+
+@pytest.mark.parametrize("state", ENDED, ids=str)
+async def test_a_message_that_ends_at_a_step_without_an_attempt_ended_there(backend: UnderTest, state: MessageState) -> None:
+    second = await on_to_email(backend)
+    assert await backend.ledger.end(second, state, "too_long", "", NOW)
+    assert await place_of(backend, second) == BY_EMAIL
+    causes = [("email", "too_long", "", 1)] if state == MessageState.FAILED else []
+    assert list(await backend.records.dead_causes(TENANT)) == causes
+
+
+async def test_a_claim_says_who_is_asked_and_a_later_try_at_the_same_step_keeps_it(backend: UnderTest) -> None:
+    second = await on_to_email(backend)
+    held = await claimed(backend.ledger, second, "token-2", provider="mailer")
+    assert await place_of(backend, second) == ("email", EMAIL.address, "mailer")
+    await backend.ledger.settle(later(second, held, "token-2"))
+    assert await place_of(backend, second) == ("email", EMAIL.address, "mailer")
+    (third,) = await backend.waiting.due(NOW + MINUTE, 10)
+    held = await claimed(backend.ledger, third, "token-3", provider="other")
+    await backend.ledger.settle(accepted(third, held, "token-3"))
+    assert await place_of(backend, second) == ("email", EMAIL.address, "other")
+
+
+async def test_a_message_that_is_sent_again_from_its_first_step_goes_there_again(backend: UnderTest) -> None:
+    second = await on_to_email(backend)
+    await backend.ledger.settle(rejected(second, await claimed(backend.ledger, second, "token-2"), "token-2"))
+    await backend.ledger.revive(TENANT, second.id, NOW)
+    assert await place_of(backend, second) == ("sms", SMS.address, None)
+
+
+@pytest.mark.parametrize("proof", [AttemptState.DELIVERED, AttemptState.READ], ids=str)
+async def test_what_arrives_late_arrived_where_it_was_sent(backend: UnderTest, proof: AttemptState) -> None:
+    reported, held = await sent(backend.ledger, steps=(SMS, EMAIL))
+    await backend.ledger.observe(receipt(AttemptState.FAILED, held.attempt), NOW)
+    assert await place_of(backend, reported) == BY_EMAIL
+    await backend.ledger.observe(receipt(proof, held.attempt), NOW)
+    assert await place_of(backend, reported) == BY_SMS
+
+
+async def test_a_doubt_that_is_held_is_of_the_call_whose_answer_was_lost(backend: UnderTest) -> None:
+    # given a call whose answer was lost, another that was refused, and so the next step
+    parcel = await planned(backend.ledger, steps=(SMS, EMAIL))
+    await backend.ledger.settle(lost(parcel, await claimed(backend.ledger, parcel)))
+    (again,) = await backend.waiting.due(NOW + MINUTE, 10)
+    await backend.ledger.settle(rejected(again, await claimed(backend.ledger, again, "token-2", provider="other"), "token-2"))
+    assert await place_of(backend, parcel) == BY_EMAIL
+    # when that comes to nothing
+    (second,) = await backend.waiting.due(NOW + MINUTE, 10)
+    await backend.ledger.end(second, MessageState.EXPIRED, "expired", "", NOW + MINUTE)
+    # then
+    assert (await message_of(backend, parcel)).state == MessageState.IN_DOUBT
+    assert await place_of(backend, parcel) == BY_SMS
+    # and sent again by hand it goes on where it was
+    await backend.ledger.resolve(TENANT, parcel.id, "resend", NOW + MINUTE)
+    assert await place_of(backend, parcel) == BY_EMAIL

@@ -18,7 +18,7 @@ import pytest
 from sendwright.model.ids import message_id
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, Parcel, intake_lane, unbundle
-from sendwright.model.records import Cancelled, Claimed, Conflict, Order, Refused, Running, Switch, Taken, Wait
+from sendwright.model.records import Cancelled, Claimed, Conflict, Order, Refused, Running, Settlement, Switch, Taken, Wait
 from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from tests.conformance.backends import UnderTest, every_backend
@@ -32,6 +32,8 @@ from tests.conformance.builders import (
     birth,
     claim,
     claimed,
+    later,
+    lost,
     message_of,
     new_id,
     offer,
@@ -91,6 +93,42 @@ async def test_a_notification_that_is_cancelled_while_its_messages_are_claimed_i
     assert raced.second == Cancelled(cancelled=2 - taken, too_late=taken)
     assert (await assert_consistent(backend, two)).state == M.CANCELLED
     await assert_consistent(backend, one)
+
+
+async def test_a_message_whose_answer_was_lost_is_cancelled_or_claimed_to_be_sent_again(
+    backend: UnderTest, order: Interleaving
+) -> None:
+    # given
+    parcel = await planned(backend.ledger)
+    await backend.ledger.settle(lost(parcel, await claimed(backend.ledger, parcel)))
+    (again,) = await backend.waiting.due(NOW + MINUTE, 10)
+    # when
+    raced = await race(backend, order, claiming(backend, again, "two"), cancelling(backend, parcel))
+    # then
+    row = await assert_consistent(backend, parcel)
+    assert raced.second == Cancelled(too_late=1)
+    if isinstance(raced.first, Claimed):
+        assert (row.state, row.token, row.number) == (M.SENDING, "two", 2)
+    else:
+        assert raced.first == Refused("state")
+        assert (row.state, row.number) == (M.IN_DOUBT, 1)
+    assert list(await backend.waiting.due(NOW + MINUTE, 10)) == []
+
+
+@pytest.mark.parametrize("answer", [later, rejected], ids=lambda each: each.__name__)
+async def test_a_late_answer_beside_a_cancel_does_not_have_it_sent_again(
+    backend: UnderTest, order: Interleaving, answer: Callable[[Parcel, Claimed], Settlement]
+) -> None:
+    # given
+    parcel = await planned(backend.ledger, steps=(SMS, EMAIL))
+    held = await claimed(backend.ledger, parcel)
+    await backend.ledger.repair(NOW, nobody_lives, half_a_minute, 8)
+    # when
+    raced = await race(backend, order, settling(backend, answer(parcel, held)), cancelling(backend, parcel))
+    # then: never sent, as everybody knows in the end
+    row = await assert_consistent(backend, parcel)
+    assert row.state == M.CANCELLED
+    assert raced.second in (Cancelled(cancelled=1), Cancelled(too_late=1))
 
 
 async def test_of_two_claims_one_is_granted(backend: UnderTest, order: Interleaving) -> None:

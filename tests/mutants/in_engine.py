@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.planting import Edit, Mutant
 
 DELIVER = "unit/test_engine_deliver.py::test_"
+HANDS = "conformance/test_ledger_hands.py::test_"
 LEDGER = "conformance/test_ledger.py::test_"
 REPAIR = "unit/test_engine_repair.py::test_"
 
@@ -135,6 +136,34 @@ MUTANTS = [
         "    if message.number != number:\n        return False\n    if message.state == MessageState.SENDING",
         "    if message.state == MessageState.SENDING",
         "conformance/test_ledger_settle.py::test_a_decision_for_an_older_number_is_fenced_though_the_token_is_the_same",
+    ),
+    _planted(
+        "fold: what was cancelled while an answer was lost goes on once that is refuted",
+        "policy/fold.py",
+        "return message.state == MessageState.IN_DOUBT and message.detail == STOPPED",
+        "return False",
+        HANDS + "a_receipt_settles_a_doubt_that_was_cancelled_and_nothing_more_is_sent",
+    ),
+    _planted(
+        "fold: a late answer decides on what was cancelled",
+        "policy/fold.py",
+        " and not is_stopped(message)\n",
+        "\n",
+        HANDS + "an_answer_that_comes_after_the_cancel_decides_nothing_more",
+    ),
+    _planted(
+        "stores: a doubt past its deadline is sent again",
+        "drivers/store/changes.py",
+        " or not row.addressed or row.late(self.now):\n",
+        " or not row.addressed:\n",
+        HANDS + "a_doubt_that_is_over_its_time_is_settled_by_a_word_but_not_sent_again",
+    ),
+    _planted(
+        "postgres: a message that moves on keeps where it was",
+        "drivers/store/postgres/queries.sql",
+        ",\n    channel = c.channel, address = c.address, provider = c.provider\n",
+        "\n",
+        "conformance/test_ledger_steps.py::test_a_message_that_waits_at_its_next_step_goes_where_that_step_goes",
     ),
     _planted(
         "repair judges a millisecond late",

@@ -250,7 +250,7 @@ class Book:
 
     async def resolve(self, tenant: str, message: str, verdict: str, now: int) -> MessageState | None:
         self.asked.append(("resolve", tenant, message, verdict))
-        if verdict == "resend" and self.rows.forgotten(message):
+        if verdict == "resend" and (self.rows.forgotten(message) or self.rows.messages[message].late(now)):
             return None
         return MessageState.SENT if self.rows.messages[message].state == MessageState.IN_DOUBT else None
 
@@ -262,7 +262,7 @@ class Book:
             return False
         if row is None or not row.steps or row.state in (MessageState.SENDING, MessageState.DELIVERED, MessageState.READ):
             return False
-        if self.rows.forgotten(message):
+        if self.rows.forgotten(message) or row.late(now):
             return False
         self.rows.messages[message] = msgspec.structs.replace(row, state=MessageState.QUEUED, dead=False)
         return True

@@ -86,6 +86,24 @@ async def test_what_it_said_is_forgotten_is_told_whoever_wants_it_sent_again() -
     assert world.pokes == 2
 
 
+async def test_what_is_past_its_deadline_is_not_sent_again_and_stays_where_it_is() -> None:
+    world = World()
+    _, (dead,) = world.born(state=MessageState.FAILED, dead=True, reason="unreachable", expires_at=NOW)
+    _, (doubtful,) = world.born(number=1, state=MessageState.IN_DOUBT, expires_at=NOW - 1)
+    _, (moving,) = world.born(number=2, state=MessageState.SENDING, expires_at=NOW - 1)
+    before = world.rows.messages[dead]
+    answers = [
+        await world.client.post(f"/v1/messages/{dead}/resend"),
+        await world.client.post(f"/v1/messages/{doubtful}/resend"),
+        await world.client.post(f"/v1/messages/{doubtful}/resolve", {"as": "resend"}),
+        await world.client.post(f"/v1/messages/{moving}/resend"),
+    ]
+    assert [(answer.status, answer.json()["code"]) for answer in answers] == [(409, "expired")] * 3 + [(409, "in_flight")]
+    replay = await world.client.post("/v1/dead/replay", {"ids": [dead]})
+    assert replay.json() == {"done": 0, "skipped": 1, "more": False, "skipped_for": {"expired": 1}}
+    assert world.rows.messages[dead] == before
+
+
 async def test_a_replay_counts_what_it_skipped_by_its_cause() -> None:
     world = World()
     _, (fine,) = world.born(state=MessageState.FAILED, dead=True)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from sendwright.model.content import Attachment, EmailContent
 from sendwright.model.parcel import Step
 from sendwright.model.said import Said
+from sendwright.model.states import MessageState
 from sendwright.providers.contract import Capabilities
 
 from .api_world import World
@@ -33,6 +34,25 @@ async def test_templates_are_filled_in_with_what_was_fixed_of_the_person() -> No
     content = Said(body="Hello {{ recipient.id }}, {{ order }} is on its way.", data={"order": "7"}, notification={"id": "ntf_1"})
     found = await shown(World(), content, about={"id": "ada"})
     assert found["body"] == "Hello ada, 7 is on its way."
+
+
+async def test_what_cannot_be_filled_in_says_nothing_and_tells_why() -> None:
+    world = World()
+    notification, (message,) = world.born(state=MessageState.FAILED, reason="content")
+    content = Said(title="For {{ who }}", body="Hello {{ order }}.", data={"who": "Ada"}, notification={"id": "ntf_1"})
+    world.rows.notifications[notification] = replace(world.rows.notifications[notification], content=content)
+    answer = await world.client.get(f"/v1/messages/{message}/content")
+    assert (answer.status, answer.json()["code"], answer.faults()) == (409, "unfillable", {("#/content/body", "invalid_template")})
+    assert "{{" not in answer.body.decode()
+
+
+async def test_whom_it_was_for_is_part_of_what_it_said_and_forgotten_with_the_person() -> None:
+    world = World()
+    notification, (message,) = world.born(steps=(Step("sms", ""),))
+    content = Said(body="Hello {{ recipient.id }}.", data={}, notification={"id": "ntf_1"})
+    world.rows.notifications[notification] = replace(world.rows.notifications[notification], content=content)
+    answer = await world.client.get(f"/v1/messages/{message}/content")
+    assert (answer.status, answer.json()["code"]) == (410, "content_gone")
 
 
 async def test_of_files_there_are_the_names_alone() -> None:

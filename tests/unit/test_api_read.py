@@ -97,6 +97,20 @@ async def test_a_notification_cancelled_before_it_was_planned_is_cancelled() -> 
     assert (await world.client.get(f"/v1/notifications/{name}")).json()["state"] == "cancelled"
 
 
+async def test_what_has_arrived_shows_no_failure_that_was_said_of_it() -> None:
+    world = World()
+    _, (name,) = world.born(state=MessageState.DELIVERED)
+    states = [AttemptState.DELIVERED, AttemptState.READ, AttemptState.FAILED, AttemptState.DELIVERED]
+    reasons = ["unreachable", "unreachable", "unreachable", "opted_out"]
+    world.rows.attempt_rows += [
+        AttemptRecord(attempt_id(name, n), name, n, 0, "sms", "twilio-main", state, NOW, NOW, reason=reason, detail="30003")
+        for n, (state, reason) in enumerate(zip(states, reasons, strict=True), 1)
+    ]
+    shown = (await world.client.get(f"/v1/messages/{name}")).json()["attempts"]
+    codes = [each["reason"] and each["reason"]["code"] for each in shown]
+    assert codes == [None, None, "unreachable", "opted_out"]
+
+
 async def test_a_message_asked_for_by_its_id_shows_everything() -> None:
     world = World()
     _, (name,) = world.born(

@@ -235,15 +235,16 @@ async def test_whoever_may_read_sees_that_a_message_has_a_link_and_not_the_link(
     assert (await world.client.request("PUT", "/v1/types/sale", json=type_)).status == 200
     said = (await world.client.post("/v1/types/sale/preview", json={"data": {}})).json()["channels"]
     assert {part["body"] for part in said if part["channel"] == "email"} == {"Stop: https://notify.example.com/u/***"}
-    for category, body in (
-        ("marketing", "Stop: https://notify.example.com/u/***"),
-        ("transactional", "Stop: {{ unsubscribe_url }}"),
+    for category, status, shown in (
+        ("marketing", 200, ("body", "Stop: https://notify.example.com/u/***")),
+        ("transactional", 409, ("code", "unfillable")),
     ):
         notification, (message,) = world.born(steps=(Step("email", ADA),), about={})
         row = world.rows.notifications[notification]
         content = Said(body="Stop: {{ unsubscribe_url }}", data={})
         world.rows.notifications[notification] = replace(row, category=category, content=content)
-        assert (await world.client.get(f"/v1/messages/{message}/content")).json()["body"] == body
+        answer = await world.client.get(f"/v1/messages/{message}/content")
+        assert (answer.status, shown in answer.json().items()) == (status, True)
     await world.client.request("PUT", "/v1/types/receipt", json={**type_, "category": "transactional"})
     said = (await world.client.post("/v1/types/receipt/preview", json={"data": {}})).json()["channels"]
     assert {fault["pointer"] for part in said for fault in part["errors"]} == {"#/content/body", "#/content/url"}

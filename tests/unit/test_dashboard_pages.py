@@ -11,6 +11,7 @@ import pytest
 from sendwright.model.content import Attachment, Content, EmailContent
 from sendwright.model.ids import attempt_id
 from sendwright.model.records import AttemptRecord, Event
+from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.model.stats import Parked
 from sendwright.web.api.services import ProviderPatch
@@ -109,6 +110,16 @@ async def test_what_a_channel_alone_says_is_shown_too_and_of_files_the_names() -
     assert "c2VjcmV0" not in desk.browser.page
 
 
+async def test_a_content_that_cannot_be_filled_in_says_why_and_shows_no_template(desk: Desk) -> None:
+    ntf, (message,) = desk.world.born(state=M.FAILED, reason="content")
+    content = Said(body="Hello {{ order }}.", data={}, notification={"id": ntf})
+    desk.world.rows.notifications[ntf] = msgspec.structs.replace(desk.world.rows.notifications[ntf], content=content)
+    await desk.browser.get(f"/dashboard/messages/{message}?content=shown")
+    assert "Nothing: its templates can't be filled in" in desk.browser.text
+    assert "#/content/body" in desk.browser.text
+    assert "{{" not in desk.browser.page
+
+
 @pytest.mark.parametrize(
     ("state", "buttons"),
     [
@@ -148,6 +159,20 @@ async def test_what_cannot_be_done_is_said_on_the_page_that_was_left(desk: Desk)
     await desk.browser.follow(await desk.browser.post(f"/dashboard/messages/{message}/resolve", {"as": "sent", "back": "doubts"}))
     assert desk.browser.at.startswith("/dashboard/doubts?note=not_in_doubt")
     assert (await desk.browser.post(f"/dashboard/messages/{message}/resolve", {"as": "read"})).status == 400
+
+
+async def test_what_is_past_its_deadline_is_not_offered_to_be_sent_again_and_says_so_when_it_was(desk: Desk) -> None:
+    _, (failed,) = desk.world.born(state=M.FAILED, dead=True, reason="rejected", expires_at=NOW)
+    _, (doubtful,) = desk.world.born(number=1, state=M.IN_DOUBT, expires_at=NOW)
+    _, (fine,) = desk.world.born(number=2, state=M.FAILED, dead=True, reason="rejected", expires_at=NOW + 1)
+    for message, offered in ((failed, set()), (doubtful, {"sent", "failed"}), (fine, {"resend"})):
+        await desk.browser.get(f"/dashboard/messages/{message}")
+        buttons = set(re.findall(rf'action="/dashboard/messages/{message}/(\w+)"', desk.browser.page)) - {"resolve"}
+        assert buttons | set(re.findall(r'name="as" value="(\w+)"', desk.browser.page)) == offered
+    await desk.browser.follow(await desk.browser.post(f"/dashboard/messages/{failed}/resend"))
+    assert "The message is past its deadline" in desk.browser.text
+    await desk.browser.follow(await desk.browser.post("/dashboard/dead/replay", {"id": [failed, fine]}))
+    assert "Sent again: 1. Left as they were: 1, 1 of them past their deadline: post those anew." in desk.browser.text
 
 
 async def test_filters_are_those_of_the_api_and_faults_are_listed(desk: Desk) -> None:

@@ -52,6 +52,31 @@ async def test_one_that_is_known_without_an_address_on_the_channels_has_no_addre
 
 
 @in_virtual_time
+async def test_one_that_is_known_without_any_address_has_none_and_is_not_unknown() -> None:
+    one = Vendor()
+    async with World(one) as world:
+        await keep(world, locale="de")
+        for to in ("ada", {"id": "ada"}, {"id": "ada", "timezone": "Europe/Berlin"}):
+            notification = await world.post(to)
+            await world.settled(notification, MessageState.FAILED)
+            assert (world.message(notification).reason, world.message(notification).recipient) == ("no_address", "ada")
+        stranger = await world.post("bob")
+        await world.settled(stranger, MessageState.FAILED)
+        assert world.message(stranger).reason == "unknown_recipient"
+        assert one.calls == []
+
+
+@in_virtual_time
+async def test_who_is_known_by_the_id_alone_is_reached_in_the_app() -> None:
+    one = Vendor(channels=("inapp",))
+    async with World(one) as world:
+        await keep(world, locale="de")
+        notification = await world.post("ada", channels=["inapp"])
+        await world.settled(notification, MessageState.SENT)
+        assert one.addresses == ["ada"]
+
+
+@in_virtual_time
 async def test_what_an_inline_recipient_with_an_id_says_is_kept_and_it_is_sent_to_that_alone() -> None:
     one, two = Vendor("one", channels=("sms",)), Vendor("two", channels=("email",))
     async with World(one, two) as world:

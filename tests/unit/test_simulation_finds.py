@@ -62,7 +62,7 @@ MUTANTS = [
         [
             Edit(D, "_prepare", "expires_at <= now", "expires_at < now"),
             Edit(D, "_too_late", "expires_at <= self", "expires_at < self"),
-            Edit(memory_ledger, "_refusal", "expires_at <= claim.now", "expires_at < claim.now"),
+            Edit(memory_ledger, "_over_time", "expires_at <= now", "expires_at < now"),
             Edit(schedule, "_end_of", "expires_at <= now", "expires_at < now"),
         ],
         "I3 I8",
@@ -163,7 +163,10 @@ MUTANTS = [
     ),
     Mutant(
         "what was taken and cancelled, cancelled all the same",
-        [Edit(memory_ledger, "_stoppable", "return waits and all(", "return waits or all(")],
+        [
+            Edit(fold, "stopped", "any(a.state == AttemptState.IN_DOUBT for a in attempts)", "False"),
+            Edit(fold, "fold", "decision.state in _NEVER_SENT and doubted", 'decision.reason == "expired" and doubted'),
+        ],
         "I3 I4",
     ),
     Mutant(

@@ -19,7 +19,7 @@ scheduled       .        .         .        x      x        x       x    x      
 digesting       .        x         .        x      .        .       .    x       x        x         x          .      .
 queued          .        x         .        .      x        x       x    x       x        x         x          x      x
 sending         .        x         .        x      .        x       x    x       x        x         x          x      x
-in_doubt        .        x         .        x      x        .       x    x       x        .         .          x      x
+in_doubt        .        x         .        x      x        .       x    x       x        x         .          x      x
 sent            .        x         .        x      x        x       .    x       x        .         .          x      x
 failed          .        x         .        x      x        .       x    .       .        .         .          x      x
 expired         .        x         .        x      x        .       x    .       .        .         .          x      x

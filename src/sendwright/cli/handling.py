@@ -105,7 +105,7 @@ def _list_dead(limit: int, filters: dict[str, str | None]) -> None:
 def replay(ids: tuple[str, ...], everything: bool, **filters: str | None) -> None:
     """Send dead letters again, by ids or by filters; parcels by their ids alone.
 
-    Exit 1 when one that was named is not dead, never had an address, or is a parcel that is no JSON.
+    Exit 1 when one that was named is not dead, never had an address, is past its deadline, or is a parcel that is no JSON.
     """
     _handle("replay", ids, everything, filters)
 

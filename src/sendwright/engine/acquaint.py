@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from sendwright.engine.people import Directory, Key
-from sendwright.model.notification import Recipient, Stored
+from sendwright.model.notification import Recipient, Stored, Unaddressed
 from sendwright.model.parcel import Intake
 from sendwright.model.people import Change, Known
 from sendwright.policy.directory import has_address, members_of
@@ -41,7 +42,8 @@ class Acquaintance:
         """Of each notification its recipients, each once, in order: who is named and says no address, as the directory knows them.
 
         What an inline recipient with an id says is kept first. Of whom nobody knows there is the id, which is an address in the
-        app; who was erased since the notification was accepted stands there by the bare id, which is none."""
+        app, and so it is of an `Unaddressed`; who was erased since the notification was accepted stands there by the bare id, which
+        is none."""
         named = [(naming, entry) for naming in namings for entry in naming.payload.recipients()]
         changes = list(self._changes(named))
         erased = set[Key]()
@@ -81,4 +83,6 @@ def _met(tenant: str, entry: str | Recipient, known: Mapping[Key, Known], erased
     if _bare(entry) is None:
         return entry
     found = known.get((tenant, id_))
-    return Recipient(id=id_) if found is None else found.recipient
+    if found is None:
+        return Recipient(id=id_)
+    return found.recipient if has_address(found.recipient) else Unaddressed(**asdict(found.recipient))

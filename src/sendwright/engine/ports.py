@@ -211,18 +211,19 @@ class Ledger(Protocol):
 
     def cancel(self, tenant: str, target: str, now: int) -> Awaitable[Cancelled]:
         """Cancels what waits under a notification's or a message's id. `cancelled` means never sent: a message whose
-        attempt is open, in doubt or was taken is too late."""
+        attempt is open, in doubt or was taken is too late. Nothing is sent again of one that waits to be, an answer having been
+        lost: it is in doubt then (policy/fold.py)."""
         ...
 
     def resolve(self, tenant: str, message: str, verdict: str, now: int) -> Awaitable[MessageState | None]:
         """A person's word on a message in doubt: `sent`, `failed` or `resend` (due at once). None when it is not in doubt,
-        or is to be sent again and retention has forgotten what it said."""
+        or is to be sent again and retention has forgotten what it said, or its deadline has passed."""
         ...
 
     def revive(self, tenant: str, message: str, now: int, seen: MessageRecord | None = None) -> Awaitable[bool]:
         """Sends again from the first step, due at once: by hand or by replay of a dead letter. False when it is in flight,
-        has arrived or never had an address, and when retention has forgotten what it said. With `seen` also when it does
-        not stand any more as it did there (state, number, dead): who asks twice at once has it sent again once."""
+        has arrived, is past its deadline or never had an address, and when retention has forgotten what it said. With `seen`
+        also when it does not stand any more as it did there (state, number, dead): asked twice at once, it is sent again once."""
         ...
 
     def drop(self, tenant: str, message: str, now: int) -> Awaitable[bool]:

@@ -69,6 +69,10 @@ class Recipient(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
         return "Recipient(…)"
 
 
+class Unaddressed(Recipient, frozen=True):
+    """A recipient whom the directory knows, and no address of."""
+
+
 class Payload(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /v1/notifications`, and of a message on the public intake queue."""
 

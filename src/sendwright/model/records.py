@@ -219,6 +219,10 @@ class MessageRecord(Struct, frozen=True, array_like=True):
         """Whether there is anywhere to send it. There is not where nobody knew an address, or the person was erased."""
         return any(step.address for step in self.steps)
 
+    def late(self, now: int) -> bool:
+        """Whether its deadline has passed: it is never sent any more."""
+        return self.expires_at is not None and self.expires_at <= now
+
     def stands_as(self, seen: MessageRecord) -> bool:
         """Whether nothing was sent and nothing was decided of it since it was seen so."""
         return (self.state, self.number, self.dead) == (seen.state, seen.number, seen.dead)
@@ -267,6 +271,7 @@ class AttemptRecord(Struct, frozen=True, array_like=True):
     owner: str | None = None
     ref: str | None = None
     reason: str | None = None
+    """Why it stands as it does; of what has arrived, which failure was said of it all the same."""
     detail: str = ""
     twice: bool = False
     """Its provider named it by two references: it took one call for two messages."""

@@ -75,7 +75,7 @@ MESSAGE_MOVES: dict[MessageState, frozenset[MessageState]] = {
     _M.DIGESTING: frozenset({_M.SCHEDULED, _M.QUEUED} | _ENDED),
     _M.QUEUED: frozenset({_M.SCHEDULED, _M.SENDING, _M.IN_DOUBT} | _PROVEN | _ENDED),
     _M.SENDING: frozenset({_M.IN_DOUBT} | _WAITING | _PROVEN | _ENDED),
-    _M.IN_DOUBT: frozenset(_WAITING | _PROVEN | {_M.FAILED, _M.EXPIRED, _M.SENDING}),
+    _M.IN_DOUBT: frozenset(_WAITING | _PROVEN | {_M.FAILED, _M.EXPIRED, _M.CANCELLED, _M.SENDING}),
     _M.SENT: frozenset({_M.DELIVERED, _M.READ, _M.FAILED, _M.SENDING, _M.EXPIRED, _M.IN_DOUBT} | _WAITING),
     _M.FAILED: frozenset({_M.SENDING} | _WAITING | _PROVEN),
     _M.EXPIRED: frozenset({_M.SENDING} | _WAITING | _PROVEN),

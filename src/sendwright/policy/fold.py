@@ -10,15 +10,16 @@ person had it sent again, the plan's calls are those since; what was taken befor
 The rules, first match wins:
   1. any attempt read or delivered: so is the message, for good
   2. any call of the plan taken by a provider (and none open that holds the claim): sent; its plan is over
-  3. the holder's decision; but nobody may call failed, expired or suppressed what was sent before the plan, or is in doubt
+  3. the holder's decision; but nobody may call failed, expired, cancelled or suppressed what was sent before it, or is in doubt
   4. an attempt is open: sending
-  5. a doubt that is held: in doubt; one that waits to be sent again: as it waits
+  5. a doubt that is held: in doubt; one that waits to be sent again: as it waits; one that was cancelled: in doubt, then cancelled
   6. every call of the plan failed: what waits goes on waiting; what was sent, open or in doubt takes the next step, or fails
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,14 +30,17 @@ from sendwright.model.records import AttemptRecord, Decision, Lost, MessageRecor
 from sendwright.model.states import AttemptState, MessageState
 
 _TAKEN = frozenset({AttemptState.SENT, AttemptState.DELIVERED, AttemptState.READ})
+_ARRIVED = frozenset({MessageState.SENT, MessageState.DELIVERED, MessageState.READ})
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _NOT_TAKEN = frozenset({r.value for r in (Reason.UNREACHABLE, Reason.LIMIT, Reason.MISCONFIGURED, Reason.EXPIRED, Reason.CONTENT)})
-_NEVER_SENT = frozenset({MessageState.FAILED, MessageState.EXPIRED, MessageState.SUPPRESSED})
+_NEVER_SENT = frozenset({MessageState.FAILED, MessageState.EXPIRED, MessageState.CANCELLED, MessageState.SUPPRESSED})
 _MAY_ADVANCE = frozenset({MessageState.SENDING, MessageState.SENT, MessageState.IN_DOUBT})
 
 Future = Callable[[], int | None]
 """From when on, in ms since 1970, everything is of the future; None where that is not known for sure. Asked when attempts have been
 read: asked earlier, it would find those of the future that began in between."""
+STOPPED = "cancelled while an answer was lost"
+"""The detail of a doubt whose plan is over, for its caller cancelled it: nothing more is sent, whatever becomes of the doubt."""
 CALM_MS = 60_000
 """So long does nobody decide by a clock that has been stepped (engine/drift.py)."""
 
@@ -57,6 +61,14 @@ class Standing(Struct, frozen=True):
     keep_wait: bool = False
     reason: str | None = None
     detail: str = ""
+
+
+class Place(NamedTuple):
+    """What a message's row says of where it goes, or went: no provider where none was asked there."""
+
+    channel: str | None
+    address: str | None
+    provider: str | None
 
 
 def unknown() -> int | None:
@@ -95,6 +107,8 @@ def fold(message: MessageRecord, attempts: Sequence[AttemptRecord], now: int, de
     sent_before = message.state == MessageState.SENT and any(state in _TAKEN for state in calls_of(attempts))
     if sent_before or message.state not in _MAY_ADVANCE or not attempts:
         return _as_it_is(message, attempts)
+    if is_stopped(message):
+        return fold(message, attempts, now, stopped(message, attempts))
     if doubted:
         if message.on_doubt == "hold":
             return _decided(message, attempts, held_in_doubt(message))
@@ -105,14 +119,32 @@ def fold(message: MessageRecord, attempts: Sequence[AttemptRecord], now: int, de
     return fold(message, attempts, now, following)
 
 
+def place_of(message: MessageRecord, standing: Standing, attempts: Sequence[AttemptRecord]) -> Place:
+    """Where a message that stands so goes, or went: by the call that was taken, or the one in doubt; else by the step that it
+    stands at, and by whoever was asked there last. An address that was erased stays so."""
+    if standing.state in _ARRIVED:
+        telling = [a for a in attempts if a.state in _TAKEN]
+    elif standing.state == MessageState.IN_DOUBT:
+        telling = [a for a in attempts if a.state == AttemptState.IN_DOUBT]
+    else:
+        telling = []
+    last = max(telling, key=lambda a: (a.state, a.number), default=attempts[-1] if attempts else None)
+    asked = last is not None and (bool(telling) or last.step == standing.step)
+    step = last.step if last is not None and asked else standing.step
+    if step >= len(message.steps):
+        return Place(message.channel, message.address, message.provider)
+    to = message.steps[step]
+    return Place(to.channel, to.address or None, last.provider if last is not None and asked else None)
+
+
 def may_decide(message: MessageRecord, token: str, number: int) -> bool:
     """True while the author of this claim may say what comes next: it holds the claim, or repair has taken it for lost
-    and nobody has acted since. What it then says is better than a doubt."""
+    and nobody has acted since. What it then says is better than a doubt; but not where its caller has cancelled the message."""
     if message.number != number:
         return False
     if message.state == MessageState.SENDING:
         return message.token is None or message.token == token
-    return message.state == MessageState.IN_DOUBT
+    return message.state == MessageState.IN_DOUBT and not is_stopped(message)
 
 
 def calls_of(attempts: Sequence[AttemptRecord]) -> list[AttemptState]:
@@ -147,6 +179,23 @@ def doubled(attempts: Sequence[AttemptRecord]) -> bool:
 def contradicts(attempt: AttemptRecord, said: AttemptState) -> bool:
     """Whether this is the first word of failure about what was delivered or read: it is noted, and changes no state."""
     return attempt.state >= AttemptState.DELIVERED and said in _REFUTED and attempt.reason in {None, Reason.LOST_ANSWER.value}
+
+
+def words_of(attempt: AttemptRecord, said: AttemptState, reason: str | None, detail: str) -> tuple[str | None, str]:
+    """Why it stands as it does, and the vendor's words for it, once this is said of it: those of the evidence that moved it, both
+    together, and none of what was taken. What has arrived keeps the failure that was said of it: it is noted once."""
+    if leaves(attempt, said, reason):
+        return reason, detail
+    if contradicts(attempt, said):
+        return reason or Reason.UNKNOWN.value, detail
+    if attempt.state.join(said) == attempt.state:
+        return attempt.reason, attempt.detail
+    if said in _REFUTED:
+        return reason or Reason.UNKNOWN.value, detail
+    if said >= AttemptState.DELIVERED:
+        heard = attempt.state in _REFUTED or attempt.state >= AttemptState.DELIVERED
+        return (attempt.reason, attempt.detail) if heard else (None, "")
+    return reason, "" if reason is None else detail
 
 
 def fails_first(attempt: AttemptRecord, said: AttemptState) -> bool:
@@ -190,6 +239,19 @@ def held_in_doubt(message: MessageRecord) -> Decision:
     """Nobody sends it again until somebody, or a receipt, says what became of it."""
     reason = Reason.LOST_ANSWER.value
     return Decision(MessageState.IN_DOUBT, message.step, message.calls, round=message.round, reason=reason)
+
+
+def stopped(message: MessageRecord, attempts: Sequence[AttemptRecord]) -> Decision:
+    """What a cancellation makes of a message that waits: nothing more is sent. It may call cancelled what was never sent; an answer
+    that was lost leaves it in doubt."""
+    if any(a.state == AttemptState.IN_DOUBT for a in attempts):
+        return replace(held_in_doubt(message), detail=STOPPED)
+    return Decision(MessageState.CANCELLED, message.step, calls=message.calls)
+
+
+def is_stopped(message: MessageRecord) -> bool:
+    """Whether it is in doubt, and was cancelled."""
+    return message.state == MessageState.IN_DOUBT and message.detail == STOPPED
 
 
 def sent_again(row: MessageRecord, now: int) -> Standing:

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from sendwright.model import ids
-from sendwright.model.notification import PRIORITIES, OnDoubt, Payload, Priority, Recipient, Stored
+from sendwright.model.notification import PRIORITIES, OnDoubt, Payload, Priority, Recipient, Stored, Unaddressed
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Intake, Step
 from sendwright.model.records import Birth, Plan, Wait
@@ -195,8 +195,10 @@ def _birth(
 
 
 def _why_nowhere(recipient: Recipient) -> Reason:
-    """A recipient that is named, and says no address at all, is one whom we were to know, however the id is written."""
-    return Reason.NO_ADDRESS if has_address(recipient) else Reason.UNKNOWN_RECIPIENT
+    """A recipient that is named, and says no address at all, is one whom we were to know, however the id is written; but one whom
+    the directory knows is not unknown."""
+    met = isinstance(recipient, Unaddressed) or has_address(recipient)
+    return Reason.NO_ADDRESS if met else Reason.UNKNOWN_RECIPIENT
 
 
 def _stillborn(message: str, reason: Reason, recipient: str | None) -> Birth:

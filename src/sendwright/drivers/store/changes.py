@@ -122,15 +122,17 @@ class Resolve(_OfTenant, frozen=True):
         if row is None or row.state != MessageState.IN_DOUBT:
             return None
         if self.verdict == "resend":
-            if folio.content_gone(row.id) or not row.addressed:
+            if folio.content_gone(row.id) or not row.addressed or row.late(self.now):
                 return None
             folio.put(row, sent_again(row, self.now), self.now)
             return folio.messages[row.id].state
         evidence = AttemptState.SENT if self.verdict == "sent" else AttemptState.FAILED
+        lost = Reason.LOST_ANSWER.value
+        reason = None if self.verdict == "sent" else lost
         for attempt in folio.attempts[row.id]:
             if attempt.state == AttemptState.IN_DOUBT:
-                folio.join(row.id, attempt.id, evidence, self.now, detail="resolved by hand")
-        over = Decision(MessageState.FAILED, row.step, calls=row.calls, reason=Reason.LOST_ANSWER.value)
+                folio.join(row.id, attempt.id, evidence, self.now, reason=reason, detail="resolved by hand")
+        over = Decision(MessageState.FAILED, row.step, calls=row.calls, reason=lost)
         folio.refold(row.id, self.now, None if self.verdict == "sent" else over)
         return folio.messages[row.id].state
 
@@ -144,6 +146,8 @@ class Revive(_OfTenant, frozen=True):
     def apply(self, folio: Folio) -> bool:
         row = self.row(folio)
         if row is None or not row.state.settled or not row.addressed or row.state >= MessageState.DELIVERED:
+            return False
+        if row.late(self.now):
             return False
         moved = self.seen is not None and not row.stands_as(self.seen)
         if moved or folio.content_gone(row.id):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sendwright.drivers.store.folio import Folio, is_loose
-from sendwright.drivers.store.moves import cancelled
+from msgspec.structs import replace
+
+from sendwright.drivers.store.folio import Folio
+from sendwright.drivers.store.moves import never_left, waits
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Step
 from sendwright.model.records import Decision, MessageRecord
@@ -15,19 +17,20 @@ SLICE = 200
 """Most messages of one transaction."""
 
 
-def stopped(folio: Folio, messages: Iterable[str], tenant: str, now: int) -> int:
+def stopped(folio: Folio, messages: Iterable[str], now: int) -> int:
     """Sees to it that nothing more is sent: what waits is cancelled, or, where some of it may have left, ends as what is known of
     it. Who holds a claim may still finish that call. Returns how many will now never be sent."""
     count = 0
     for id_ in messages:
         row = folio.messages[id_]
-        if not (is_loose(row) or row.state == MessageState.DIGESTING):
+        if not waits(row):
             continue
-        if cancelled(folio, [id_], tenant, now).cancelled:
+        over = Decision(MessageState.CANCELLED, row.step, calls=row.calls)
+        if never_left(folio, id_):
             count += 1
         else:
-            over = Decision(MessageState.FAILED, row.step, calls=row.calls, reason=Reason.UNKNOWN_RECIPIENT.value)
-            folio.refold(id_, now, over)
+            over = replace(over, state=MessageState.FAILED, reason=Reason.UNKNOWN_RECIPIENT.value)
+        folio.refold(id_, now, over)
     return count
 
 

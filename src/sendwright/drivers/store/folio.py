@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from sendwright.model.happenings import ONCE
-from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Parcel
 from sendwright.model.people import Suppression
 from sendwright.model.records import CONTRADICTED, AttemptRecord, Decision, MessageRecord, Sighted, Wait
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import Standing, another, contradicts, fold, leaves
+from sendwright.policy.fold import Standing, another, contradicts, fold, place_of, words_of
 
 EventRow = tuple[int, str, str, str, str]
 """at, tenant, type, subject (the id of a message or notification), detail."""
@@ -75,19 +74,17 @@ class Folio:
                 continue
             joined = row.state.join(state)
             news = joined != row.state
-            noted = contradicts(row, state)
-            said = news or noted or leaves(row, state, reason)
-            if noted:
-                reason = reason or Reason.UNKNOWN.value
-                self.events.append((at, self.messages[message].tenant, CONTRADICTED, message, reason))
+            why, words = words_of(row, state, reason, detail)
+            if contradicts(row, state):
+                self.events.append((at, self.messages[message].tenant, CONTRADICTED, message, why or ""))
             after = replace(
                 row,
                 state=joined,
                 ref=row.ref or ref,
                 twice=row.twice or another(row.ref, ref),
                 finished_at=row.finished_at if row.finished_at is not None or joined == AttemptState.SENDING else at,
-                reason=reason if said and reason is not None else row.reason,
-                detail=detail if said and detail else row.detail,
+                reason=why,
+                detail=words,
             )
             if after == row:
                 return False
@@ -104,8 +101,12 @@ class Folio:
 
     def put(self, before: MessageRecord, standing: Standing, now: int) -> Sighted:
         """Notes a new standing, with its event when the state moved."""
+        place = place_of(before, standing, self.attempts[before.id])
         after = replace(
             before,
+            channel=place.channel,
+            address=place.address,
+            provider=place.provider,
             state=standing.state,
             step=standing.step,
             calls=standing.calls,

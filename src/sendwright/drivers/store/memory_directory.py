@@ -12,11 +12,11 @@ from sendwright.model.ids import notification_of
 from sendwright.model.outcomes import Reason
 from sendwright.model.parcel import Step
 from sendwright.model.people import Change, Erased, Known
-from sendwright.model.records import Decision, MessageRecord
+from sendwright.model.records import AttemptRecord, Decision, MessageRecord
 from sendwright.model.said import Said
 from sendwright.model.states import AttemptState, MessageState
 from sendwright.policy.directory import body_of, known_of, members_of, merged, overtaken, says_nothing_new
-from sendwright.policy.fold import Standing, fold
+from sendwright.policy.fold import Standing, fold, place_of
 
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _WAITS = frozenset({MessageState.SCHEDULED, MessageState.QUEUED, MessageState.DIGESTING})
@@ -91,19 +91,21 @@ def _erase(t: Tables, id_: str, now: int) -> bool:
         end = MessageState.CANCELLED if cancelled else MessageState.FAILED
         reason = None if cancelled else Reason.UNKNOWN_RECIPIENT.value
         standing = fold(message, attempts, now, Decision(end, message.step, calls=message.calls, reason=reason))
-        message = _ended(t, message, standing, now)
+        message = _ended(t, message, standing, attempts, now)
     t.messages.put(id_, replace(message, recipient=None, address=None, detail="", about=None, steps=_blank(message)))
     for attempt in attempts:
         t.attempts.put(attempt.id, replace(attempt, detail=""))
     return cancelled
 
 
-def _ended(t: Tables, message: MessageRecord, standing: Standing, now: int) -> MessageRecord:
+def _ended(t: Tables, message: MessageRecord, standing: Standing, attempts: Sequence[AttemptRecord], now: int) -> MessageRecord:
     t.put_wait(message, None)
     t.events.append(
         now, message.tenant, f"message.{standing.state.label}", (notification_of(message.id), message.id), standing.reason or ""
     )
-    return replace(message, state=standing.state, token=None, dead=standing.dead, reason=standing.reason, updated_at=now)
+    channel, _, provider = place_of(message, standing, attempts)
+    ended = replace(message, state=standing.state, token=None, dead=standing.dead, reason=standing.reason, updated_at=now)
+    return replace(ended, channel=channel, provider=provider)
 
 
 def _blank(message: MessageRecord) -> tuple[Step, ...]:

@@ -47,14 +47,16 @@ from sendwright.policy.fold import (
     leaves,
     may_decide,
     out_of_time,
+    place_of,
     revived,
     sent_again,
+    stopped,
     unknown,
+    words_of,
 )
 from sendwright.policy.lookup import FIRST_MS, next_look
 from sendwright.policy.suppression import UNKEYED, Marker
 
-_REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
 _ARRIVED = frozenset({MessageState.DELIVERED, MessageState.READ})
 
 
@@ -162,15 +164,17 @@ class MemoryLedger:
             if row is None or row.state != MessageState.IN_DOUBT:
                 return None
             if verdict == "resend":
-                if _content_gone(t, row) or not row.addressed:
+                if _content_gone(t, row) or not row.addressed or _over_time(row, now):
                     return None
                 _stand(t, row, sent_again(row, now), now)
                 return MessageState.QUEUED
             word = AttemptState.SENT if verdict == "sent" else AttemptState.FAILED
+            lost = Reason.LOST_ANSWER.value
+            why = None if verdict == "sent" else lost
             for attempt in t.attempts_of(row):
                 if attempt.state == AttemptState.IN_DOUBT:
-                    t.put_attempt(_joined(attempt, word, now, detail="resolved by hand"))
-            failed = Decision(MessageState.FAILED, row.step, calls=row.calls, reason=Reason.LOST_ANSWER.value)
+                    t.put_attempt(_joined(attempt, word, now, reason=why, detail="resolved by hand"))
+            failed = Decision(MessageState.FAILED, row.step, calls=row.calls, reason=lost)
             return _refold(t, row, now, None if verdict == "sent" else failed).after
 
     async def revive(self, tenant: str, message: str, now: int, seen: MessageRecord | None = None) -> bool:
@@ -178,7 +182,7 @@ class MemoryLedger:
             row = _of_tenant(t, tenant, message)
             if row is None or not row.state.settled or row.state in _ARRIVED or not row.addressed or _content_gone(t, row):
                 return False
-            if seen is not None and not row.stands_as(seen):
+            if _over_time(row, now) or (seen is not None and not row.stands_as(seen)):
                 return False
             _stand(t, row, revived(row, now), now)
             return True
@@ -320,6 +324,10 @@ def _content_gone(t: Tables, message: MessageRecord) -> bool:
     return row is None or row.forgotten
 
 
+def _over_time(message: MessageRecord, now: int) -> bool:
+    return message.expires_at is not None and message.expires_at <= now
+
+
 def _mine(message: MessageRecord, token: str, number: int) -> bool:
     return message.state == MessageState.SENDING and message.token == token and message.number == number
 
@@ -329,7 +337,7 @@ def _refusal(message: MessageRecord, claim: Claim, epoch: int) -> str | None:
         return "number"
     if not _loose(message):
         return "state"
-    if message.expires_at is not None and message.expires_at <= claim.now:
+    if _over_time(message, claim.now):
         return "expired"
     return "epoch" if claim.epoch < epoch else None
 
@@ -373,17 +381,15 @@ def _joined(
 ) -> AttemptRecord:
     """The attempt with more evidence; its words are those of the evidence that moved it."""
     joined = attempt.state.join(state)
-    noted = contradicts(attempt, state)
-    moved = joined != attempt.state or noted or leaves(attempt, state, reason)
-    reason = reason or (Reason.UNKNOWN.value if noted else None)
+    why, words = words_of(attempt, state, reason, detail)
     return replace(
         attempt,
         state=joined,
         finished_at=at if attempt.finished_at is None and joined != AttemptState.SENDING else attempt.finished_at,
         ref=attempt.ref or ref,
         twice=attempt.twice or another(attempt.ref, ref),
-        reason=reason if moved and reason is not None else attempt.reason,
-        detail=detail if moved and detail else attempt.detail,
+        reason=why,
+        detail=words,
     )
 
 
@@ -398,8 +404,12 @@ def _refold(t: Tables, message: MessageRecord, now: int, decision: Decision | No
 
 def _stand(t: Tables, before: MessageRecord, standing: Standing, now: int) -> Sighted:
     """Writes a message's new standing, its wait, and an event when it went anywhere."""
+    channel, address, provider = place_of(before, standing, t.attempts_of(before))
     after = replace(
         before,
+        channel=channel,
+        address=address,
+        provider=provider,
         state=standing.state,
         step=standing.step,
         calls=standing.calls,
@@ -479,10 +489,10 @@ def _claimed_strays(t: Tables, provider: str, ref: str | None) -> tuple[Sighting
 def _cancel(t: Tables, messages: Sequence[MessageRecord], now: int) -> Cancelled:
     cancelled = too_late = 0
     for message in messages:
-        if message.state == MessageState.CANCELLED:
-            cancelled += 1
-        elif _stoppable(t, message):
-            _refold(t, message, now, Decision(MessageState.CANCELLED, message.step, calls=message.calls))
+        state = message.state
+        if _stoppable(t, message):
+            state = _refold(t, message, now, stopped(message, t.attempts_of(message))).after or state
+        if state == MessageState.CANCELLED:
             cancelled += 1
         else:
             too_late += 1
@@ -490,9 +500,9 @@ def _cancel(t: Tables, messages: Sequence[MessageRecord], now: int) -> Cancelled
 
 
 def _stoppable(t: Tables, message: MessageRecord) -> bool:
-    """Waits, and nothing of it has left or may have left."""
+    """Waits, and no call of it is open."""
     waits = _loose(message) or message.state == MessageState.DIGESTING
-    return waits and all(attempt.state in _REFUTED for attempt in t.attempts_of(message))
+    return waits and all(attempt.state != AttemptState.SENDING for attempt in t.attempts_of(message))
 
 
 def _doubt(t: Tables, attempt: AttemptRecord, now: int, patience: Patience, attempts_max: int) -> None:

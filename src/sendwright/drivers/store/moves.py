@@ -16,7 +16,6 @@ from sendwright.model.records import (
     Cancelled,
     Claim,
     Claimed,
-    Decision,
     Lost,
     MessageRecord,
     Patience,
@@ -25,7 +24,7 @@ from sendwright.model.records import (
     Sighted,
 )
 from sendwright.model.states import AttemptState, MessageState
-from sendwright.policy.fold import contradicts, doubt, fails_first, leaves, may_decide
+from sendwright.policy.fold import contradicts, doubt, fails_first, leaves, may_decide, stopped
 from sendwright.policy.suppression import Marker, earned_by
 
 _REFUTED = frozenset({AttemptState.REJECTED, AttemptState.FAILED})
@@ -39,7 +38,7 @@ def why_refused(claim: Claim, message: MessageRecord | None, epoch: int) -> str:
         return "number"
     if not waits_for(message, claim.parcel):
         return "state"
-    if message.expires_at is not None and message.expires_at <= claim.now:
+    if message.late(claim.now):
         return "expired"
     return "epoch" if claim.epoch < epoch else "state"
 
@@ -109,22 +108,30 @@ def _earn(
 
 
 def cancelled(folio: Folio, wanted: Iterable[str], tenant: str, now: int) -> Cancelled:
-    """Cancels what waits and has never left; counts the others of the tenant's as too late."""
-    stopped = too_late = 0
+    """Cancels what waits and has never left; counts the others of the tenant's as too late. What waits to be sent again, an answer
+    having been lost, is not."""
+    gone = too_late = 0
     for row in [folio.messages[id_] for id_ in wanted if id_ in folio.messages]:
         if row.tenant != tenant:
             continue
-        if row.state == MessageState.CANCELLED:
-            stopped += 1
-            continue
-        refuted = all(a.state in _REFUTED for a in folio.attempts[row.id])
-        waits = row.state == MessageState.DIGESTING or is_loose(row)
-        if waits and refuted:
-            folio.refold(row.id, now, Decision(MessageState.CANCELLED, row.step, calls=row.calls))
-            stopped += 1
+        attempts = folio.attempts[row.id]
+        if waits(row) and all(a.state != AttemptState.SENDING for a in attempts):
+            folio.refold(row.id, now, stopped(row, attempts))
+        if folio.messages[row.id].state == MessageState.CANCELLED:
+            gone += 1
         else:
             too_late += 1
-    return Cancelled(cancelled=stopped, too_late=too_late)
+    return Cancelled(cancelled=gone, too_late=too_late)
+
+
+def waits(row: MessageRecord) -> bool:
+    """Whether nobody holds it, and it is not over."""
+    return row.state == MessageState.DIGESTING or is_loose(row)
+
+
+def never_left(folio: Folio, message: str) -> bool:
+    """Whether no provider can have taken it."""
+    return all(a.state in _REFUTED for a in folio.attempts[message])
 
 
 def doubted(folio: Folio, attempts: Iterable[str], now: int, patience: Callable[[str], Patience], attempts_max: int) -> list[str]:

@@ -14,6 +14,7 @@ from sendwright.policy.filling import Unfillable, filled
 from sendwright.policy.shortening import Cut
 from sendwright.policy.unsubscribing import MARKETING, URL_NAME
 from sendwright.providers.contract import Outgoing, Provider, TooLong
+from sendwright.web.api import problems
 from sendwright.web.api.messages import row_of
 from sendwright.web.api.problems import Refusal
 from sendwright.web.api.services import Services
@@ -30,6 +31,9 @@ async def get_content(ask: Ask) -> ContentView:
     content = await content_of(services, ask.caller.tenant, row)
     if content is None:
         raise Refusal(410, "content_gone", "What it said is forgotten.")
+    if isinstance(content, Unfillable):
+        detail = "It says nothing, for its templates can't be filled in."
+        raise Refusal(409, "unfillable", detail, map(problems.of_fault, content.faults))
     _LOG.info("content_shown", message=row.id, tenant=ask.caller.tenant, request_id=ask.request_id)
     return content_view(services, content, row)
 
@@ -39,8 +43,8 @@ def spoken_on(row: MessageRecord) -> str | None:
     return row.channel or (row.steps[0].channel if row.steps else None)
 
 
-async def content_of(services: Services, tenant: str, row: MessageRecord) -> Content | None:
-    """None where retention, or an erasure, has forgotten it. What can't be filled in is shown as it was written."""
+async def content_of(services: Services, tenant: str, row: MessageRecord) -> Content | Unfillable | None:
+    """None where retention, or an erasure, has forgotten it; or whom it was for, where that is part of it."""
     notification = await services.records.notification(tenant, ids.notification_of(row.id))
     content = None if notification is None else notification.content
     if content is None or content.empty:
@@ -49,7 +53,8 @@ async def content_of(services: Services, tenant: str, row: MessageRecord) -> Con
         return content
     beside = {URL_NAME: services.links.shown} if notification is not None and notification.category == MARKETING else {}
     said = filled(content, row.about, {step.channel for step in row.steps}, services.rules.schemes, beside)
-    return content if isinstance(said, Unfillable) else said
+    erased = bool(row.steps) and not row.addressed
+    return None if erased and isinstance(said, Unfillable) else said
 
 
 def provider_of(services: Services, channel: str, name: str | None = None) -> Provider | None:

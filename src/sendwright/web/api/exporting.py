@@ -18,6 +18,7 @@ from sendwright.model.inbox import Place, View
 from sendwright.model.people import EVERYBODY, Known
 from sendwright.model.records import Event, MessageRecord, Page
 from sendwright.policy.duration import rfc3339
+from sendwright.policy.filling import Unfillable
 from sendwright.web.api import problems
 from sendwright.web.api.contents import content_of, content_view
 from sendwright.web.api.cursors import foreign
@@ -131,7 +132,8 @@ async def _messages(ask: Ask, limit: int, before: str | None) -> _Told:
 
 async def _message(ask: Ask, row: MessageRecord) -> Exported:
     view, content = await asyncio.gather(message_view(ask.services.records, row), content_of(ask.services, row.tenant, row))
-    return Exported("message", message=view, content=None if content is None else content_view(ask.services, content, row))
+    said = None if content is None or isinstance(content, Unfillable) else content_view(ask.services, content, row)
+    return Exported("message", message=view, content=said)
 
 
 async def _inbox(ask: Ask, view: View, limit: int, text: str | None) -> _Told:

@@ -106,7 +106,7 @@ MESSAGE_ROUTES: tuple[Call, ...] = (
         summary="What one message says, as its recipient gets it",
         handler=contents.get_content,
         answer=shapes.ContentView,
-        errors=(410, 503),
+        errors=(409, 410, 503),
     ),
     Call(
         method="POST",

@@ -78,6 +78,8 @@ async def unrevived(services: Services, row: MessageRecord) -> Refusal:
         return Refusal(409, "nothing_to_send", "The message never had an address that it could go to, or its recipient was erased.")
     if row.state in (MessageState.DELIVERED, MessageState.READ):
         return Refusal(409, "arrived", "The message has arrived: there is nothing to send again.")
+    if row.state.settled and row.late(services.clock.now_ms()):
+        return Refusal(409, "expired", "The message is past its deadline, and is never sent any more: post it anew.")
     if row.state.settled and await _forgotten(services, row):
         return Refusal(409, "content_gone", "What the message said is forgotten, by [retention] content: post it anew.")
     return Refusal(409, "in_flight", "The message is on its way, or has moved this moment: there is nothing to send again.")

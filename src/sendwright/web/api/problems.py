@@ -39,6 +39,8 @@ TITLES = {
     "arrived": "The message has arrived",
     "nothing_to_send": "The message has nowhere to go",
     "content_gone": "What the message said is forgotten",
+    "unfillable": "The templates of the message can't be filled in",
+    "expired": "The message is past its deadline",
     "erased": "The person was erased",
     "not_in_doubt": "The message is not in doubt",
     "crowded": "Too many connections",

@@ -117,7 +117,8 @@ class TimelineEntry(Struct, frozen=True):
 
 class MessageView(Struct, frozen=True):
     """One recipient's copy of a notification, with the notification's metadata. The address is whole only where the message
-    is asked for by its id."""
+    is asked for by its id. `channel`, `address` and `provider` are those of the call that was taken or is in doubt, else of `step`:
+    the provider is null until one is asked there."""
 
     id: str
     notification: str
@@ -260,7 +261,7 @@ class Handled(Struct, frozen=True):
     more: bool
     skipped_for: dict[str, int]
     """How many were skipped why: `not_found`, `not_dead`, `nothing_to_send` (it never had an address), `arrived`,
-    `in_flight`, `content_gone` (what it said is forgotten), and of parcels `unreadable`."""
+    `expired` (it is past its deadline), `in_flight`, `content_gone` (what it said is forgotten), and of parcels `unreadable`."""
 
 
 class ProviderList(Struct, frozen=True):

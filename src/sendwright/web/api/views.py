@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from sendwright.engine.ingest import INGRESS
 from sendwright.model import ids
 from sendwright.model.notification import state_of
+from sendwright.model.outcomes import Reason
 from sendwright.model.records import AttemptRecord, DeadParcel, Event, MessageRecord, NotificationRecord, Wait
+from sendwright.model.states import AttemptState
 from sendwright.policy.duration import rfc3339
 from sendwright.policy.masking import masked
 from sendwright.web.api.masking import masked_problem
@@ -134,9 +136,15 @@ def attempt_view(row: AttemptRecord) -> AttemptView:
         started_at=rfc3339(row.started_at),
         finished_at=time_view(row.finished_at),
         cost=None,
-        reason=reason_view(row.reason, row.detail),
+        reason=_reason_of(row),
         call_id=row.call,
     )
+
+
+def _reason_of(row: AttemptRecord) -> ReasonView | None:
+    """A failure that was said of what has arrived is told by the timeline alone."""
+    noted = row.state >= AttemptState.DELIVERED and row.reason != Reason.OPTED_OUT
+    return None if noted else reason_view(row.reason, row.detail)
 
 
 def reason_view(code: str | None, detail: str) -> ReasonView | None:

@@ -46,12 +46,15 @@ async def _handled(visit: Visit, handle: Handle, note: str) -> Away:
     """By the boxes that were ticked, else by the cause that the form names."""
     by_cause = "reason" in visit.form
     chosen = _of_cause(visit) if by_cause else _ticked(visit)
-    done = skipped = 0
+    done = skipped = late = 0
     async for ids in chosen:
         handled = await handle(visit.ask(body=DeadSelection(ids=ids)))
         done, skipped = done + handled.done, skipped + handled.skipped
+        late += handled.skipped_for.get("expired", 0)
     if not done + skipped and not by_cause:
         return Away(place("/dashboard/dead", note="nothing_chosen"))
+    if late:
+        return Away(place("/dashboard/dead", note=f"{note}_late", done=done, skipped=skipped, late=late))
     return Away(place("/dashboard/dead", note=note, done=done, skipped=skipped))
 
 

@@ -51,6 +51,10 @@ _NOTES = {
     "resent": ("good", "It goes out again, from its first step."),
     "resolved": ("good", "The doubt is settled."),
     "replayed": ("good", "Sent again: {done}. Left as they were: {skipped}."),
+    "replayed_late": (
+        "doubt",
+        "Sent again: {done}. Left as they were: {skipped}, {late} of them past their deadline: post those anew.",
+    ),
     "dropped": ("good", "Dropped: {done}. Left as they were: {skipped}."),
     "nothing_chosen": ("doubt", "Nothing was chosen."),
     "switched_on": ("good", "The provider is on."),
@@ -60,6 +64,7 @@ _NOTES = {
     "in_flight": ("doubt", "The message is on its way, or has moved this moment: nothing was sent again."),
     "arrived": ("doubt", "The message has arrived: there is nothing to send again."),
     "nothing_to_send": ("doubt", "The message never had an address that it could go to."),
+    "expired": ("doubt", "The message is past its deadline, and is never sent any more: post it anew."),
     "saved": ("good", "Saved as version {done}. What is accepted from now on says this."),
     "unchanged": ("doubt", "It says the same as the newest version: none was made."),
     "type_deleted": ("good", "The type is deleted. What was accepted of it goes on."),
@@ -97,7 +102,7 @@ def note_of(query: dict[str, str]) -> Note | None:
     found = _NOTES.get(query.get("note", ""))
     if found is None:
         return None
-    return Note(found[0], found[1].format(done=_count(query.get("done")), skipped=_count(query.get("skipped"))))
+    return Note(found[0], found[1].format(**{name: _count(query.get(name)) for name in ("done", "skipped", "late")}))
 
 
 def is_note(code: str) -> bool:

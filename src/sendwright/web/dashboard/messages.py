@@ -14,6 +14,7 @@ from sendwright.model.content import Content
 from sendwright.model.records import MessageRecord
 from sendwright.model.states import MessageState, message_state
 from sendwright.policy.duration import rfc3339
+from sendwright.policy.filling import Unfillable
 from sendwright.policy.masking import masked
 from sendwright.web.api import messages as api
 from sendwright.web.api.contents import content_of, content_view
@@ -96,23 +97,27 @@ async def one_message(visit: Visit) -> Shown:
     state = message_state(message.state)
     shows = visit.query.get("content") == "shown"
     content = await _content(visit, row) if shows and row is not None else None
+    late = row is not None and row.late(visit.services.clock.now_ms())
+    over = state.settled and state not in (MessageState.IN_DOUBT, MessageState.DELIVERED, MessageState.READ)
     values = {
         "message": message,
         "address": None if message.address is None else masked(message.address),
         "doubled": row is not None and row.doubled,
         "accepted_at": rfc3339(ids.time_ms_of(message.id) or 0),
         "shows": shows,
-        "said": None if content is None or row is None else content_view(visit.services, content, row),
+        "said": content_view(visit.services, content, row) if isinstance(content, Content) and row is not None else None,
+        "unfilled": content.detail if isinstance(content, Unfillable) else None,
         "may": {
             "cancel": not state.settled,
-            "resend": state.settled and state not in (MessageState.IN_DOUBT, MessageState.DELIVERED, MessageState.READ),
+            "resend": over and not late,
+            "repeat": not late,
             "resolve": state == MessageState.IN_DOUBT,
         },
     }
     return Shown("message.html", values, frames=shows)
 
 
-async def _content(visit: Visit, row: MessageRecord) -> Content | None:
+async def _content(visit: Visit, row: MessageRecord) -> Content | Unfillable | None:
     visit.by.caller.require("admin")
     _LOG.info("content_shown", message=row.id, tenant=visit.by.caller.tenant, session=visit.by.session.id[:8])
     return await content_of(visit.services, visit.by.caller.tenant, row)

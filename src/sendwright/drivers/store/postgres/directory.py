@@ -111,7 +111,7 @@ async def _erased(db: Db, tenant: str, id_: str, mark: str, now: int, marks: Col
     if not theirs:
         return Erased()
     found = list(folio.messages)
-    cancelled = stopped(folio, found, tenant, now)
+    cancelled = stopped(folio, found, now)
     await save(db, folio, now)
     blank: list[tuple[Any, ...]] = sorted((m.id, text_of(blanked(m))) for m in folio.messages.values())
     await db.execute(SQL["erase_messages"], *columns(blank, 2))

@@ -78,7 +78,7 @@ async def save(db: Db, folio: Folio, now: int, *, events_before: int = 0) -> int
         raise TooManyEvents
     await db.execute(
         SQL["save"],
-        *columns([_message_row(m) for m in changed], 13),
+        *columns([_message_row(m) for m in changed], 16),
         *columns([(a.id, a.state, a.finished_at, clean(a.ref), clean(a.reason), clean(a.detail), a.twice) for a in attempts], 7),
         sorted(folio.gone_waits),
         *columns([(m.id, m.tenant, w.key, m.priority, w.due_at, w.kind, w.name, w.until, now) for m, w in waits], 9),
@@ -107,4 +107,7 @@ def _message_row(m: MessageRecord) -> tuple[object, ...]:
         m.backoff_s,
         text_of(m.round),
         m.since,
+        clean(m.channel),
+        clean(m.address),
+        clean(m.provider),
     )

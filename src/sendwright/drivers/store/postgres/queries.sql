@@ -112,7 +112,7 @@ with c as materialized (
 ), a as (
   update attempts set
     state = greatest(attempts.state, won.state), finished_at = coalesce(attempts.finished_at, won.at), ref = coalesce(won.ref, attempts.ref),
-    reason = coalesce(won.reason, attempts.reason), detail = coalesce(nullif(won.detail, ''), attempts.detail)
+    reason = won.reason, detail = case when won.reason is null then '' else won.detail end
   from won
   where attempts.id = won.attempt
 ), e as (
@@ -166,27 +166,28 @@ select message, kind, due_at, key, name, until, serial from waits where message 
 with m as (
   update messages m set
     state = c.state, step = c.step, calls = c.calls, token = c.token, updated_at = c.updated_at, reason = c.reason, detail = c.detail,
-    doubled = c.doubled, dead = c.dead, backoff_s = c.backoff_s, round = c.round, since = c.since
+    doubled = c.doubled, dead = c.dead, backoff_s = c.backoff_s, round = c.round, since = c.since,
+    channel = c.channel, address = c.address, provider = c.provider
   from unnest($1::text[], $2::smallint[], $3::smallint[], $4::integer[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::boolean[], $10::boolean[],
-    $11::double precision[], $12::text[], $13::integer[])
-    c (id, state, step, calls, token, updated_at, reason, detail, doubled, dead, backoff_s, round, since)
+    $11::double precision[], $12::text[], $13::integer[], $14::text[], $15::text[], $16::text[])
+    c (id, state, step, calls, token, updated_at, reason, detail, doubled, dead, backoff_s, round, since, channel, address, provider)
   where m.id = c.id
 ), a as (
   update attempts a set state = c.state, finished_at = c.finished_at, ref = c.ref, reason = c.reason, detail = c.detail, twice = c.twice
-  from unnest($14::text[], $15::smallint[], $16::bigint[], $17::text[], $18::text[], $19::text[], $20::boolean[])
+  from unnest($17::text[], $18::smallint[], $19::bigint[], $20::text[], $21::text[], $22::text[], $23::boolean[])
     c (id, state, finished_at, ref, reason, detail, twice)
   where a.id = c.id
 ), g as (
-  delete from waits where message = any($21::text[])
+  delete from waits where message = any($24::text[])
 ), w as (
   insert into waits (message, tenant, key, priority, due_at, kind, name, until, at)
-  select * from unnest($22::text[], $23::text[], $24::text[], $25::smallint[], $26::bigint[], $27::text[], $28::text[], $29::bigint[], $30::bigint[])
+  select * from unnest($25::text[], $26::text[], $27::text[], $28::smallint[], $29::bigint[], $30::text[], $31::text[], $32::bigint[], $33::bigint[])
   on conflict (message) do update set tenant = excluded.tenant, key = excluded.key, due_at = excluded.due_at, kind = excluded.kind,
     name = excluded.name, until = excluded.until, at = excluded.at, serial = excluded.serial, holder = null, leased_until = null
 ), e as (
   insert into events (seq, day, at, tenant, type, subject, detail)
-  select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + $31::integer + c.place - 1, c.day, c.at, c.tenant, c.type, c.subject, c.detail
-  from unnest($32::integer[], $33::bigint[], $34::text[], $35::text[], $36::text[], $37::text[])
+  select (select value from event_base) + (pg_current_xact_id()::text::bigint << 12) + $34::integer + c.place - 1, c.day, c.at, c.tenant, c.type, c.subject, c.detail
+  from unnest($35::integer[], $36::bigint[], $37::text[], $38::text[], $39::text[], $40::text[])
     with ordinality c (day, at, tenant, type, subject, detail, place)
 )
 select 1;

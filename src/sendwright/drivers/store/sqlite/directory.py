@@ -112,7 +112,7 @@ class _EraseAll(Operation):
         if not theirs:
             return Erased()
         folio = loaded(db, theirs)
-        cancelled = stopped(folio, theirs, tenant, now)
+        cancelled = stopped(folio, theirs, now)
         save(db, self._serials, folio, now)
         db.execute(SQL["erase_messages"], (rows_of([(m.id, blanked(m)) for m in folio.messages.values()]),))
         attempts = [attempt.id for of_message in folio.attempts.values() for attempt in of_message]

@@ -80,4 +80,7 @@ def _saved(m: MessageRecord) -> tuple[object, ...]:
         m.backoff_s,
         m.round,
         m.since,
+        m.channel,
+        m.address,
+        m.provider,
     )

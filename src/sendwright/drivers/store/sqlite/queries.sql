@@ -278,8 +278,7 @@ select exists (select 1 from waits);
 -- Evidence always joins. Rows: attempt, message, number, token, state, at, ref, reason, detail, tenant.
 update attempts set
   state = max(attempts.state, c.value->>4), finished_at = coalesce(attempts.finished_at, c.value->>5),
-  ref = coalesce(c.value->>6, attempts.ref), reason = coalesce(c.value->>7, attempts.reason),
-  detail = iif(c.value->>8 = '', attempts.detail, c.value->>8)
+  ref = coalesce(c.value->>6, attempts.ref), reason = c.value->>7, detail = iif(c.value->>7 is null, '', c.value->>8)
 from jsonb_each(?1) c
 where attempts.id = c.value->>0;
 
@@ -323,10 +322,11 @@ select json_group_array(json_array({attempt}))
 from (select a.* from json_each(?1) j cross join attempts a on a.id >= 'att_' || substr(j.value, 5) and a.id < 'att_' || substr(j.value, 5) || '~' order by a.id) a;
 
 -- name: save_messages
--- Rows: id, state, step, calls, token, updated_at, reason, detail, doubled, dead, backoff_s, round, since.
+-- Rows: id, state, step, calls, token, updated_at, reason, detail, doubled, dead, backoff_s, round, since, channel, address, provider.
 update messages set
   state = c.value->>1, step = c.value->>2, calls = c.value->>3, token = c.value->>4, updated_at = c.value->>5, reason = c.value->>6,
-  detail = c.value->>7, doubled = c.value->>8, dead = c.value->>9, backoff_s = c.value->>10, round = c.value->11, since = c.value->>12
+  detail = c.value->>7, doubled = c.value->>8, dead = c.value->>9, backoff_s = c.value->>10, round = c.value->11, since = c.value->>12,
+  channel = c.value->>13, address = c.value->>14, provider = c.value->>15
 from jsonb_each(?1) c
 where messages.id = c.value->>0;
 
