@@ -10,6 +10,7 @@ slow_s        how long the head of a request, and its body, may take to come
 again         every bundle has been taken twice before; parcels that hold this have ended whoever took them alone
 late          [how addresses begin, "claim" or "settle"]: for those it comes a tenth of a second after the others'
 broken_plan   the how-manieth bundle whose plan breaks with a bug of ours, once
+block         [the how-manieth bundle, seconds]: before its plan, or the next while calls are in flight, nothing moves for so long
 """
 
 from __future__ import annotations
@@ -154,15 +155,22 @@ def make_late(whom: tuple[str, str]) -> None:
 
 
 def block(when: tuple[int, float]) -> None:
-    plan, (left, seconds) = Planner.plan, when
+    plan, opened, (left, seconds) = Planner.plan, Gate.open, when
+    gates: set[Gate] = set()
+
+    async def noted(gate: Gate, *args: Any) -> Any:
+        gates.add(gate)
+        return await opened(gate, *args)
 
     async def blocking(planner: Planner, delivery: Any, **more: Any) -> None:
-        nonlocal left
+        nonlocal left, seconds
         left -= 1
-        if left == 0:
+        if left <= 0 and any(usage.in_flight for gate in gates for usage in gate.stats().values()):
             time.sleep(seconds)
+            seconds = 0
         await plan(planner, delivery, **more)
 
+    Gate.open = noted  # type: ignore[method-assign]
     Planner.plan = blocking  # type: ignore[method-assign]
 
 

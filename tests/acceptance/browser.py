@@ -13,9 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect, sync_playwright
 
 from .faults import missing
+
+PATIENCE_MS = 30_000
+"""How long a page may take to come to what is expected of it."""
+expect.set_options(timeout=PATIENCE_MS)
 
 _VIOLATIONS = """() => {
   window.violations = [];
@@ -39,7 +43,7 @@ def open_browser() -> Iterator[Browser]:
     path = chromium()
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        browser = playwright.chromium.launch(executable_path=path, args=arguments, timeout=2 * PATIENCE_MS)
         try:
             yield browser
         finally:
@@ -53,7 +57,7 @@ class Window:
     def __init__(self, browser: Browser, url: str, **options: Any) -> None:
         self.url = url
         self.context = browser.new_context(**{"viewport": {"width": 1360, "height": 900}, **options})
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(PATIENCE_MS)
         self.context.add_init_script(f"({_VIOLATIONS})()")
         self.page: Page = self.context.new_page()
         self.complaints: list[str] = []

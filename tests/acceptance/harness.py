@@ -137,9 +137,11 @@ class Oracle:
         return stats
 
     def taken(self, channel: str | None = None) -> Taken:
-        """By its log, which it wrote before it answered; of one channel alone, where one is named."""
+        """By its log, which it wrote before it answered; of one channel alone, where one is named. A line that it is in the
+        middle of writing is read the next time."""
         taken = Taken()
-        for line in self.log.read_bytes().splitlines() if self.log.exists() else ():
+        *lines, _ = self.log.read_bytes().split(b"\n") if self.log.exists() else [b""]
+        for line in lines:
             entry = json.loads(line)
             if entry["taken"] and entry.get("reference") and channel in {None, entry["channel"]}:
                 taken.by_message[ids.message_of(entry["reference"])].append(entry["reference"])

@@ -144,7 +144,7 @@ def test_a_flood_of_forgeries_is_refused_and_hinders_nobody(world: World) -> Non
     assert forged.total() == lines * (24 * rounds + 4) > 3000
     assert set(forged) == {400, 401, 404, 405, 413, 431}
     assert taken == {204: lines * rounds}
-    assert lasted_s < 60
+    assert lasted_s < 100
     # and what is true comes true, and nothing else
     world.all_come_to(genuine, "delivered")
     all_judged(world)

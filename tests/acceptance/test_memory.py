@@ -72,8 +72,10 @@ async def test_what_was_acknowledged_survives_the_kernels_kill(tmp_path: Path, c
     try:
         # given calls in flight, and hardly any memory left
         house.start()
+        oracle.faults([{"do": "latency", "latency_ms": 3000}])
         posting = asyncio.gather(*(caller.post(f"key-{n}", sms(n, on_doubt="hold")) for n in range(60)))
         await asyncio.to_thread(wait_until, lambda: oracle.stats()["in_flight"] >= 10, 10, "ten calls are open")
+        oracle.faults([])
         cell.limit(cell.usage + ROOM)
         # when more is posted than there is room for
         batches = await asyncio.to_thread(Batches, house, caller, count=6, items=100)

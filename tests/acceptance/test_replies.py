@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from sendwright.testing import Server
+from tests.ports import free_port
 
 from .browser import Window, open_browser
 
@@ -33,13 +33,6 @@ PEOPLE = {
     "slack": "U2147483697",
 }  # fmt: skip
 CHANNELS = {"whatsapp_cloud": "whatsapp"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Phones:

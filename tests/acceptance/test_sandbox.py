@@ -28,6 +28,7 @@ from sendwright.sandbox.keys import SANDBOX_SECRET
 from sendwright.sandbox.log import MessageLog
 from sendwright.sandbox.options import SandboxOptions
 from sendwright.sandbox.server import SandboxServer
+from tests.conformance.steady_time import steady_time
 
 SID = "AC" + "a" * 32
 TWILIO = f"/2010-04-01/Accounts/{SID}/Messages"
@@ -496,7 +497,7 @@ async def test_foreign_host_is_not_called_back_unless_it_is_listed(client: Clien
     assert (await client.stats())["receipts"] == {"not_allowed": 1, "queued": 0}
 
 
-async def test_reset_stops_the_receipts_of_what_came_before(client: Client, receiver: Receiver) -> None:
+async def test_reset_stops_the_receipts_of_what_came_before(steady: None, client: Client, receiver: Receiver) -> None:
     await client.faults(sequence=["sent"], delay_ms=150)
     await client.native(callback_url=receiver.url, reference="before")
     await client.ask("POST", "/reset")
@@ -663,7 +664,14 @@ async def test_faults_that_make_no_sense_are_refused_and_change_nothing(client: 
 # What it noted
 
 
-async def test_counters_are_true_under_two_hundred_at_a_time(client: Client) -> None:
+@pytest.fixture
+async def steady() -> AsyncIterator[None]:
+    """Sandbox and test share one loop: a machine that stalls makes nobody late."""
+    async with steady_time():
+        yield
+
+
+async def test_counters_are_true_under_two_hundred_at_a_time(steady: None, client: Client) -> None:
     await client.faults({"do": "latency", "latency_ms": 1500})
     calls = [asyncio.create_task(client.native(idempotency_key=str(number % 150), reference=str(number))) for number in range(200)]
     await settled(lambda: client.server.log.stats().requests == 200)

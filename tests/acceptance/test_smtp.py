@@ -12,7 +12,7 @@ import pytest
 from tests.conformance.egress_clients import authority
 from tests.conformance.postfix import Postfix, own_postfix
 
-from .harness import ADMIN_KEY, House, Oracle
+from .harness import ADMIN_KEY, House, Oracle, wait_until
 from .world import FAST, Row, World
 
 pytestmark = pytest.mark.slow
@@ -72,7 +72,11 @@ def test_the_command_line_sends_one(world: World, postfix: Postfix) -> None:
         [sys.executable, "-m", "sendwright", *words], env=env, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    assert any("Your code is 424242" in str(found.get_content()) for found in postfix.box("eve"))
+
+    def arrived() -> bool:
+        return any("Your code is 424242" in str(found.get_content()) for found in postfix.box("eve"))
+
+    wait_until(arrived, 30, "it lies in the mailbox")
 
 
 def test_who_is_unknown_there_ends_the_message_and_says_why(world: World) -> None:

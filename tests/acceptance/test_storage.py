@@ -187,9 +187,11 @@ async def test_a_slow_disk_delays_acknowledgements_and_breaks_nothing(tmp_path: 
 async def test_a_foreign_writer_makes_everybody_wait_and_nobody_fail(tmp_path: Path, house: House, oracle: Oracle) -> None:
     # given calls that are in flight
     ledger = Ledger(house, tmp_path / "ledger")
-    oracle.faults([{"do": "latency", "latency_ms": 1500}])
-    ledger.others = [house.api("POST", "/v1/notifications", sms(n, on_doubt="resend"))[1]["id"] for n in range(100, 110)]
+    oracle.faults([{"do": "latency", "latency_ms": 6000}])
+    batch = {"notifications": [sms(n, on_doubt="resend") for n in range(100, 110)]}
+    ledger.others = [result["id"] for result in house.api("POST", "/v1/notifications/batch", batch)[1]["results"]]
     await asyncio.to_thread(wait_until, lambda: oracle.stats()["in_flight"] == 10, 10, "ten calls are in flight")
+    oracle.faults([])
 
     # when another program holds the file for longer than any of them may last
     with foreign_writer(house):

@@ -62,6 +62,7 @@ def test_a_time_comes_when_the_clock_is_told_so_and_not_before(server: Server, c
     assert server.clock is not None
     send_at = (server.clock.now() + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
     taken = client.send({"phone": "+14155550124"}, content={"body": "Later"}, send_at=send_at)
+    wait_until(lambda: client.notification(taken.id).state == "scheduled", 10, "it waits")
     with pytest.raises(TimeoutError):
         server.wait_for(1, within_s=0.7)
     assert client.notification(taken.id).state == "scheduled"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 
@@ -377,10 +378,10 @@ async def test_many_takers_get_every_bundle_once(backend: UnderTest) -> None:
     takers = [asyncio.ensure_future(taker()) for _ in range(20)]
     # when
     await asyncio.gather(*(backend.bus.publish(LANE, numbered(number)) for number in range(500)))
-    for _ in range(5000):
-        if len(got) >= 500:
-            break
-        await asyncio.sleep(0.001)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(60):
+            while len(got) < 500:
+                await asyncio.sleep(0.001)
     # then
     for one in takers:
         one.cancel()

@@ -759,6 +759,7 @@ async def test_a_migration_gives_up_a_lock_that_it_does_not_get_and_tries_again(
     with pytest.raises(StoreUnusable, match="nothing of it was done"):
         await migrate(scratch)
     # and: it comes through as soon as it can
+    monkeypatch.setattr(migrating, "TURNS", 1000)
     asyncio.get_running_loop().call_later(0.12, lambda: done.append(asyncio.ensure_future(reading.commit())))
     done: list[object] = []
     assert await migrate(scratch) == [f"{SCHEMA + 1:04} further (pre)"]

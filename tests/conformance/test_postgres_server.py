@@ -105,8 +105,18 @@ async def _hanging_commits(server: Server, on: bool) -> None:
     db = await asyncpg.connect(server.url)
     await db.execute(f"alter system set synchronous_standby_names = '{'nobody' if on else ''}'")
     await db.execute("select pg_reload_conf()")
+    async with asyncio.timeout(30):
+        while await db.fetchval("show synchronous_standby_names") != ("nobody" if on else ""):
+            await asyncio.sleep(0.01)
     await db.close()
-    await asyncio.sleep(0.3)
+
+
+async def _wait_for_hanging(server: Server, count: int) -> None:
+    db = await asyncpg.connect(server.url)
+    async with asyncio.timeout(30):
+        while await db.fetchval("select count(*) from pg_stat_activity where wait_event = 'SyncRep'") < count:
+            await asyncio.sleep(0.01)
+    await db.close()
 
 
 async def test_a_commit_whose_answer_is_lost_may_have_been_made_and_that_is_said(server: Server, backend: PostgresBackend) -> None:
@@ -117,7 +127,7 @@ async def test_a_commit_whose_answer_is_lost_may_have_been_made_and_that_is_said
     await _hanging_commits(server, on=True)
     cancelling = asyncio.ensure_future(backend.ledger.cancel(TENANT, cancelled.id, 1))
     claiming = asyncio.ensure_future(backend.ledger.claim(claim(taken, "mine")))
-    await asyncio.sleep(0.3)
+    await _wait_for_hanging(server, 2)
     server.stop("immediate")
     with pytest.raises(StoreDown) as down:
         await cancelling

@@ -16,6 +16,7 @@ from sendwright.drivers.bus.sqs.ingress import Ingress, Posted, SqsIngress, open
 from tests.conformance.sqs_backends import address_for, credentials, moto_url
 from tests.conformance.sqs_fake import SqsFake
 from tests.conformance.sqs_fake_queues import Faults
+from tests.conformance.steady_time import steady_time
 
 pytestmark = pytest.mark.slow
 
@@ -57,8 +58,9 @@ async def both(request: pytest.FixtureRequest) -> AsyncIterator[tuple[SqsIngress
 
 @pytest.fixture
 async def fake() -> AsyncIterator[SqsFake]:
+    """In whose tests a machine that stalls makes nobody late."""
     with credentials():
-        async with SqsFake(seed=1) as fake:
+        async with steady_time(), SqsFake(seed=1) as fake:
             yield fake
 
 
@@ -133,6 +135,7 @@ async def test_heart_beats_keep_what_is_worked_on(fake: SqsFake) -> None:
         await assert_none_within(ingress, 3)
         await ingress.ack(posted)
     assert all(not queue.messages for queue in fake.queues.values())
+    assert fake.asked["ChangeMessageVisibilityBatch"] >= 2
 
 
 async def test_the_queue_is_taken_as_the_producers_have_it(fake: SqsFake) -> None:
