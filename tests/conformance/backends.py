@@ -317,11 +317,22 @@ class _Counted:
         return await self._backend.records.audit()
 
 
+CONNECTIONS_MAX = 6
+"""Half of what a process has: the tests of several workers share what one server allows."""
+
+
 def on_postgres(bus: MemoryBus, clock: ManualClock, **options: Any) -> AbstractAsyncContextManager[PostgresBackend]:
     """Another process over the tests' database."""
     in_flight: Any = lambda: list(bus.undone())  # noqa: E731
     return open_postgres(
-        postgres_url(), bus=bus, now_ms=clock.now_ms, in_flight=in_flight, settings=UNSYNCED, marker=MARKER, **options
+        postgres_url(),
+        bus=bus,
+        now_ms=clock.now_ms,
+        in_flight=in_flight,
+        settings=UNSYNCED,
+        marker=MARKER,
+        connections_max=CONNECTIONS_MAX,
+        **options,
     )
 
 
