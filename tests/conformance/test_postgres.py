@@ -26,7 +26,7 @@ from sendwright.drivers.store.postgres.registry import PostgresRegistry
 from sendwright.drivers.store.postgres.rows import DAY_MS
 from sendwright.drivers.store.postgres.sql import SQL
 from sendwright.errors import StoreUnusable
-from sendwright.model.ids import message_id
+from sendwright.model.ids import message_id, notification_of
 from sendwright.model.notification import Priority
 from sendwright.model.parcel import Intake, intake_lane, unbundle
 from sendwright.model.records import Cancelled, Claimed, Conflict, Event, Taken, Wait
@@ -301,6 +301,20 @@ async def test_no_event_is_shown_while_another_process_may_yet_write_one_before_
     assert (last, shown) == (before, [])
     rest = await events_shown(reader, before, 2)
     assert [event.message for event in rest] == [parcel.id for parcel in parcels]
+
+
+async def test_who_writes_into_another_database_of_the_server_holds_no_event_back(fleet: list[PostgresBackend]) -> None:
+    # given somebody who began to write elsewhere, and goes on for long
+    elsewhere = await asyncpg.connect(SERVER)
+    try:
+        async with elsewhere.transaction():
+            await elsewhere.execute("select pg_current_xact_id()")
+            parcel = await planned(fleet[0].ledger)
+            # then
+            shown = await fleet[1].records.events(TENANT, 0, 10)
+            assert [(event.type, event.notification) for event in shown] == [("notification.accepted", notification_of(parcel.id))]
+    finally:
+        await elsewhere.close()
 
 
 async def events_shown(backend: PostgresBackend, after: int, count: int) -> list[Event]:

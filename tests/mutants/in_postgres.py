@@ -193,4 +193,18 @@ MUTANTS = [
         FLEET + "retention_drops_days_that_are_over_and_sweeps_the_others_row_by_row",
         over="",
     ),
+    _planted(
+        "events over the head of who writes in this database",
+        "min(a.number) as oldest",
+        "null::bigint as oldest",
+        FLEET + "no_event_is_shown_while_another_process_may_yet_write_one_before_it",
+        over="",
+    ),
+    _planted(
+        "events that a writer elsewhere holds back",
+        "case when there.hidden then",
+        "case when there.hidden or true then",
+        FLEET + "who_writes_into_another_database_of_the_server_holds_no_event_back",
+        over="",
+    ),
 ]

@@ -407,6 +407,22 @@ on conflict (process) do update set
 -- Below this number no event will ever be inserted.
 select (select value from event_base) + (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 12);
 
+-- name: horizon_here
+-- The same, but of this database's transactions alone. Every one that has a number has one below the snapshot's xmax, and is running still
+-- when its backend is looked at, or has ended: then the next statement sees all of it. What other roles do may be hidden: then as above.
+select (select value from event_base) + ((case when there.hidden then pg_snapshot_xmin(s.now)::text::bigint
+  else least(s.below, coalesce(there.oldest, s.below)) end) << 12)
+from (select pg_current_snapshot() as now, pg_snapshot_xmax(pg_current_snapshot())::text::bigint as below offset 0) s
+cross join lateral (
+  select coalesce(bool_or(a.query = '<insufficient privilege>'), false) as hidden, min(a.number) as oldest
+  from (
+    select query, case when x.number > s.below + 2147483648 then x.number - 4294967296 else x.number end as number
+    from pg_stat_activity
+    cross join lateral (select backend_xid::text::bigint + (s.below >> 32 << 32) as number) x
+    where datname = current_database()
+  ) a
+) there;
+
 -- name: events_between
 -- $1 after, $2 below, $3 tenant, $4 how many.
 select seq, at, tenant, type, subject, detail from events where seq > $1 and seq < $2 and tenant = $3 order by seq limit $4;
