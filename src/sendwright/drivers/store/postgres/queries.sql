@@ -417,9 +417,9 @@ cross join lateral (
   select coalesce(bool_or(a.query = '<insufficient privilege>'), false) as hidden, min(a.number) as oldest
   from (
     select query, case when x.number > s.below + 2147483648 then x.number - 4294967296 else x.number end as number
-    from pg_stat_activity
+    from pg_stat_get_activity(null)
     cross join lateral (select backend_xid::text::bigint + (s.below >> 32 << 32) as number) x
-    where datname = current_database()
+    where datid = (select oid from pg_database where datname = current_database())
   ) a
 ) there;
 
