@@ -142,13 +142,16 @@ async def test_the_debt_of_a_slower_rate_does_not_bind_a_faster_one(agreed: Agre
 
 async def test_of_many_at_once_no_two_get_the_same_cell(agreed: Agreed) -> None:
     cell_s = 0.001
-    asked = [
-        who.lease("p", 1 + index % 4, cell_s, 0, urgent=index % 7 == 0) for index in range(40) for who in (agreed.one, agreed.other)
-    ]
-    blocks = sorted((block for block in await asyncio.gather(*asked) if block.count), key=lambda block: block.first)
-    assert len(blocks) > 10
-    for block, following in pairwise(blocks):
-        assert following.first >= ends(block, cell_s) - 1e-6
+    for name in ("one", "two", "three", "four"):
+        asked = [
+            who.lease(name, 1 + index % 4, cell_s, 0, urgent=index % 7 == 0)
+            for index in range(40)
+            for who in (agreed.one, agreed.other)
+        ]
+        blocks = sorted((block for block in await asyncio.gather(*asked) if block.count), key=lambda block: block.first)
+        assert len(blocks) > 10
+        for block, following in pairwise(blocks):
+            assert following.first >= ends(block, cell_s) - 1e-6
 
 
 # Breakers
