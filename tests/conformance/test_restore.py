@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -18,10 +23,11 @@ from sendwright.drivers.restore import doubting
 from sendwright.drivers.restore.database import open_database
 from sendwright.drivers.restore.doubting import Restored
 from sendwright.drivers.restore.file import known_for_a_copy, open_file
-from sendwright.errors import StoreUnusable
+from sendwright.errors import OperatorError, StoreUnusable
 from sendwright.model.ids import attempt_id
 from sendwright.model.records import Wait
 from sendwright.model.states import AttemptState, MessageState
+from sendwright.settings import load
 from tests.conformance.builders import (
     EMAIL,
     MINUTE,
@@ -257,3 +263,58 @@ async def test_what_is_told_of_a_restored_database_comes_after_all_that_was_told
     async with open_postgres(postgres_url(), bus=MemoryBus(ManualClock())) as backend:
         [doubt] = [event for event in await backend.records.timeline(parcel.id) if event.type == "message.in_doubt"]
         assert doubt.seq > last
+
+
+def test_killed_by_force_in_the_middle_it_is_still_known_for_a_copy(tmp_path: Path) -> None:
+    path = tmp_path / "sendwright.db"
+
+    async def filled() -> None:
+        async with open_sqlite(path) as there:
+            await planned(there.ledger)
+
+    asyncio.run(filled())
+    # when whoever holds what waits is killed with its log not written back
+    script = (
+        "import asyncio, os, sys\n"
+        "from pathlib import Path\n"
+        "from sendwright.drivers.restore.file import open_file\n"
+        "with open_file(Path(sys.argv[1])) as file:\n"
+        "    asyncio.run(file.begin())\n"
+        "    os._exit(9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == 9
+    for kept in ("-shm",):
+        path.with_name(path.name + kept).unlink(missing_ok=True)  # as a copy of file and log alone is
+    # then
+    assert path.with_name(path.name + "-wal").stat().st_size > 0
+    assert known_for_a_copy(path)
+
+
+async def test_what_a_clock_that_is_behind_would_let_through_is_held(tmp_path: Path) -> None:
+    path = tmp_path / "sendwright.db"
+    ahead = time.time_ns() // 1_000_000 + 3_600_000
+    async with open_sqlite(path):
+        pass
+    with sqlite3.connect(path) as db:
+        db.execute("insert into meta (name, value) values ('copied', ?)", (ahead,))
+    db.close()
+    with open_file(path) as file:
+        assert await file.begin() == ahead
+
+
+async def test_what_is_no_database_is_not_put_in_its_place(tmp_path: Path) -> None:
+    settings = load(None, {}, tmp_path / "data").settings
+    nonsense, halved, logged = tmp_path / "nonsense.db", tmp_path / "halved.db", tmp_path / "logged.db"
+    nonsense.write_bytes(b"not a database" * 500)
+    async with open_sqlite(halved) as there:
+        for _ in range(200):
+            await planned(there.ledger)
+    halved.write_bytes(halved.read_bytes()[: halved.stat().st_size // 2])
+    async with open_sqlite(logged):
+        pass
+    logged.with_name("logged.db-wal").write_bytes(b"commits")
+    for copy in (nonsense, halved, logged, tmp_path / "none.db", tmp_path):
+        with pytest.raises(OperatorError):
+            await restoring.restore(settings, copy, lambda _: None)
+        assert not settings.store.url.path.exists()
+        assert not list(settings.store.url.path.parent.glob("*.part*"))

@@ -69,14 +69,14 @@ MUTANTS = [
         "restore: a copy is not marked",
         "drivers/embedded.py",
         "mark(copy, COPIED,",
-        "mark(copy, BEAT,",
+        "mark(copy, FENCE,",
         KNOWN,
     ),
     _planted(
         "restore: an older file in its place is not known",
         "drivers/store/sqlite/fence.py",
-        "int(beside) > (marked(db, BEAT) or 0)",
-        "int(beside) > (marked(db, BEAT) or 0) + 1000000000",
+        "beside(lock) > (marked(db, BEAT) or 0)",
+        "beside(lock) > (marked(db, BEAT) or 0) + 1000000000",
         KNOWN,
     ),
     _planted(

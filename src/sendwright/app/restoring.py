@@ -6,17 +6,17 @@ It may be killed at any line, and begun again: nobody starts on the store before
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from sendwright.app.backups import sync
 from sendwright.app.engines import require
 from sendwright.app.parts import make_providers, routes_of
 from sendwright.drivers.restore.doubting import PAGE, Restored
-from sendwright.drivers.restore.file import known_for_a_copy, open_file
+from sendwright.drivers.restore.file import known_for_a_copy, mark_copy, open_file
 from sendwright.errors import OperatorError
 from sendwright.settings import Settings
 
@@ -102,27 +102,25 @@ def _put_in_place(settings: Settings, copy: Path) -> None:
         )
     path = settings.store.url.path
     if path.exists():
-        raise OperatorError(f"{path} is there already: move it away, with the -wal and -shm beside it")
+        raise OperatorError(
+            f"{path} is there already: move it away, with the -wal and -shm beside it; or, where it is that copy, name no file"
+        )
     if not copy.is_file():
         raise OperatorError(f"{copy} is no file")
+    log = copy.with_name(copy.name + "-wal")
+    if log.exists() and log.stat().st_size > 0:
+        raise OperatorError(f"{log} holds a part of {copy}: copy both into the data folder, and name no file")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
         shutil.copyfile(copy, part)
         part.chmod(0o600)
-        _sync(part)
+        mark_copy(part)
+        sync(part)
         part.rename(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise OperatorError(f"{copy} can't be copied to {path}: {error.strerror}") from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

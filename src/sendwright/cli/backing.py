@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -23,6 +22,8 @@ def backup(file: Path, *, force: bool) -> None:
 
     The copy is checked and synced before it takes its name. The keys in the data folder are not in it: keep admin_key and
     secret_key beside it, or nobody reads what is sealed."""
+    from sendwright.app.backups import sync  # noqa: PLC0415 -- help must not wait for it
+
     if file.exists() and not force:
         raise OperatorError(f"{file} is there already; --force replaces it")
     part = file.with_name(file.name + ".part")
@@ -30,7 +31,7 @@ def backup(file: Path, *, force: bool) -> None:
         size = reach().download("/v1/backup", part)
         _check(part)
         part.replace(file)
-        _sync(file.parent)
+        sync(file.parent)
     finally:
         part.unlink(missing_ok=True)
     if wants_json():
@@ -51,12 +52,3 @@ def _check(path: Path) -> None:
         found = ["it is no database"]
     if found != ["ok"]:
         raise OperatorError(f"what came is not whole: {found[0]}")
-
-
-def _sync(folder: Path) -> None:
-    """The name is on the disk too."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -19,7 +19,7 @@ from sendwright.drivers.bus.sqlite_lanes import Lanes
 from sendwright.drivers.store.sqlite.desk import SqliteDesk
 from sendwright.drivers.store.sqlite.directory import SqliteDirectory
 from sendwright.drivers.store.sqlite.endpoints import SqliteEndpoints
-from sendwright.drivers.store.sqlite.fence import BEAT, COPIED, FENCE, mark, marked, note_beside, put, refuse_moved
+from sendwright.drivers.store.sqlite.fence import COPIED, FENCE, beaten, mark, marked, note_beside, refuse_moved
 from sendwright.drivers.store.sqlite.folio import Serials
 from sendwright.drivers.store.sqlite.inbox import SqliteInbox
 from sendwright.drivers.store.sqlite.keyring import SqliteKeyRing
@@ -52,12 +52,10 @@ _TOUCH = Touch()
 
 
 class _Beat(Operation):
-    """Items: anything. How far the file has come: always further than before."""
+    """Items: open files of the lock. How far the file has come."""
 
-    def apply(self, db: apsw.Connection, items: list[None]) -> list[int]:
-        beat = max((marked(db, BEAT) or 0) + 1, time.time_ns() // 1_000_000)
-        put(db, BEAT, beat)
-        return [beat] * len(items)
+    def apply(self, db: apsw.Connection, items: list[int]) -> list[int]:
+        return [beaten(db, lock) for lock in items]
 
 
 _BEAT = _Beat()
@@ -117,7 +115,7 @@ class SqliteBackend:
 
     async def beat(self) -> None:
         """Notes how far it has come."""
-        beat: int = await self.writer.submit(_BEAT, None)
+        beat: int = await self.writer.submit(_BEAT, self._lock)
         note_beside(self._lock, beat)
 
     async def copied(self, to: Path) -> None:
@@ -162,6 +160,7 @@ async def open_sqlite(
     lock = hold(path)
     try:
         db = opened(path)
+        note_beside(lock, beaten(db, lock))
         writer = Writer(path, on_fatal or _die)
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         backend = SqliteBackend(path, lock, process or f"p{secrets.token_hex(8)}", writer, db, keep_ms, marker)

@@ -12,9 +12,10 @@ import apsw
 
 from sendwright.drivers.embedded import hold, opened
 from sendwright.drivers.restore.doubting import HELD, SEEN, UNSETTLED, Unsettled, supposed
-from sendwright.drivers.store.sqlite.fence import BEAT, COPIED, FENCE, forget, mark, marked, overtaken, put
+from sendwright.drivers.store.sqlite.fence import BEAT, COPIED, FENCE, beaten, forget, mark, marked, overtaken, put
 from sendwright.drivers.store.sqlite.supposed import suppose
 from sendwright.drivers.store.sqlite.writer import connect
+from sendwright.errors import StoreUnusable
 from sendwright.model.states import AttemptState, MessageState
 
 _LAST = "select max(id) from (select id from messages where id > ?1 order by id limit ?2)"
@@ -38,7 +39,8 @@ class RestoredFile:
         self._lock = lock
 
     async def begin(self) -> int:
-        now = time.time_ns() // 1_000_000
+        known = (time.time_ns() // 1_000_000, marked(self._db, COPIED) or 0, marked(self._db, BEAT) or 0)
+        now = max(known)  # a clock that is behind would let through what was accepted by the one before
         mark(self._db, COPIED, now)
         return now
 
@@ -65,9 +67,7 @@ class RestoredFile:
             if fence is not None:
                 put(db, FENCE, fence)
             forget(db, COPIED)
-            beside = os.pread(self._lock, 32, 0).strip()
-            if beside.isdigit():
-                put(db, BEAT, int(beside))  # from here on it is not older than what stood here
+            beaten(db, self._lock)  # from here on it is not older than what stood here
 
 
 def known_for_a_copy(path: Path) -> bool:
@@ -85,6 +85,21 @@ def known_for_a_copy(path: Path) -> bool:
         return False  # whoever opens it says what it is
     finally:
         os.close(lock)
+
+
+def mark_copy(path: Path) -> None:
+    """Marks a file that is about to take its place. Raises `StoreUnusable` where it is no database of ours, or damaged."""
+    try:
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            verdict = db.execute("pragma quick_check(1)").get
+            if verdict != "ok":
+                raise StoreUnusable(f"the copy is damaged ({verdict})")
+            mark(db, COPIED, time.time_ns() // 1_000_000)
+        finally:
+            db.close()
+    except apsw.Error as error:
+        raise StoreUnusable(f"the copy is no database of Sendwright ({type(error).__name__})") from error
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 
 import apsw
 
@@ -62,8 +63,20 @@ def mark(db: apsw.Connection, name: str, value: int | None = None) -> None:
 
 def overtaken(db: apsw.Connection, lock: int) -> bool:
     """Whether the file has once been further than it is now. `lock`: the open file beside it."""
-    beside = os.pread(lock, 32, 0).strip()
-    return beside.isdigit() and int(beside) > (marked(db, BEAT) or 0)
+    return beside(lock) > (marked(db, BEAT) or 0)
+
+
+def beaten(db: apsw.Connection, lock: int) -> int:
+    """Notes in the file that it has come further than ever; the number is then to be noted `beside` it."""
+    beat = max((marked(db, BEAT) or 0) + 1, beside(lock), time.time_ns() // 1_000_000)
+    put(db, BEAT, beat)
+    return beat
+
+
+def beside(lock: int) -> int:
+    """How far the file had come, by what stands beside it; 0 where nothing does."""
+    text = os.pread(lock, 32, 0).strip()
+    return int(text) if text.isdigit() else 0
 
 
 def note_beside(lock: int, beat: int) -> None:
