@@ -164,7 +164,7 @@ class MemoryLedger:
             if row is None or row.state != MessageState.IN_DOUBT:
                 return None
             if verdict == "resend":
-                if _content_gone(t, row) or not row.addressed or row.late(now):
+                if _content_gone(t, row) or not row.addressed or _over_time(row, now):
                     return None
                 _stand(t, row, sent_again(row, now), now)
                 return MessageState.QUEUED
@@ -182,7 +182,7 @@ class MemoryLedger:
             row = _of_tenant(t, tenant, message)
             if row is None or not row.state.settled or row.state in _ARRIVED or not row.addressed or _content_gone(t, row):
                 return False
-            if row.late(now) or (seen is not None and not row.stands_as(seen)):
+            if _over_time(row, now) or (seen is not None and not row.stands_as(seen)):
                 return False
             _stand(t, row, revived(row, now), now)
             return True
@@ -324,6 +324,10 @@ def _content_gone(t: Tables, message: MessageRecord) -> bool:
     return row is None or row.forgotten
 
 
+def _over_time(message: MessageRecord, now: int) -> bool:
+    return message.expires_at is not None and message.expires_at <= now
+
+
 def _mine(message: MessageRecord, token: str, number: int) -> bool:
     return message.state == MessageState.SENDING and message.token == token and message.number == number
 
@@ -333,7 +337,7 @@ def _refusal(message: MessageRecord, claim: Claim, epoch: int) -> str | None:
         return "number"
     if not _loose(message):
         return "state"
-    if message.late(claim.now):
+    if _over_time(message, claim.now):
         return "expired"
     return "epoch" if claim.epoch < epoch else None
 
