@@ -40,6 +40,7 @@ from tests.conformance.builders import (
     later,
     lost,
     message_of,
+    plan,
     planned,
     receipt,
     refused,
@@ -318,3 +319,25 @@ async def test_what_is_no_database_is_not_put_in_its_place(tmp_path: Path) -> No
             await restoring.restore(settings, copy, lambda _: None)
         assert not settings.store.url.path.exists()
         assert not list(settings.store.url.path.parent.glob("*.part*"))
+
+
+async def test_a_full_disk_is_a_clear_error_and_what_is_held_stays_held(tmp_path: Path) -> None:
+    path = tmp_path / "sendwright.db"
+    async with open_sqlite(path) as there:
+        for _ in range(50):
+            await there.ledger.plan([plan() for _ in range(50)])
+
+    # when
+    async def held_on_a_full_disk() -> None:
+        with open_file(path) as file:
+            file._db.pragma("max_page_count", file._db.pragma("page_count") + 5)
+            await restoring._hold(file, ALONE, lambda _: None)
+
+    with pytest.raises(StoreUnusable, match="make room"):
+        await held_on_a_full_disk()
+    # then nobody works with it before the rest is held, too
+    assert known_for_a_copy(path)
+    with open_file(path) as file:
+        assert await restoring._hold(file, ALONE, lambda _: None) > 0
+    async with open_sqlite(path) as there:
+        assert (await there.records.figures())[1] == 2500

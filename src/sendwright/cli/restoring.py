@@ -57,4 +57,4 @@ def restore(file: Path | None, *, nothing_sent: bool) -> None:
     elif nothing_sent:
         say("Nothing is held: start it, and what waits goes on")
     else:
-        say(f"{held:,} messages may have been sent since, and are in doubt. Start it; `sendwright doubts` lists and settles them")
+        say(f"Held {held:,} messages in doubt: they may have been sent since. Start it; `sendwright doubts` lists and settles them")

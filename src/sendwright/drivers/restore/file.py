@@ -104,12 +104,14 @@ def mark_copy(path: Path) -> None:
 
 @contextmanager
 def open_file(path: Path) -> Iterator[RestoredFile]:
-    """The file, while nobody works with it. Raises `StoreUnusable` where somebody does, or it is no file of ours."""
+    """The file, while nobody works with it. Raises `StoreUnusable` where somebody does, or it can't be used or written."""
     lock = hold(path)
     try:
         db = opened(path)
         try:
             yield RestoredFile(path, db, lock)
+        except apsw.Error as error:
+            raise StoreUnusable(f"{path} can't be written ({type(error).__name__}): make room, and start again") from error
         finally:
             db.close()
     finally:
